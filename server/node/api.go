@@ -1,0 +1,217 @@
+package node
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Now is the time at which an input happened, read by the caller.
+type Now struct {
+	// Mono never goes back; every timeout is measured with it.
+	Mono time.Duration
+	// WallMillis is milliseconds since the Unix epoch; it only ever goes into txn headers.
+	WallMillis int64
+}
+
+// ConnID names one connection of the quorum port for the life of the process; it is never reused.
+// Connections that this server opens get their id from the node (DialLeader), accepted ones from the shell,
+// which takes even numbers; the node takes odd ones.
+type ConnID uint64
+
+// ClientID names one connection of the client port for the life of the process; it is never reused.
+type ClientID uint64
+
+// Input is something that happened. Inputs of one connection arrive in the order in which they happened.
+type Input interface{ input() }
+
+type (
+	// Tick lets time pass. The caller sends one every TickInterval.
+	Tick struct{}
+
+	// NotificationReceived is a vote that arrived on the election port.
+	NotificationReceived struct {
+		From         wire.ServerID
+		Notification wire.Notification
+	}
+
+	// LearnerAccepted is a connection that a learner opened to this server's quorum port.
+	LearnerAccepted struct {
+		Conn   ConnID
+		Remote string
+	}
+	// LeaderConnected answers DialLeader.
+	LeaderConnected struct{ Conn ConnID }
+	// PacketReceived is one packet of the quorum port.
+	PacketReceived struct {
+		Conn   ConnID
+		Packet wire.QuorumPacket
+	}
+	// SnapshotReceived follows the PacketReceived of a SNAP: the tree of its stream, whole and signature checked.
+	SnapshotReceived struct {
+		Conn     ConnID
+		Database *Database
+	}
+	// ConnClosed says that a quorum connection (opened, accepted or being dialled) is gone, whoever ended it.
+	ConnClosed struct {
+		Conn ConnID
+		Err  error
+	}
+
+	// StorageDone reports that the storage effect with this ID, and with it every earlier one, is durable.
+	// Snapshots in the background (TakeSnapshot with Background) are reported on their own.
+	StorageDone struct {
+		ID uint64
+		// Database is what was read back from disk after Truncate or Reload.
+		Database *Database
+		// Err is set only where the effect says that it may fail; any other failure stops the server.
+		Err error
+	}
+
+	// ClientConnected is a ConnectRequest that arrived as the first frame of a client connection.
+	ClientConnected struct {
+		Client  ClientID
+		Request wire.ConnectRequest
+		// Remote is the address that scheme ip authenticates.
+		Remote netip.Addr
+	}
+	// ClientRequest is one later frame of a client. The node owns Body from here on.
+	ClientRequest struct {
+		Client ClientID
+		Header wire.RequestHeader
+		Body   []byte
+	}
+	// ClientClosed says that the client connection is gone, whoever ended it.
+	ClientClosed struct{ Client ClientID }
+	// ClientsTouched names clients that sent something which did not pass the node (reads answered by Read).
+	ClientsTouched struct{ Clients []ClientID }
+)
+
+// Effect is something that the caller must do. Effects are carried out in order for each kind of target: storage
+// effects strictly one after the other, frames and packets of one connection in order.
+type Effect interface{ effect() }
+
+type (
+	// SendNotification sends a vote to the election port of a server. Only the newest one to each server
+	// matters: a waiting one is replaced.
+	SendNotification struct {
+		To           wire.ServerID
+		Notification wire.Notification
+	}
+
+	// OpenQuorumPort and CloseQuorumPort start and stop accepting learners.
+	OpenQuorumPort  struct{}
+	CloseQuorumPort struct{}
+	// DialLeader opens a connection to the quorum port of a server; answered by LeaderConnected or ConnClosed.
+	// The caller retries until Timeout is over.
+	DialLeader struct {
+		Conn    ConnID
+		Leader  wire.ServerID
+		Timeout time.Duration
+	}
+	// SendPacket sends one packet. Data is shared and must not be changed.
+	SendPacket struct {
+		Conn   ConnID
+		Packet wire.QuorumPacket
+	}
+	// SendSnapshot sends a SNAP packet and the stream of the tree as it is at this moment or later (fuzzy),
+	// between the packets sent before and those sent after it. Zxid is that of the SNAP packet.
+	SendSnapshot struct {
+		Conn ConnID
+		Zxid wire.Zxid
+	}
+	// CloseConn closes a quorum connection after everything sent to it so far was written or could not be.
+	CloseConn struct{ Conn ConnID }
+
+	// Append adds a txn to the log. Consecutive ones share one fsync; answered by StorageDone.
+	Append struct {
+		ID   uint64
+		Zxid wire.Zxid
+		Txn  []byte // header, record and digest: the same bytes that a PROPOSAL carries
+	}
+	// RollLog lets the next Append begin a new file.
+	RollLog struct{ ID uint64 }
+	// SaveEpoch replaces acceptedEpoch or currentEpoch.
+	SaveEpoch struct {
+		ID      uint64
+		Current bool // currentEpoch, else acceptedEpoch
+		Epoch   wire.Epoch
+	}
+	// TakeSnapshot writes the tree as snapshot.<Zxid>. In the background it is fuzzy and delays nothing;
+	// otherwise it is written before the next storage effect and the tree does not change meanwhile.
+	TakeSnapshot struct {
+		ID         uint64
+		Zxid       wire.Zxid
+		Background bool
+		// Supersede deletes, once this snapshot is durable, logs and snapshots that contradict it: those
+		// holding anything above Zxid (after a SNAP from the leader; P-6 and P-9 of the protocol notes).
+		Supersede bool
+	}
+	// Truncate removes every txn above Zxid from the logs, and every snapshot that may hold one, and reads the
+	// rest back. StorageDone carries the database, or an Err when what would remain is not complete.
+	Truncate struct {
+		ID   uint64
+		Zxid wire.Zxid
+	}
+	// Reload reads the database back from disk.
+	Reload struct{ ID uint64 }
+
+	// SendFrame sends a reply or watch event (without the length prefix) to a client.
+	SendFrame struct {
+		Client ClientID
+		Frame  []byte
+	}
+	// CloseClient closes a client connection after the frames sent to it so far.
+	CloseClient struct{ Client ClientID }
+
+	// RoleChanged reports a change of role, for logs and readiness.
+	RoleChanged struct{ Status Status }
+	// Halt ends the process: going on would risk data. Err says why and what the operator should do.
+	Halt struct{ Err error }
+)
+
+// Database is the state of one server as read from disk or from a leader's snapshot.
+// The tree holds the session table too.
+type Database struct {
+	Tree *tree.Tree
+	// LastZxid is the zxid up to which Tree holds every txn.
+	LastZxid wire.Zxid
+	// Recent are the last txns of the log in order (up to 500), for syncing learners; may be empty.
+	Recent        []txn.Entry
+	AcceptedEpoch wire.Epoch
+	CurrentEpoch  wire.Epoch
+}
+
+func (Tick) input()                 {}
+func (NotificationReceived) input() {}
+func (LearnerAccepted) input()      {}
+func (LeaderConnected) input()      {}
+func (PacketReceived) input()       {}
+func (SnapshotReceived) input()     {}
+func (ConnClosed) input()           {}
+func (StorageDone) input()          {}
+func (ClientConnected) input()      {}
+func (ClientRequest) input()        {}
+func (ClientClosed) input()         {}
+func (ClientsTouched) input()       {}
+
+func (SendNotification) effect() {}
+func (OpenQuorumPort) effect()   {}
+func (CloseQuorumPort) effect()  {}
+func (DialLeader) effect()       {}
+func (SendPacket) effect()       {}
+func (SendSnapshot) effect()     {}
+func (CloseConn) effect()        {}
+func (Append) effect()           {}
+func (RollLog) effect()          {}
+func (SaveEpoch) effect()        {}
+func (TakeSnapshot) effect()     {}
+func (Truncate) effect()         {}
+func (Reload) effect()           {}
+func (SendFrame) effect()        {}
+func (CloseClient) effect()      {}
+func (RoleChanged) effect()      {}
+func (Halt) effect()             {}
