@@ -1,0 +1,82 @@
+# Targets by intent. `make help` lists them.
+SHELL := /bin/bash
+GO ?= go
+VERSION ?= 0.1.0
+LDFLAGS := -s -w -X main.version=$(VERSION)
+ARCHES := amd64 arm64
+SEEDS ?= 20000
+MINUTES ?= 5
+N ?= 3
+FUZZTIME ?= 20s
+
+export CGO_ENABLED = 0
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: bundle ## build bin/zkctl (with the servers for linux/amd64 and linux/arm64 inside), bin/zkserver, bin/zkcli
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/zkctl ./cmd/zkserver ./cmd/zkcli
+
+# The compressed servers that zkctl carries. Rebuilt when a source file is newer.
+SOURCES := $(shell find wire server cmd/zkserver cmd/zkcli -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+.PHONY: bundle
+bundle: $(foreach a,$(ARCHES),bundle/files/zkserver-linux-$(a).gz bundle/files/zkcli-linux-$(a).gz)
+
+bundle/files/%.gz: $(SOURCES)
+	@name=$*; cmd=$${name%%-*}; arch=$${name##*-}; set -e; \
+	out=bundle/files/.$$name; \
+	GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$cmd; \
+	gzip -9 -n -c $$out > $@.tmp; mv $@.tmp $@; rm -f $$out; echo "bundled $$name"
+
+.PHONY: demo demo-down
+demo: build ## a three-member ensemble on this machine, without root or SSH
+	@examples/demo.sh up
+
+demo-down: ## stop and remove the demo ensemble
+	@examples/demo.sh down
+
+.PHONY: test race sim fuzz lint
+test: ## every test that needs only Go, 2,000 simulated ensembles among them
+	$(GO) test ./...
+
+race: ## the same under the race detector (needs a C compiler); fewer simulated ensembles
+	CGO_ENABLED=1 ZKCTL_SIM_SEEDS=100 $(GO) test -race ./...
+
+sim: ## simulate SEEDS ensembles
+	$(GO) test ./server/sim -run TestSeeds -count=1 -timeout 0 -seeds $(SEEDS)
+
+fuzz: ## each decoder for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); done; done
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l . | grep -v testdata | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(GO) vet -tags lab,interop,chaos ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: lab-up lab-down lab-test interop-test chaos bench
+lab-up: ## N test hosts on this machine (root)
+	lab/lab.sh up $(N)
+
+lab-down: ## remove them
+	lab/lab.sh down
+
+lab-test: build ## end-to-end tests on three bare test hosts (root)
+	$(GO) test -tags lab -count=1 -timeout 30m -v ./test/lab
+
+interop-test: build ## clients and servers written by others (root, Debian packages)
+	$(GO) test -tags interop -count=1 -timeout 20m -v ./test/interop
+
+chaos: build ## kill -9 members at random under load for MINUTES
+	$(GO) test -tags chaos -count=1 -timeout 0 -v ./test/chaos -minutes $(MINUTES)
+
+bench: build ## zkserver beside Apache ZooKeeper in one run (root for the lab part)
+	$(GO) run ./test/bench
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin bundle/files/*.gz bundle/files/.zk*
