@@ -1,0 +1,248 @@
+#!/bin/bash
+# host.sh: one test host: its disk, network end, control group, boot and power cut. Sourced by lab.sh.
+#
+# Under $lab_dir/NAME:  number, disk.ext4 (sparse image, loop-mounted at disk/, holds the upper layer of the overlay),
+# root/ (the overlay: base image below, disk above), console.log, pid (the process that holds the host).
+#
+# The whole root of a host lies on its own ext4, so a power cut is a real one: EXT4_IOC_SHUTDOWN throws away what was
+# not synced, and the next boot replays the journal. (What the loop device has taken survives: the cut is that of a disk
+# that keeps its promises.)
+
+host_name() { if [ "$1" = 1 ]; then echo master; else echo "slave$(($1 - 1))"; fi; }
+host_number() { cat "$lab_dir/$1/number" 2>/dev/null || fail "$1: no such host"; }
+host_address() { echo "$lab_net.$((10 + $(host_number "$1")))"; }
+host_link() { echo "zkl${lab_number}h$(host_number "$1")"; }
+host_netns() { echo "zklab$lab_number-$1"; }
+
+# --- making and removing ---------------------------------------------------------------------------------------------
+
+host_create() {
+	local number=$1 name=$2 dir=$lab_dir/$2 link ns
+	mkdir -p "$dir/disk" "$dir/root"
+	[ -f "$dir/number" ] || echo "$number" >"$dir/number"
+	link=$(host_link "$name") ns=$(host_netns "$name")
+	if [ ! -f "$dir/disk.ext4" ]; then
+		truncate -s "$disk_size" "$dir/disk.ext4.new" &&
+			mkfs.ext4 -q -F -E lazy_itable_init=1,lazy_journal_init=1 "$dir/disk.ext4.new" || return 1
+		mv "$dir/disk.ext4.new" "$dir/disk.ext4"
+	fi
+	if ! ip netns list | grep -qw "$ns"; then
+		ip netns add "$ns" &&
+			ip link add "$link" type veth peer name eth0 netns "$ns" &&
+			ip link set "$link" master "$lab_bridge" &&
+			ip -n "$ns" addr add "$(host_address "$name")/24" dev eth0 &&
+			ip -n "$ns" link set lo up && ip -n "$ns" link set eth0 up || return 1
+	fi
+	host_mount "$name" || return 1
+	[ -f "$dir/root/etc/machine-id" ] || host_dress "$name"
+}
+
+# host_dress gives a new host its identity: names, keys, and the line that maps the own name to loopback as the usual
+# boxes have it.
+host_dress() {
+	local name=$1 root=$lab_dir/$1/root user home
+	tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id.new"
+	echo "$name" >"$root/etc/hostname"
+	printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s.localdomain\t%s\n::1\tlocalhost ip6-localhost ip6-loopback\n' \
+		"$name" "$name" >"$root/etc/hosts"
+	ssh-keygen -A -f "$root" >/dev/null
+	for user in root vagrant; do
+		home=$root/root
+		[ "$user" = root ] || home=$root/home/$user
+		mkdir -m 700 -p "$home/.ssh"
+		cp "$lab_out/id_ed25519.pub" "$home/.ssh/authorized_keys"
+		chmod 600 "$home/.ssh/authorized_keys"
+		chroot "$root" chown -R "$user:$user" "${home#"$root"}/.ssh"
+	done
+	mv "$root/etc/machine-id.new" "$root/etc/machine-id"
+	sync -f "$root/etc/machine-id"
+}
+
+host_mount() {
+	local dir=$lab_dir/$1
+	if ! mountpoint -q "$dir/disk"; then
+		mount -o loop "$dir/disk.ext4" "$dir/disk" || return 1
+		mkdir -p "$dir/disk/upper" "$dir/disk/work"
+	fi
+	mountpoint -q "$dir/root" ||
+		mount -t overlay overlay -o "lowerdir=$lab_base,upperdir=$dir/disk/upper,workdir=$dir/disk/work" "$dir/root"
+}
+
+host_unmount() {
+	local dir=$lab_dir/$1 mounted tries
+	for mounted in "$dir/root" "$dir/disk"; do
+		for ((tries = 0; tries < 50; tries++)); do
+			mountpoint -q "$mounted" || break
+			umount "$mounted" 2>/dev/null || sleep 0.1 # the last process may still be leaving
+		done
+		if mountpoint -q "$mounted"; then umount -l "$mounted"; fi
+	done
+}
+
+host_remove() {
+	local name=$1
+	ip link del "$(host_link "$name")" 2>/dev/null
+	ip netns del "$(host_netns "$name")" 2>/dev/null
+	cgroup_remove "$name"
+	rm -rf "${lab_dir:?}/$name"
+}
+
+# --- power -----------------------------------------------------------------------------------------------------------
+
+host_running() { local pid; pid=$(cat "$lab_dir/$1/pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null; }
+
+host_boot() {
+	local name=$1 dir=$lab_dir/$1
+	host_number "$name" >/dev/null
+	host_running "$name" && return 0
+	host_mount "$name" || return 1
+	ip link set "$(host_link "$name")" up
+	cgroup_make "$name" || return 1
+	# Its own session, so that it outlives the shell that called lab.sh.
+	setsid "$lab_source/lab.sh" run-host "$name" </dev/null >"$dir/console.log" 2>&1 9>&- &
+	echo $! >"$dir/pid"
+}
+
+# host_run holds a host: it enters the host's control group and boots it again after each reboot, which nspawn reports
+# as status 133.
+host_run() {
+	local name=$1 dir=$lab_dir/$1 status=133
+	echo $$ >"$dir/pid"
+	cgroup_enter "$name" $$
+	while [ "$status" = 133 ]; do
+		systemd-nspawn --directory="$dir/root" --boot --quiet --register=no --keep-unit --hostname="$name" \
+			--machine="lab$lab_number-$name" --capability=CAP_NET_ADMIN,CAP_NET_RAW \
+			--network-namespace-path="/run/netns/$(host_netns "$name")" \
+			--resolv-conf=off --timezone=off --link-journal=no --console=pipe
+		status=$?
+	done
+}
+
+# host_wait waits for a login, which is when a host counts as up, at most 60 s. firewalld is part of "up".
+host_wait() {
+	local name=$1 end=$((SECONDS + 60)) address
+	address=$(host_address "$name")
+	until (exec 3<>"/dev/tcp/$address/22" && read -r -t 2 banner <&3 && [[ $banner == SSH-* ]]) 2>/dev/null &&
+		[ "$(cat "$(host_proc "$name")/root/run/nologin" 2>/dev/null)" = "" ] && host_settled "$name"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+}
+
+# host_settled tells whether the host has finished its boot, so that nothing starts behind a test's back.
+host_settled() {
+	case $(nsenter --target "$(host_init "$1")" --all systemctl is-system-running 2>/dev/null) in
+	running | degraded) return 0 ;;
+	esac
+	return 1
+}
+
+# host_init prints the process id, as this machine sees it, of the host's process 1.
+host_init() {
+	local pid
+	pid=$(cat "$lab_dir/$1/pid" 2>/dev/null) || return 1
+	pid=$(pgrep -P "$pid" -x systemd-nspawn) && pgrep -P "$pid" -x systemd
+}
+
+host_proc() { echo "/proc/$(host_init "$1")"; }
+
+# host_disk_cut makes the file system forget what was not synced (EXT4_IOC_SHUTDOWN without a flush of the log).
+host_disk_cut() {
+	perl -e 'open(my $dir, "<", $ARGV[0]) or die "$ARGV[0]: $!"; my $flags = pack("L", 2);
+		ioctl($dir, 0x8004587d, $flags) or die "EXT4_IOC_SHUTDOWN: $!"' "$lab_dir/$1/disk" ||
+		note "$1: this kernel cannot shut a file system down: the cut is only a kill of all processes"
+}
+
+# host_end kills every process of a host, last its keeper, and lets go of the disk.
+host_end() {
+	local name=$1 pid tries
+	for ((tries = 0; tries < 100; tries++)); do
+		pid=$(cat "$lab_dir/$name/pid" 2>/dev/null) && kill -KILL "$pid" 2>/dev/null
+		cgroup_kill "$name" && break
+		sleep 0.05
+	done
+	rm -f "$lab_dir/$name/pid"
+	host_unmount "$name"
+}
+
+# --- control groups: one per host and hierarchy, or the hosts' systemds kill each other's services -------------------
+
+cgroup_roots() {
+	local root
+	if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+		echo /sys/fs/cgroup
+		return
+	fi
+	for root in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup/freezer; do
+		[ -f "$root/cgroup.procs" ] && echo "$root"
+	done
+}
+
+cgroup_make() { local root; for root in $(cgroup_roots); do mkdir -p "$root/zkctl-lab/$lab_number-$1" || return 1; done; }
+cgroup_enter() { local root; for root in $(cgroup_roots); do echo "$2" >"$root/zkctl-lab/$lab_number-$1/cgroup.procs"; done; }
+
+# cgroup_kill sends SIGKILL to every process in the host's groups; true when none was left.
+cgroup_kill() {
+	local root pid none=0
+	for root in $(cgroup_roots); do
+		[ -d "$root/zkctl-lab/$lab_number-$1" ] || continue
+		[ -f "$root/zkctl-lab/$lab_number-$1/freezer.state" ] && echo THAWED >"$root/zkctl-lab/$lab_number-$1/freezer.state"
+		for pid in $(find "$root/zkctl-lab/$lab_number-$1" -name cgroup.procs -exec cat {} + 2>/dev/null); do
+			none=1
+			kill -KILL "$pid" 2>/dev/null
+		done
+	done
+	return $none
+}
+
+cgroup_remove() {
+	local root
+	for root in $(cgroup_roots); do
+		[ ! -d "$root/zkctl-lab/$lab_number-$1" ] || find "$root/zkctl-lab/$lab_number-$1" -depth -type d -exec rmdir {} +
+	done
+}
+
+cgroup_remove_all() { local root; for root in $(cgroup_roots); do rmdir "$root/zkctl-lab" 2>/dev/null; done; return 0; }
+
+host_freeze() {
+	local group=/sys/fs/cgroup/freezer/zkctl-lab/$lab_number-$1
+	if [ -d "$group" ]; then
+		echo "$2" >"$group/freezer.state"
+	else
+		[ "$2" = FROZEN ] && echo 1 >"/sys/fs/cgroup/zkctl-lab/$lab_number-$1/cgroup.freeze" ||
+			echo 0 >"/sys/fs/cgroup/zkctl-lab/$lab_number-$1/cgroup.freeze"
+	fi
+}
+
+# --- variants: hosts as they are found in the field ------------------------------------------------------------------
+
+host_variant() {
+	local name=$1 variant root restart=
+	shift
+	root=$(host_proc "$name")/root
+	[ -d "$root/etc" ] || fail "$name: not running"
+	for variant in "$@"; do
+		case $variant in
+		no-sftp) sed -i '/^Subsystem.*sftp/d' "$root/etc/ssh/sshd_config" ;;
+		chatty)
+			# Debian's own .bashrc ends early for shells that are not interactive; noise comes first here.
+			for user in root home/vagrant; do
+				[ ! -f "$root/$user/.bashrc" ] || sed -i '1i echo "Welcome to $(hostname)!"; echo "mind the step" >&2' "$root/$user/.bashrc"
+			done
+			printf 'A banner of two\nlines\n' >"$root/etc/issue.lab"
+			echo 'Banner /etc/issue.lab' >"$root/etc/ssh/sshd_config.d/01-chatty.conf"
+			;;
+		sudo-password) echo 'vagrant ALL=(ALL) ALL' >"$root/etc/sudoers.d/vagrant" ;;
+		password-only) printf 'PubkeyAuthentication no\nKbdInteractiveAuthentication no\n' >"$root/etc/ssh/sshd_config.d/01-auth.conf" ;;
+		keyboard-interactive)
+			printf 'PubkeyAuthentication no\nPasswordAuthentication no\nKbdInteractiveAuthentication yes\n' \
+				>"$root/etc/ssh/sshd_config.d/01-auth.conf"
+			;;
+		no-root-login) echo 'PermitRootLogin no' >"$root/etc/ssh/sshd_config.d/01-root.conf" ;;
+		max-sessions-1) echo 'MaxSessions 1' >"$root/etc/ssh/sshd_config.d/01-sessions.conf" ;;
+		no-firewalld) nsenter --target "$(host_init "$name")" --all systemctl disable --now firewalld >/dev/null 2>&1 ;;
+		*) fail "unknown variant \"$variant\"" ;;
+		esac
+	done
+	nsenter --target "$(host_init "$name")" --all systemctl restart ssh
+}
