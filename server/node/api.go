@@ -29,7 +29,7 @@ type ClientID uint64
 type Input interface{ input() }
 
 type (
-	// Tick lets time pass. The caller sends one every TickInterval.
+	// Tick lets time pass. The caller sends one every TickInterval (see Config).
 	Tick struct{}
 
 	// NotificationReceived is a vote that arrived on the election port.
@@ -55,6 +55,9 @@ type (
 		Conn     ConnID
 		Database *Database
 	}
+	// SnapshotSent answers SendSnapshot: the stream has been read from the tree to its end, though it may still be on its
+	// way. Not sent if the connection closes before.
+	SnapshotSent struct{ Conn ConnID }
 	// ConnClosed says that a quorum connection (opened, accepted or being dialled) is gone, whoever ended it.
 	ConnClosed struct {
 		Conn ConnID
@@ -118,7 +121,8 @@ type (
 		Packet wire.QuorumPacket
 	}
 	// SendSnapshot sends a SNAP packet and the stream of the tree as it is at this moment or later (fuzzy),
-	// between the packets sent before and those sent after it. Zxid is that of the SNAP packet.
+	// between the packets sent before and those sent after it. Zxid is that of the SNAP packet. Answered by
+	// SnapshotSent once the tree need not be read any more.
 	SendSnapshot struct {
 		Conn ConnID
 		Zxid wire.Zxid
@@ -146,8 +150,8 @@ type (
 		ID         uint64
 		Zxid       wire.Zxid
 		Background bool
-		// Supersede deletes, once this snapshot is durable, logs and snapshots that contradict it: those
-		// holding anything above Zxid (after a SNAP from the leader; P-6 and P-9 of the protocol notes).
+		// Supersede deletes, once this snapshot is durable, every other log and snapshot: after a SNAP from the
+		// leader they may hold txns of a lost branch, below Zxid as well as above.
 		Supersede bool
 	}
 	// Truncate removes every txn above Zxid from the logs, and every snapshot that may hold one, and reads the
@@ -191,6 +195,7 @@ func (LearnerAccepted) input()      {}
 func (LeaderConnected) input()      {}
 func (PacketReceived) input()       {}
 func (SnapshotReceived) input()     {}
+func (SnapshotSent) input()         {}
 func (ConnClosed) input()           {}
 func (StorageDone) input()          {}
 func (ClientConnected) input()      {}

@@ -1,0 +1,83 @@
+package node
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// TickInterval is how often the caller of a Node should let time pass: fine enough for the 200 ms windows of an
+// election and for half a tickTime.
+const TickInterval = 25 * time.Millisecond
+
+// Config is what a server is told at its start; the names are those of zoo.cfg where it has one.
+type Config struct {
+	// Self is the server's id. A standalone server without one is 1.
+	Self wire.ServerID
+	// Members are all members of the ensemble; nil for a standalone server.
+	Members *quorum.Config
+	// ConfigText is the membership as votes, NEWLEADER and /zookeeper/config carry it; empty when standalone.
+	ConfigText []byte
+	// Observer tells that this server never votes.
+	Observer bool
+
+	TickTime       time.Duration
+	InitLimitTicks int
+	SyncLimitTicks int
+	// ConnectTimeout bounds the connection to a leader (connectToLearnerMasterLimit); 0 for initLimit.
+	ConnectTimeout time.Duration
+	// MinSessionTimeout and MaxSessionTimeout bound what clients ask for; 0 for 2 and 20 times TickTime.
+	MinSessionTimeout time.Duration
+	MaxSessionTimeout time.Duration
+	// SnapCount is the number of txns between snapshots: each comes after SnapCount/2 and up to as many more, at
+	// random, so that members do not all write theirs at once. At least 2.
+	SnapCount int
+
+	// ContainerCheckInterval is the time between searches for empty containers and old TTL nodes
+	// (znode.container.checkIntervalMs), 0 for a minute; of those found, at most ContainerMaxPerMinute
+	// (znode.container.maxPerMinute), 0 for 10000, are deleted.
+	ContainerCheckInterval time.Duration
+	ContainerMaxPerMinute  int
+	// ContainerMaxNeverUsed deletes containers that never had a child after this time
+	// (znode.container.maxNeverUsedIntervalMs); 0 for never.
+	ContainerMaxNeverUsed time.Duration
+
+	// SuperDigest is "user:base64(sha1(user:password))" of the user whom no ACL stops
+	// (zookeeper.DigestAuthenticationProvider.superDigest); empty for none.
+	SuperDigest string
+	// SkipACL lets everybody do everything (zookeeper.skipACL).
+	SkipACL bool
+
+	// Rand is the source of all that is random here. The node owns it.
+	Rand *rand.Rand
+
+	// Unsafe is for tests only.
+	Unsafe zab.Unsafe
+}
+
+func (c *Config) withDefaults() Config {
+	d := *c
+	if d.Self == 0 && d.Members == nil {
+		d.Self = 1
+	}
+	if d.ConnectTimeout == 0 {
+		d.ConnectTimeout = time.Duration(d.InitLimitTicks) * d.TickTime
+	}
+	if d.MinSessionTimeout == 0 {
+		d.MinSessionTimeout = 2 * d.TickTime
+	}
+	if d.MaxSessionTimeout == 0 {
+		d.MaxSessionTimeout = 20 * d.TickTime
+	}
+	d.SnapCount = max(d.SnapCount, 2)
+	if d.ContainerCheckInterval == 0 {
+		d.ContainerCheckInterval = time.Minute
+	}
+	if d.ContainerMaxPerMinute == 0 {
+		d.ContainerMaxPerMinute = 10000
+	}
+	return d
+}

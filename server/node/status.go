@@ -1,0 +1,91 @@
+package node
+
+import (
+	"time"
+
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Role is what a server does in its ensemble.
+type Role int
+
+const (
+	Looking Role = iota
+	Following
+	Leading
+	Observing
+	Standalone
+	// Stopping is the time in which a role's disk writes come to their end; Looking or the end follows.
+	Stopping
+	// Stopped is the end: everything is durable and nothing will happen any more.
+	Stopped
+)
+
+// String is the word that srvr and mntr use where they have one.
+func (r Role) String() string {
+	switch r {
+	case Looking:
+		return "looking"
+	case Following:
+		return "follower"
+	case Leading:
+		return "leader"
+	case Observing:
+		return "observer"
+	case Standalone:
+		return "standalone"
+	case Stopping:
+		return "stopping"
+	case Stopped:
+		return "stopped"
+	}
+	return "unknown"
+}
+
+// Status describes a node at one moment.
+type Status struct {
+	Self wire.ServerID
+	Role Role
+	// Serving tells that clients are served.
+	Serving bool
+	// Leader is the server that leads as far as this one knows; 0 if none.
+	Leader wire.ServerID
+	// Epoch is currentEpoch, AcceptedEpoch the highest promised.
+	Epoch         wire.Epoch
+	AcceptedEpoch wire.Epoch
+	// Zxid is that of the last txn applied.
+	Zxid wire.Zxid
+	// LastProposed is that of the last proposal of a leader; otherwise Zxid.
+	LastProposed wire.Zxid
+	// Reason tells why the last role ended; empty before.
+	Reason string
+	// Since is when (Now.Mono) the role began, ServingSince when it began to serve.
+	Since        time.Duration
+	ServingSince time.Duration
+	// ElectionTime is how long the last search for a leader took, from its start to the first served request.
+	ElectionTime time.Duration
+
+	// Clients is the number of client connections with a session, Outstanding that of their requests in flight.
+	Clients     int
+	Outstanding int
+	// Sessions is the number of sessions of the ensemble.
+	Sessions   int
+	Nodes      int
+	Ephemerals int
+	DataBytes  int64
+	// Watches counts pairs of connection and path, WatchedPaths the paths.
+	Watches      int
+	WatchedPaths int
+
+	// Learners are a leader's; Followers, SyncedFollowers and SyncedObservers count them.
+	Learners        []zab.LearnerStatus
+	Followers       int
+	SyncedFollowers int
+	SyncedObservers int
+	// PendingSyncs is the number of syncs that a leader has not answered, Proposals that of proposals without a quorum.
+	PendingSyncs int
+	Proposals    int
+	// DigestMismatches counts txns whose digest was not that of the tree after them.
+	DigestMismatches int
+}

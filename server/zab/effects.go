@@ -1,0 +1,113 @@
+package zab
+
+import (
+	"time"
+
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// ConnID names one connection of the quorum port.
+type ConnID uint64
+
+// Effect is something that a role wants its server to do, in the order of the effects.
+type Effect interface{ effect() }
+
+type (
+	// Send sends a packet to a learner, or to the leader.
+	Send struct {
+		Conn   ConnID
+		Packet wire.QuorumPacket
+	}
+	// SendSnapshot sends a SNAP packet with this zxid and the stream of the tree; the server answers with
+	// Leader.SnapshotSent once the stream has been read from the tree.
+	SendSnapshot struct {
+		Conn ConnID
+		Zxid wire.Zxid
+	}
+	// Close closes a learner's connection. Reason is for the log.
+	Close struct {
+		Conn   ConnID
+		Reason string
+	}
+
+	// SaveEpoch makes acceptedEpoch or currentEpoch durable, after every storage effect before it.
+	SaveEpoch struct {
+		Current bool
+		Epoch   wire.Epoch
+	}
+	// Append adds a txn to the log.
+	Append struct{ Entry txn.Entry }
+	// Truncate cuts the log back to Zxid; the server answers with Learner.Truncated.
+	Truncate struct{ Zxid wire.Zxid }
+	// Install replaces the tree by the one of a leader's snapshot. Memory is ahead of the disk until the
+	// following SaveSnapshot is durable.
+	Install struct {
+		Tree *tree.Tree
+		Zxid wire.Zxid
+	}
+	// SaveSnapshot writes the tree as it is now, at Zxid, in the place of everything on disk.
+	SaveSnapshot struct{ Zxid wire.Zxid }
+
+	// Deliver applies a committed txn. Txns are delivered in order, each once.
+	Deliver struct{ Entry txn.Entry }
+	// Serve opens the server to clients: the role has reached broadcast in this epoch.
+	Serve struct{ Epoch wire.Epoch }
+	// GiveUp ends the role. Nothing that the role noted down after it matters.
+	GiveUp struct{ Reason string }
+
+	// Forwarded is a request of a learner's client, for a leader to prepare.
+	Forwarded struct {
+		Conn    ConnID
+		Request Request
+	}
+	// Revalidate asks a leader whether a session that moved to this learner is alive; answered by
+	// Leader.AnswerRevalidate.
+	Revalidate struct {
+		Conn    ConnID
+		Session wire.SessionID
+		Timeout time.Duration
+	}
+	// Touched reports sessions that were active at a learner.
+	Touched struct{ Sessions []Touch }
+
+	// Synced tells that the oldest pending sync is complete: everything that was committed when it reached the
+	// leader has been delivered here.
+	Synced struct{}
+	// Revalidated is the leader's answer about a session.
+	Revalidated struct {
+		Session wire.SessionID
+		Valid   bool
+	}
+)
+
+func (Send) effect()         {}
+func (SendSnapshot) effect() {}
+func (Close) effect()        {}
+func (SaveEpoch) effect()    {}
+func (Append) effect()       {}
+func (Truncate) effect()     {}
+func (Install) effect()      {}
+func (SaveSnapshot) effect() {}
+func (Deliver) effect()      {}
+func (Serve) effect()        {}
+func (GiveUp) effect()       {}
+func (Forwarded) effect()    {}
+func (Revalidate) effect()   {}
+func (Touched) effect()      {}
+func (Synced) effect()       {}
+func (Revalidated) effect()  {}
+
+// effects collects what a role wants done.
+type effects struct{ list []Effect }
+
+func (e *effects) note(f Effect) { e.list = append(e.list, f) }
+
+// Take appends the effects noted since the last call to into and forgets them.
+func (e *effects) Take(into []Effect) []Effect {
+	into = append(into, e.list...)
+	clear(e.list)
+	e.list = e.list[:0]
+	return into
+}

@@ -1,0 +1,103 @@
+package zab
+
+import (
+	"fmt"
+
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// HistoryLimit is how many committed txns a server keeps in memory for learners that missed a few
+// (zookeeper.commitLogCount).
+const HistoryLimit = 500
+
+// History is the end of a server's sequence of committed txns. It guarantees:
+//
+//  1. Entries are contiguous: each zxid is Follows of the one before.
+//  2. The entry before the first one, if any, has zxid base (0: unknown).
+//  3. Last is the zxid of the last entry, or of the state that the history continues.
+type History struct {
+	entries []txn.Entry
+	base    wire.Zxid
+	last    wire.Zxid
+}
+
+// NewHistory returns the history of a state at zxid last. Of recent, the txns of its log in order, the longest
+// contiguous end is kept, and nothing unless that ends at last.
+func NewHistory(last wire.Zxid, recent []txn.Entry) *History {
+	h := &History{last: last, base: last}
+	n := len(recent)
+	if n == 0 || recent[n-1].Header.Zxid != last {
+		return h
+	}
+	first := n - 1
+	for first > 0 && n-first < HistoryLimit && Follows(recent[first-1].Header.Zxid, recent[first].Header.Zxid) {
+		first--
+	}
+	h.base = 0
+	if first > 0 {
+		h.base = recent[first-1].Header.Zxid
+		if !Follows(h.base, recent[first].Header.Zxid) {
+			h.base = 0
+		}
+	}
+	h.entries = append(h.entries, recent[first:]...)
+	return h
+}
+
+// Last is the zxid of the newest txn, or of the state without any.
+func (h *History) Last() wire.Zxid { return h.last }
+
+// Len is the number of txns kept.
+func (h *History) Len() int { return len(h.entries) }
+
+// Add appends the next txn. A hole panics: it must have been noticed before.
+func (h *History) Add(e txn.Entry) {
+	if !Follows(h.last, e.Header.Zxid) {
+		panic(fmt.Sprintf("zab: txn %v does not follow %v", e.Header.Zxid, h.last))
+	}
+	if len(h.entries) >= 2*HistoryLimit {
+		drop := len(h.entries) - HistoryLimit
+		h.base = h.entries[drop-1].Header.Zxid
+		n := copy(h.entries, h.entries[drop:])
+		clear(h.entries[n:])
+		h.entries = h.entries[:n]
+	}
+	h.entries = append(h.entries, e)
+	h.last = e.Header.Zxid
+}
+
+// Reset forgets everything: the state is another one, at zxid last.
+func (h *History) Reset(last wire.Zxid) { *h = History{base: last, last: last} }
+
+// After returns the txns behind zxid and true, if they are known to continue a history that ends with zxid. The slice
+// is shared.
+func (h *History) After(zxid wire.Zxid) ([]txn.Entry, bool) {
+	if zxid == h.last {
+		return nil, true
+	}
+	i := 0
+	for i < len(h.entries) && h.entries[i].Header.Zxid <= zxid {
+		i++
+	}
+	switch {
+	case i == len(h.entries):
+		return nil, false
+	case i > 0 && h.entries[i-1].Header.Zxid == zxid, i == 0 && h.base != 0 && h.base == zxid:
+		return h.entries[i:], true
+	case zxid.Epoch() == h.entries[i].Header.Zxid.Epoch() && zxid+1 == h.entries[i].Header.Zxid && zxid != 0:
+		// Epoch-start zxids too: who was in sync when an epoch began has the history its first txn continues.
+		// That is not so for the first txn of a later epoch, which may have begun from another history.
+		return h.entries[i:], true
+	}
+	return nil, false
+}
+
+// Follows tells whether next can come directly after last: the next counter of the same epoch, or the first of a later
+// one.
+func Follows(last, next wire.Zxid) bool {
+	if last.Epoch() == next.Epoch() {
+		return next == last+1
+	}
+	return next.Epoch() > last.Epoch() && next.Counter() == 1
+}

@@ -1,0 +1,223 @@
+package zab
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// leaderPhase is how far a term of leadership has come.
+type leaderPhase int
+
+const (
+	gatherEpochs  leaderPhase = iota // FOLLOWERINFO of a quorum
+	saveAccepted                     // acceptedEpoch on its way to disk
+	gatherHistory                    // ACKEPOCH of a quorum
+	synchronise                      // ACK of NEWLEADER of a quorum, currentEpoch on disk
+	broadcast
+	over
+)
+
+// Leader is the leading role of one server for one term.
+type Leader struct {
+	effects
+	cfg     Config
+	history *History
+	now     time.Duration
+
+	phase    leaderPhase
+	deadline time.Duration // of the phase before broadcast
+	own      Durable
+	epoch    wire.Epoch
+	saved    bool // currentEpoch is durable
+
+	peers  []*peer // learners by arrival
+	byConn map[ConnID]*peer
+
+	proposed  wire.Zxid // last one given to a proposal
+	committed wire.Zxid
+	durable   wire.Zxid // last one in the own log
+	// outstanding are the proposals without a quorum, in order, from outstanding[done] on.
+	outstanding []txn.Entry
+	done        int
+	syncs       []waitingSync
+
+	nextPing  time.Duration
+}
+
+// waitingSync is a sync that is answered when committed reaches after. Conn 0 is the leader's own client.
+type waitingSync struct {
+	conn  ConnID
+	after wire.Zxid
+}
+
+// NewLeader begins a term. The history must be that of the server's log, whole; it is shared with the server and
+// grows with what is delivered.
+func NewLeader(cfg Config, own Durable, history *History, now time.Duration) *Leader {
+	l := &Leader{
+		cfg:      cfg,
+		history:  history,
+		now:      now,
+		deadline: now + cfg.initLimit(),
+		own:      own,
+		epoch:    own.AcceptedEpoch + 1,
+		byConn:   make(map[ConnID]*peer),
+	}
+	l.maybeEndDiscovery()
+	return l
+}
+
+// Epoch is the epoch of this term; it may rise until a quorum has been heard.
+func (l *Leader) Epoch() wire.Epoch { return l.epoch }
+
+// Serving tells whether the term has reached broadcast.
+func (l *Leader) Serving() bool { return l.phase == broadcast }
+
+// LastProposed is the zxid of the newest proposal, or the start of the epoch.
+func (l *Leader) LastProposed() wire.Zxid { return l.proposed }
+
+// LastCommitted is the zxid of the newest committed txn, or the start of the epoch.
+func (l *Leader) LastCommitted() wire.Zxid { return l.committed }
+
+// Outstanding is the number of proposals that wait for a quorum.
+func (l *Leader) Outstanding() int { return len(l.outstanding) - l.done }
+
+// PendingSyncs is the number of syncs that wait for a commit.
+func (l *Leader) PendingSyncs() int { return len(l.syncs) }
+
+// Tick lets time pass: pings, timeouts, the check that a quorum still follows.
+func (l *Leader) Tick(now time.Duration) {
+	l.now = now
+	if l.phase == over {
+		return
+	}
+	for _, p := range l.peers {
+		if now > p.deadline {
+			l.drop(p, "nothing received in time")
+		}
+	}
+	if l.phase != broadcast {
+		if now > l.deadline {
+			l.giveUp(fmt.Sprintf("no quorum in time while %v", l.phase))
+		}
+		return
+	}
+	if now < l.nextPing {
+		return
+	}
+	l.nextPing = now + l.cfg.TickTime/2
+	l.ping()
+	if !l.hasQuorum(func(p *peer) bool { return p.id != noServer }) {
+		l.giveUp("lost the quorum of followers")
+	}
+}
+
+// EpochSaved tells that an epoch file is durable.
+func (l *Leader) EpochSaved(current bool, epoch wire.Epoch) {
+	switch {
+	case !current && l.phase == saveAccepted:
+		l.own.AcceptedEpoch = epoch
+		l.phase, l.deadline = gatherHistory, l.now+l.cfg.initLimit()
+		for _, p := range l.peers {
+			if p.state == peerWaitsForEpoch {
+				l.sendLeaderInfo(p)
+			}
+		}
+		l.maybeEndHistory()
+	case current && l.phase == synchronise:
+		l.own.CurrentEpoch = epoch
+		l.saved = true
+		l.maybeServe()
+	}
+}
+
+// maybeEndDiscovery fixes the epoch once a quorum, this server included, has told what it accepted.
+func (l *Leader) maybeEndDiscovery() {
+	if l.phase != gatherEpochs || !l.hasQuorum(func(p *peer) bool { return p.state >= peerWaitsForEpoch }) {
+		return
+	}
+	l.phase = saveAccepted
+	if l.cfg.Unsafe.ForgetAcceptedEpoch {
+		l.EpochSaved(false, l.epoch)
+		return
+	}
+	l.note(SaveEpoch{Epoch: l.epoch})
+}
+
+// maybeEndHistory begins the synchronisation once a quorum has promised to follow nobody of a lower epoch.
+func (l *Leader) maybeEndHistory() {
+	if l.phase != gatherHistory || !l.hasQuorum(func(p *peer) bool { return p.counted }) {
+		return
+	}
+	l.phase, l.deadline = synchronise, l.now+l.cfg.initLimit()
+	if l.cfg.Unsafe.ForgetCurrentEpoch {
+		l.saved = true
+	} else {
+		l.note(SaveEpoch{Current: true, Epoch: l.epoch})
+	}
+	for _, p := range l.peers {
+		if p.state == peerWaitsForSync {
+			l.sync(p)
+		}
+	}
+	l.maybeServe()
+}
+
+// maybeServe begins broadcast once a quorum, this server included, has the history and the epoch on disk.
+func (l *Leader) maybeServe() {
+	if l.phase != synchronise || !l.saved || !l.hasQuorum(func(p *peer) bool { return p.state == peerAcked }) {
+		return
+	}
+	l.phase = broadcast
+	l.proposed = wire.MakeZxid(l.epoch, 0)
+	l.committed, l.durable = l.proposed, l.proposed
+	l.nextPing = l.now + l.cfg.TickTime/2
+	l.note(Serve{Epoch: l.epoch})
+	for _, p := range l.peers {
+		if p.state == peerAcked {
+			l.sendUpToDate(p)
+		}
+	}
+}
+
+// hasQuorum tells whether this server and the learners that satisfy has form a quorum.
+func (l *Leader) hasQuorum(has func(*peer) bool) bool {
+	return l.cfg.Members.Quorum(func(id wire.ServerID) bool {
+		if id == l.cfg.Self {
+			return true
+		}
+		for _, p := range l.peers {
+			if p.id == id && has(p) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (l *Leader) giveUp(reason string) {
+	if l.phase == over {
+		return
+	}
+	l.phase = over
+	l.note(GiveUp{Reason: reason})
+}
+
+// String names the phase for logs.
+func (p leaderPhase) String() string {
+	switch p {
+	case gatherEpochs:
+		return "waiting for accepted epochs"
+	case saveAccepted:
+		return "saving the accepted epoch"
+	case gatherHistory:
+		return "waiting for epoch acknowledgements"
+	case synchronise:
+		return "synchronising"
+	case broadcast:
+		return "broadcasting"
+	}
+	return "over"
+}

@@ -1,0 +1,201 @@
+package zab
+
+import (
+	"fmt"
+
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// lastCounter is the largest counter of an epoch. It is never used: before it a new epoch must begin.
+const lastCounter = 0xffffffff
+
+// NextZxid returns the zxid for the next proposal, or false if this leader cannot propose: it does not lead yet or no
+// longer, or the counter of its epoch is used up, which ends the term.
+func (l *Leader) NextZxid() (wire.Zxid, bool) {
+	if l.phase != broadcast {
+		return 0, false
+	}
+	if l.proposed.Counter() >= lastCounter-1 {
+		l.giveUp("the counter of the epoch is used up")
+		return 0, false
+	}
+	return l.proposed + 1, true
+}
+
+// Propose broadcasts a txn with the zxid that NextZxid returned.
+func (l *Leader) Propose(e txn.Entry) {
+	zxid := e.Header.Zxid
+	if l.phase != broadcast || zxid != l.proposed+1 {
+		panic(fmt.Sprintf("zab: proposal %v after %v while %v", zxid, l.proposed, l.phase))
+	}
+	l.proposed = zxid
+	if l.done > 0 && l.done == len(l.outstanding) {
+		l.outstanding, l.done = l.outstanding[:0], 0
+	}
+	l.outstanding = append(l.outstanding, e)
+	l.note(Append{Entry: e})
+	packet := wire.QuorumPacket{Type: wire.PacketProposal, Zxid: zxid, Data: e.Bytes}
+	for _, p := range l.peers {
+		if p.observer || p.state < peerReads {
+			continue
+		}
+		l.forward(p, packet)
+		p.watchSent(zxid, l.now)
+	}
+	if l.cfg.Unsafe.AckBeforeSync {
+		l.Logged(zxid)
+	}
+}
+
+// forward sends a packet of the broadcast to a learner, after UPTODATE if NEWLEADER has been sent.
+func (l *Leader) forward(p *peer, packet wire.QuorumPacket) {
+	if p.state == peerSyncs || p.state == peerAcked {
+		p.held = append(p.held, packet)
+		return
+	}
+	l.send(p, packet)
+}
+
+// Logged tells that the own log is durable up to zxid.
+func (l *Leader) Logged(zxid wire.Zxid) {
+	if l.phase == broadcast && zxid > l.durable {
+		l.durable = zxid
+		l.maybeCommit()
+	}
+}
+
+// maybeCommit commits the proposals, in order, that a quorum has on disk.
+func (l *Leader) maybeCommit() {
+	if l.phase != broadcast {
+		return
+	}
+	for l.done < len(l.outstanding) {
+		e := l.outstanding[l.done]
+		zxid := e.Header.Zxid
+		if !l.isAcked(zxid) {
+			return
+		}
+		l.outstanding[l.done] = txn.Entry{}
+		l.done++
+		l.committed = zxid
+		commit := wire.QuorumPacket{Type: wire.PacketCommit, Zxid: zxid}
+		inform := wire.QuorumPacket{Type: wire.PacketInform, Zxid: zxid, Data: e.Bytes}
+		for _, p := range l.peers {
+			switch {
+			case p.state < peerReads:
+			case p.observer:
+				l.forward(p, inform)
+			default:
+				l.forward(p, commit)
+			}
+		}
+		l.history.Add(e)
+		l.note(Deliver{Entry: e})
+		l.answerSyncs()
+	}
+}
+
+func (l *Leader) isAcked(zxid wire.Zxid) bool {
+	if l.cfg.Unsafe.CommitAlone {
+		return l.durable >= zxid
+	}
+	return l.cfg.Members.Quorum(func(id wire.ServerID) bool {
+		if id == l.cfg.Self {
+			return l.durable >= zxid
+		}
+		for _, p := range l.peers {
+			if p.id == id && !p.observer && p.state >= peerAcked && p.acked >= zxid {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (l *Leader) handleBroadcast(p *peer, packet wire.QuorumPacket) error {
+	switch packet.Type {
+	case wire.PacketAck:
+		return l.handleAck(p, packet.Zxid)
+	case wire.PacketPing:
+		touches, err := parseTouches(packet.Data)
+		if err != nil {
+			return err
+		}
+		if len(touches) > 0 {
+			l.note(Touched{Sessions: touches})
+		}
+	case wire.PacketRevalidate:
+		session, timeout, err := parseRevalidate(packet.Data)
+		if err != nil {
+			return err
+		}
+		l.note(Revalidate{Conn: p.conn, Session: session, Timeout: timeout})
+	case wire.PacketRequest:
+		request, err := parseRequest(packet)
+		if err != nil {
+			return err
+		}
+		if request.Op == wire.OpSync {
+			l.queueSync(p.conn)
+			return nil
+		}
+		l.note(Forwarded{Conn: p.conn, Request: request})
+	}
+	return nil
+}
+
+func (l *Leader) handleAck(p *peer, zxid wire.Zxid) error {
+	switch {
+	case zxid.Counter() == 0 || zxid <= p.acked:
+		return nil
+	case zxid > max(l.proposed, l.history.Last()):
+		return fmt.Errorf("ACK of %v, which was not proposed", zxid)
+	}
+	p.acked = zxid
+	p.watchAcked(zxid)
+	if !p.observer {
+		l.maybeCommit()
+	}
+	return nil
+}
+
+// Sync asks for a Synced effect once everything proposed until now is committed.
+func (l *Leader) Sync() { l.queueSync(0) }
+
+func (l *Leader) queueSync(conn ConnID) {
+	l.syncs = append(l.syncs, waitingSync{conn: conn, after: l.proposed})
+	l.answerSyncs()
+}
+
+func (l *Leader) answerSyncs() {
+	for len(l.syncs) > 0 && l.syncs[0].after <= l.committed {
+		conn := l.syncs[0].conn
+		l.syncs = l.syncs[1:]
+		if conn == 0 {
+			l.note(Synced{})
+		} else if p := l.byConn[conn]; p != nil {
+			l.send(p, wire.QuorumPacket{Type: wire.PacketSync})
+		}
+	}
+}
+
+// AnswerRevalidate answers Revalidate.
+func (l *Leader) AnswerRevalidate(conn ConnID, session wire.SessionID, valid bool) {
+	if p := l.byConn[conn]; p != nil {
+		l.send(p, wire.QuorumPacket{Type: wire.PacketRevalidate, Zxid: -1, Data: revalidateAnswer(session, valid)})
+	}
+}
+
+func (l *Leader) ping() {
+	for _, p := range l.peers {
+		if p.state < peerSyncs {
+			continue
+		}
+		if p.oldest.zxid != 0 && p.state == peerServes && l.now-p.oldest.at > l.cfg.syncLimit() {
+			l.drop(p, fmt.Sprintf("proposal %v is not acknowledged in time", p.oldest.zxid))
+			continue
+		}
+		l.send(p, wire.QuorumPacket{Type: wire.PacketPing, Zxid: l.proposed})
+	}
+}

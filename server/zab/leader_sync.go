@@ -1,0 +1,174 @@
+package zab
+
+import (
+	"fmt"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Receive handles a packet of a learner.
+func (l *Leader) Receive(conn ConnID, packet wire.QuorumPacket) {
+	p := l.byConn[conn]
+	if p == nil || l.phase == over {
+		return
+	}
+	var err error
+	switch p.state {
+	case peerUnknown:
+		err = l.handleInfo(p, packet)
+	case peerPromises:
+		err = l.handleAckEpoch(p, packet)
+	case peerSyncs:
+		err = l.handleSyncAck(p, packet)
+	case peerAcked, peerServes:
+		p.deadline = l.now + l.cfg.syncLimit()
+		err = l.handleBroadcast(p, packet)
+	default:
+		err = fmt.Errorf("%v before its turn", packet.Type)
+	}
+	if err != nil {
+		l.drop(p, err.Error())
+	}
+}
+
+// handleInfo handles FOLLOWERINFO and OBSERVERINFO.
+func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
+	if packet.Type != wire.PacketFollowerInfo && packet.Type != wire.PacketObserverInfo {
+		return fmt.Errorf("%v as the first packet", packet.Type)
+	}
+	info, err := wire.ParseLearnerInfo(packet.Data)
+	if err != nil {
+		return err
+	}
+	if info.ConfigVersion > l.cfg.Members.Version() {
+		return fmt.Errorf("its configuration %x is newer than %x", info.ConfigVersion, l.cfg.Members.Version())
+	}
+	for _, other := range l.peers {
+		if other.id == info.ServerID && other != p {
+			l.drop(other, "connected again")
+		}
+	}
+	p.id = info.ServerID
+	p.observer = packet.Type == wire.PacketObserverInfo
+	p.state = peerWaitsForEpoch
+	accepted := packet.Zxid.Epoch()
+	switch {
+	case l.phase == gatherEpochs:
+		l.epoch = max(l.epoch, accepted+1)
+		l.maybeEndDiscovery()
+	case l.phase == broadcast && accepted > l.epoch && !p.observer && l.cfg.Members.IsVoter(p.id):
+		// It took part in a discovery that failed and may not follow this epoch any more. A new election has it
+		// back, and is the only thing that does.
+		l.giveUp(fmt.Sprintf("voter %d has accepted epoch %d, after %d", p.id, accepted, l.epoch))
+	case l.phase > saveAccepted:
+		l.sendLeaderInfo(p)
+	}
+	return nil
+}
+
+func (l *Leader) sendLeaderInfo(p *peer) {
+	p.state = peerPromises
+	l.send(p, wire.QuorumPacket{
+		Type: wire.PacketLeaderInfo, Zxid: wire.MakeZxid(l.epoch, 0), Data: []byte{0, 1, 0, 0},
+	})
+}
+
+func (l *Leader) handleAckEpoch(p *peer, packet wire.QuorumPacket) error {
+	if packet.Type != wire.PacketAckEpoch {
+		return fmt.Errorf("%v instead of ACKEPOCH", packet.Type)
+	}
+	current, err := wire.ParseEpoch(packet.Data)
+	if err != nil {
+		return err
+	}
+	p.currentEpoch, p.zxid = current, packet.Zxid
+	if l.phase == gatherHistory && current != -1 {
+		if current > l.own.CurrentEpoch || current == l.own.CurrentEpoch && p.zxid > l.own.LastZxid {
+			return fmt.Errorf("its history (%d, %v) is ahead of ours (%d, %v)",
+				current, p.zxid, l.own.CurrentEpoch, l.own.LastZxid)
+		}
+		p.counted = p.zxid != -1 && !p.observer
+	}
+	p.state = peerWaitsForSync
+	if l.phase >= synchronise {
+		l.sync(p)
+	}
+	l.maybeEndHistory()
+	return nil
+}
+
+// sync queues what the learner lacks of the committed history, then every proposal without a quorum, and from then on
+// it gets all that is broadcast.
+func (l *Leader) sync(p *peer) {
+	processed := max(l.history.Last(), l.committed)
+	plan := planSync(l.history, processed, p.zxid)
+	p.op = plan.op
+	if plan.op == wire.PacketSnap {
+		p.state = peerReads
+		l.note(SendSnapshot{Conn: p.conn, Zxid: plan.zxid})
+	} else {
+		p.state = peerSyncs
+		l.send(p, wire.QuorumPacket{Type: plan.op, Zxid: plan.zxid})
+		for _, e := range plan.txns {
+			l.send(p, wire.QuorumPacket{Type: wire.PacketProposal, Zxid: e.Header.Zxid, Data: e.Bytes})
+			l.send(p, wire.QuorumPacket{Type: wire.PacketCommit, Zxid: e.Header.Zxid})
+		}
+	}
+	if !p.observer {
+		for _, e := range l.outstanding[l.done:] {
+			l.send(p, wire.QuorumPacket{Type: wire.PacketProposal, Zxid: e.Header.Zxid, Data: e.Bytes})
+			p.watchSent(e.Header.Zxid, l.now)
+		}
+	}
+	if plan.op != wire.PacketSnap {
+		l.sendNewLeader(p)
+	}
+}
+
+// SnapshotSent tells that the stream of SendSnapshot has been read from the tree; what was committed meanwhile is
+// queued behind it, so that the learner's state is whole when NEWLEADER comes.
+func (l *Leader) SnapshotSent(conn ConnID) {
+	if p := l.byConn[conn]; p != nil && p.state == peerReads {
+		p.state = peerSyncs
+		l.sendNewLeader(p)
+	}
+}
+
+func (l *Leader) sendNewLeader(p *peer) {
+	p.deadline = l.now + l.cfg.initLimit() + l.cfg.syncLimit()
+	l.send(p, wire.QuorumPacket{
+		Type: wire.PacketNewLeader, Zxid: wire.MakeZxid(l.epoch, 0), Data: l.cfg.ConfigText,
+	})
+}
+
+// handleSyncAck waits for the ACK of NEWLEADER. Java followers from 3.5.9 to 3.9.1 may acknowledge proposals first.
+func (l *Leader) handleSyncAck(p *peer, packet wire.QuorumPacket) error {
+	if packet.Type != wire.PacketAck {
+		return fmt.Errorf("%v instead of the ACK of NEWLEADER", packet.Type)
+	}
+	if packet.Zxid != wire.MakeZxid(l.epoch, 0) {
+		p.acked = max(p.acked, packet.Zxid)
+		return nil
+	}
+	p.state = peerAcked
+	p.deadline = l.now + l.cfg.syncLimit()
+	if l.phase == broadcast {
+		l.sendUpToDate(p)
+		p.watchAcked(p.acked)
+		l.maybeCommit()
+		return nil
+	}
+	p.deadline = l.now + l.cfg.initLimit() + l.cfg.syncLimit()
+	l.maybeServe()
+	return nil
+}
+
+func (l *Leader) sendUpToDate(p *peer) {
+	p.state = peerServes
+	p.deadline = l.now + l.cfg.syncLimit()
+	l.send(p, wire.QuorumPacket{Type: wire.PacketUpToDate, Zxid: -1})
+	for _, packet := range p.held {
+		l.send(p, packet)
+	}
+	p.held = nil
+}

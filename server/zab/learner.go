@@ -1,0 +1,261 @@
+package zab
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// learnerState is how far a learner has come with its leader.
+type learnerState int
+
+const (
+	connecting    learnerState = iota
+	awaitEpoch                 // sent FOLLOWERINFO
+	savingPromise              // acceptedEpoch on its way to disk
+	awaitSync                  // sent ACKEPOCH
+	truncating                 // the log is being cut
+	awaitSnapshot              // got SNAP, the stream is being read
+	receiving                  // PROPOSAL, COMMIT, up to NEWLEADER
+	savingHistory              // history and currentEpoch on their way to disk
+	awaitUpToDate              // acknowledged NEWLEADER
+	following                  // broadcast
+	left
+)
+
+// Learner is the following or observing role of one server for one leader.
+type Learner struct {
+	effects
+	cfg     Config
+	conn    ConnID
+	history *History
+	now     time.Duration
+
+	state    learnerState
+	waiting  []wire.QuorumPacket // arrived while the disk or the snapshot was waited for
+	lastRead time.Duration
+	own      Durable
+	epoch    wire.Epoch
+
+	snapshot bool      // synchronised by SNAP
+	tainted  bool      // memory is not what the disk holds
+	received wire.Zxid // last txn that arrived
+	// pending are the txns that arrived and are not delivered; the first committed of them are known to be
+	// committed, which before UPTODATE is not the same as delivered.
+	pending   []txn.Entry
+	committed int
+	// logged are the txns among pending that were appended, from the front. They are history, committed or not.
+	logged int
+
+	touched map[wire.SessionID]time.Duration
+}
+
+// NewLearner begins a term as a follower or observer over a connection that is still being opened. The history must be
+// that of the server's log, whole; it is shared with the server and grows with what is delivered.
+func NewLearner(cfg Config, conn ConnID, own Durable, history *History, now time.Duration) *Learner {
+	return &Learner{
+		cfg: cfg, conn: conn, own: own, history: history, now: now, lastRead: now,
+		received: own.LastZxid,
+		touched:  make(map[wire.SessionID]time.Duration),
+	}
+}
+
+// Serving tells whether the term has reached broadcast.
+func (l *Learner) Serving() bool { return l.state == following }
+
+// Tainted tells that memory does not match the disk and must be read again if the role ends now.
+func (l *Learner) Tainted() bool { return l.tainted }
+
+// LoggedPending returns the txns that are in the log and not delivered. When the role ends they are history like any other.
+func (l *Learner) LoggedPending() []txn.Entry { return l.pending[:l.logged] }
+
+// Connected tells that the connection to the leader is open.
+func (l *Learner) Connected(now time.Duration) {
+	if l.state != connecting {
+		return
+	}
+	l.now, l.lastRead = now, now
+	l.state = awaitEpoch
+	kind := wire.PacketFollowerInfo
+	if l.cfg.Observer {
+		kind = wire.PacketObserverInfo
+	}
+	info := wire.LearnerInfo{
+		ServerID: l.cfg.Self, ProtocolVersion: wire.LearnerProtocolVersion, ConfigVersion: l.cfg.Members.Version(),
+	}
+	l.send(wire.QuorumPacket{Type: kind, Zxid: wire.MakeZxid(l.own.AcceptedEpoch, 0), Data: info.Marshal()})
+}
+
+// Tick lets time pass. A silent leader is left.
+func (l *Learner) Tick(now time.Duration) {
+	l.now = now
+	limit := l.cfg.initLimit()
+	switch l.state {
+	case connecting, left:
+		return // the connection attempt has its own limit
+	case truncating, awaitSnapshot, savingHistory, savingPromise:
+		l.lastRead = now
+		return
+	case awaitUpToDate, following:
+		limit = l.cfg.syncLimit()
+	}
+	if now-l.lastRead > limit {
+		l.leave("the leader is silent")
+	}
+}
+
+// Closed tells that the connection to the leader is gone.
+func (l *Learner) Closed(err error) {
+	if err != nil {
+		l.leave("connection to the leader: " + err.Error())
+		return
+	}
+	l.leave("the leader closed the connection")
+}
+
+// Receive handles a packet of the leader.
+func (l *Learner) Receive(packet wire.QuorumPacket) {
+	l.lastRead = l.now
+	switch l.state {
+	case savingPromise, truncating, awaitSnapshot, savingHistory:
+		l.waiting = append(l.waiting, packet)
+	default:
+		l.handle(packet)
+	}
+}
+
+// handle handles a packet in its turn.
+func (l *Learner) handle(packet wire.QuorumPacket) {
+	var err error
+	switch l.state {
+	case awaitEpoch:
+		err = l.handleLeaderInfo(packet)
+	case awaitSync:
+		err = l.handleFirstSync(packet)
+	case receiving, awaitUpToDate:
+		err = l.handleSync(packet)
+	case following:
+		err = l.handleBroadcast(packet)
+	case left:
+	default:
+		err = fmt.Errorf("%v before its turn", packet.Type)
+	}
+	if err != nil {
+		l.leave(err.Error())
+	}
+}
+
+// proceed moves to a state in which packets are handled, and handles those that waited.
+func (l *Learner) proceed(state learnerState) {
+	l.state = state
+	l.lastRead = l.now
+	for len(l.waiting) > 0 {
+		switch l.state {
+		case savingPromise, truncating, awaitSnapshot, savingHistory:
+			return
+		}
+		packet := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		l.handle(packet)
+	}
+}
+
+// handleLeaderInfo promises to follow nobody of a lower epoch, first to the disk, then to the leader.
+func (l *Learner) handleLeaderInfo(packet wire.QuorumPacket) error {
+	if packet.Type != wire.PacketLeaderInfo {
+		return fmt.Errorf("%v instead of LEADERINFO", packet.Type)
+	}
+	l.epoch = packet.Zxid.Epoch()
+	switch {
+	case l.epoch < l.own.AcceptedEpoch:
+		return fmt.Errorf("the leader's epoch %d is below the accepted one %d", l.epoch, l.own.AcceptedEpoch)
+	case l.epoch == l.own.AcceptedEpoch:
+		l.sendAckEpoch(-1) // promised before, does not count again
+	case l.cfg.Unsafe.ForgetAcceptedEpoch:
+		l.own.AcceptedEpoch = l.epoch
+		l.sendAckEpoch(l.own.CurrentEpoch)
+	default:
+		l.state = savingPromise
+		l.note(SaveEpoch{Epoch: l.epoch})
+	}
+	return nil
+}
+
+func (l *Learner) sendAckEpoch(current wire.Epoch) {
+	l.state = awaitSync
+	l.send(wire.QuorumPacket{Type: wire.PacketAckEpoch, Zxid: l.own.LastZxid, Data: wire.AppendEpoch(nil, current)})
+}
+
+// EpochSaved tells that an epoch file is durable, and every append before it.
+func (l *Learner) EpochSaved(current bool, epoch wire.Epoch) {
+	switch {
+	case !current && l.state == savingPromise:
+		l.own.AcceptedEpoch = epoch
+		l.sendAckEpoch(l.own.CurrentEpoch)
+		l.proceed(awaitSync)
+	case current && l.state == savingHistory:
+		l.ackNewLeader()
+	}
+}
+
+// Logged tells that the log is durable up to zxid.
+func (l *Learner) Logged(zxid wire.Zxid) {
+	if l.state == following && !l.cfg.Observer && !l.cfg.Unsafe.AckBeforeSync {
+		l.ack(zxid)
+	}
+}
+
+func (l *Learner) ack(zxid wire.Zxid) { l.send(wire.QuorumPacket{Type: wire.PacketAck, Zxid: zxid}) }
+
+// Truncated answers Truncate. An error, or a state that does not end at the wanted txn, ends the role; the server must
+// then present itself without history, to be sent a snapshot.
+func (l *Learner) Truncated(last wire.Zxid, err error) {
+	if l.state != truncating {
+		return
+	}
+	switch {
+	case err != nil:
+		l.leave("truncate: " + err.Error())
+	case last != l.received:
+		l.leave(fmt.Sprintf("truncate: the history ends at %v, not at %v", last, l.received))
+	default:
+		l.tainted = false
+		l.history.Reset(last)
+		l.proceed(receiving)
+	}
+}
+
+// SnapshotReceived hands over the tree of the stream that followed SNAP.
+func (l *Learner) SnapshotReceived(t *tree.Tree) {
+	if l.state != awaitSnapshot {
+		return
+	}
+	l.tainted = true
+	l.history.Reset(l.received)
+	l.note(Install{Tree: t, Zxid: l.received})
+	l.proceed(receiving)
+}
+
+// Touch notes a sign of life of a session, for the answer to the next PING.
+func (l *Learner) Touch(session wire.SessionID, timeout time.Duration) { l.touched[session] = timeout }
+
+// Request forwards a request of a client to the leader. One with OpSync is answered by Synced, in order.
+func (l *Learner) Request(r Request) { l.send(requestPacket(r)) }
+
+// Revalidate asks the leader whether a session is alive; answered by Revalidated.
+func (l *Learner) Revalidate(session wire.SessionID, timeout time.Duration) {
+	l.send(wire.QuorumPacket{Type: wire.PacketRevalidate, Zxid: -1, Data: revalidateRequest(session, timeout)})
+}
+
+func (l *Learner) send(packet wire.QuorumPacket) { l.note(Send{Conn: l.conn, Packet: packet}) }
+
+func (l *Learner) leave(reason string) {
+	if l.state == left {
+		return
+	}
+	l.state = left
+	l.note(GiveUp{Reason: reason})
+}

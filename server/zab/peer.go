@@ -1,0 +1,145 @@
+package zab
+
+import (
+	"time"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// noServer is the id of a connection that has not said yet who it is.
+const noServer wire.ServerID = -1 << 63
+
+type peerState int
+
+const (
+	peerUnknown       peerState = iota // connected
+	peerWaitsForEpoch                  // sent FOLLOWERINFO or OBSERVERINFO
+	peerPromises                       // got LEADERINFO
+	peerWaitsForSync                   // sent ACKEPOCH
+	peerReads                          // its snapshot is being streamed
+	peerSyncs                          // got NEWLEADER
+	peerAcked                          // acknowledged it
+	peerServes                         // got UPTODATE
+)
+
+// peer is one learner as its leader sees it.
+type peer struct {
+	conn     ConnID
+	remote   string
+	id       wire.ServerID
+	observer bool
+	state    peerState
+	deadline time.Duration // until when it must send something
+
+	currentEpoch wire.Epoch
+	zxid         wire.Zxid // its last one when it came
+	counted      bool      // its ACKEPOCH counts
+	op           wire.PacketType
+
+	// acked is the last proposal it has on disk; it means nothing before the ACK of NEWLEADER.
+	acked wire.Zxid
+	// held are packets that wait for UPTODATE: Java followers before 3.9.3 fail when the COMMIT of a proposal
+	// reaches them between NEWLEADER and UPTODATE.
+	held []wire.QuorumPacket
+	// oldest and newest are proposals sent and not acknowledged: the one watched, and the one to watch next.
+	oldest, newest sentProposal
+}
+
+type sentProposal struct {
+	zxid wire.Zxid
+	at   time.Duration
+}
+
+// watchSent remembers a proposal that the peer is to acknowledge within syncLimit.
+func (p *peer) watchSent(zxid wire.Zxid, at time.Duration) {
+	if p.observer {
+		return
+	}
+	p.newest = sentProposal{zxid, at}
+	if p.oldest.zxid == 0 {
+		p.oldest = p.newest
+	}
+}
+
+// watchAcked notes that the peer acknowledged everything up to zxid.
+func (p *peer) watchAcked(zxid wire.Zxid) {
+	if p.oldest.zxid == 0 || zxid < p.oldest.zxid {
+		return
+	}
+	p.oldest = sentProposal{}
+	if zxid < p.newest.zxid {
+		p.oldest = p.newest
+	}
+}
+
+// LearnerStatus describes one learner, for operators.
+type LearnerStatus struct {
+	ID       wire.ServerID
+	Remote   string
+	Observer bool
+	// Synced tells that the learner takes part in broadcast.
+	Synced bool
+	// Sync is how it was synchronised: DIFF, TRUNC or SNAP.
+	Sync wire.PacketType
+	// Acked is the last proposal that it has acknowledged.
+	Acked wire.Zxid
+}
+
+// Learners describes the learners in the order in which they came.
+func (l *Leader) Learners() []LearnerStatus {
+	var list []LearnerStatus
+	for _, p := range l.peers {
+		if p.state == peerUnknown {
+			continue
+		}
+		list = append(list, LearnerStatus{
+			ID: p.id, Remote: p.remote, Observer: p.observer, Synced: p.state == peerServes, Sync: p.op, Acked: p.acked,
+		})
+	}
+	return list
+}
+
+// Accept tells that a learner connected.
+func (l *Leader) Accept(conn ConnID, remote string) {
+	if l.phase == over {
+		l.note(Close{Conn: conn, Reason: "not leading"})
+		return
+	}
+	p := &peer{conn: conn, remote: remote, id: noServer}
+	p.deadline = l.now + l.cfg.initLimit() + l.cfg.syncLimit()
+	l.peers = append(l.peers, p)
+	l.byConn[conn] = p
+}
+
+// Closed tells that a learner's connection is gone.
+func (l *Leader) Closed(conn ConnID) {
+	p := l.byConn[conn]
+	if p == nil {
+		return
+	}
+	delete(l.byConn, conn)
+	peers := make([]*peer, 0, len(l.peers))
+	for _, other := range l.peers {
+		if other != p {
+			peers = append(peers, other)
+		}
+	}
+	l.peers = peers
+	syncs := l.syncs[:0]
+	for _, s := range l.syncs {
+		if s.conn != conn {
+			syncs = append(syncs, s)
+		}
+	}
+	l.syncs = syncs
+}
+
+// drop closes a learner's connection.
+func (l *Leader) drop(p *peer, reason string) {
+	l.note(Close{Conn: p.conn, Reason: reason})
+	l.Closed(p.conn)
+}
+
+func (l *Leader) send(p *peer, packet wire.QuorumPacket) {
+	l.note(Send{Conn: p.conn, Packet: packet})
+}
