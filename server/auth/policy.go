@@ -1,0 +1,188 @@
+// Package auth decides who a client connection is and what it may do: authentication schemes, the ids that a connection
+// collects, and access control lists.
+//
+// The schemes here are world, auth, digest, ip and super. Others (sasl, x509, own ones) are values of Scheme given to
+// New; the rest of the package does not change for them. It speaks no SASL and reads no certificates itself.
+//
+// Semantics are those of org.apache.zookeeper.server.auth and ZooKeeperServer.checkACL, PrepRequestProcessor.fixupACL.
+package auth
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Names of the schemes that need no provider.
+const (
+	WorldScheme = "world"
+	AuthScheme  = "auth"
+	SuperScheme = "super"
+)
+
+// Conn is what a connection offers for authentication besides its auth packets.
+type Conn struct {
+	// Remote is the address of the client.
+	Remote netip.Addr
+}
+
+// Scheme is a way to authenticate and to be named in access control lists.
+type Scheme interface {
+	// Name is the text in ids, such as "digest".
+	Name() string
+	// Authenticate answers an auth packet with the ids that the connection gains. Not ok means that the
+	// authentication failed and the connection has to be closed.
+	Authenticate(c Conn, data []byte) (ids []wire.ID, ok bool)
+	// Valid reports whether an id of this scheme may stand in a list.
+	Valid(id string) bool
+	// Matches reports whether the id of a connection is meant by the id in a list.
+	Matches(conn, acl string) bool
+	// Proven reports whether ids of connections come from a proof, so that the scheme "auth" stands for them.
+	Proven() bool
+	// User is the part of a connection's id that whoAmI shows.
+	User(id string) string
+}
+
+// Policy is how a server decides. It does not change and is safe for concurrent use.
+type Policy struct {
+	schemes map[string]Scheme
+	skipACL bool
+}
+
+// Options are the settings of a Policy. The zero value is Apache ZooKeeper's default.
+type Options struct {
+	// SuperDigest is "user:base64(sha1(user:password))" of the user who may do everything; empty for nobody
+	// (zookeeper.DigestAuthenticationProvider.superDigest).
+	SuperDigest string
+	// SkipACL lets everybody do everything (zookeeper.skipACL).
+	SkipACL bool
+	// Schemes are added to digest and ip, or replace them by name.
+	Schemes []Scheme
+}
+
+// New returns a policy.
+func New(o Options) *Policy {
+	p := &Policy{schemes: make(map[string]Scheme), skipACL: o.SkipACL}
+	for _, s := range append([]Scheme{digest{super: o.SuperDigest}, ip{}}, o.Schemes...) {
+		p.schemes[s.Name()] = s
+	}
+	return p
+}
+
+// Initial returns the ids that a connection has from the beginning: its address.
+func (p *Policy) Initial(c Conn) []wire.ID {
+	return []wire.ID{{Scheme: ipScheme, ID: AddrText(c.Remote)}}
+}
+
+// Add authenticates an auth packet and returns the connection's ids with those gained. Not ok means AUTHFAILED and that
+// the connection has to be closed. ids itself is not changed.
+func (p *Policy) Add(ids []wire.ID, c Conn, scheme string, data []byte) (all []wire.ID, ok bool) {
+	s := p.schemes[scheme]
+	if s == nil {
+		return ids, false
+	}
+	gained, ok := s.Authenticate(c, data)
+	if !ok {
+		return ids, false
+	}
+	all = slices.Clone(ids)
+	for _, id := range gained {
+		if !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all, true
+}
+
+// Allowed reports whether a connection with these ids has any of the permissions in perms on a node with this list. An
+// empty list allows everything.
+func (p *Policy) Allowed(acl []wire.ACL, perms wire.Perms, ids []wire.ID) bool {
+	if p.skipACL || len(acl) == 0 {
+		return true
+	}
+	for _, a := range acl {
+		if a.Perms&perms != 0 && (a.ID == wire.AnyoneID || p.matches(a.ID, ids)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(ids, func(id wire.ID) bool { return id.Scheme == SuperScheme })
+}
+
+func (p *Policy) matches(acl wire.ID, ids []wire.ID) bool {
+	s := p.schemes[acl.Scheme]
+	if s == nil {
+		return false
+	}
+	for _, id := range ids {
+		if id.Scheme == acl.Scheme && s.Matches(id.ID, acl.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// FixUp turns the list of a request into the one to store: duplicates removed, the scheme "auth" replaced by the
+// connection's proven ids. Not ok means INVALIDACL: the list is null or empty, or has an id that no scheme accepts.
+func (p *Policy) FixUp(acl []wire.ACL, ids []wire.ID) (fixed []wire.ACL, ok bool) {
+	for i, a := range acl {
+		if slices.Contains(acl[:i], a) {
+			continue
+		}
+		switch {
+		case a.ID == wire.AnyoneID:
+			fixed = append(fixed, a)
+		case a.ID.Scheme == AuthScheme:
+			before := len(fixed)
+			for _, id := range ids {
+				if s := p.schemes[id.Scheme]; s != nil && s.Proven() {
+					fixed = append(fixed, wire.ACL{Perms: a.Perms, ID: id})
+				}
+			}
+			if len(fixed) == before {
+				return nil, false
+			}
+		default:
+			s := p.schemes[a.ID.Scheme]
+			if s == nil || !s.Valid(a.ID.ID) {
+				return nil, false
+			}
+			fixed = append(fixed, a)
+		}
+	}
+	return fixed, len(fixed) > 0
+}
+
+// Masked returns the list as those see it who may not administer the node: without the hashes of digest ids.
+func Masked(acl []wire.ACL) []wire.ACL {
+	masked := slices.Clone(acl)
+	for i, a := range masked {
+		if a.ID.Scheme != digestScheme {
+			continue
+		}
+		if user, _, found := strings.Cut(a.ID.ID, ":"); found {
+			masked[i].ID.ID = user + ":x"
+		}
+	}
+	return masked
+}
+
+// Users describes the ids of a connection for whoAmI, sorted.
+func (p *Policy) Users(ids []wire.ID) []wire.ClientInfo {
+	users := make([]wire.ClientInfo, 0, len(ids))
+	for _, id := range ids {
+		info := wire.ClientInfo{AuthScheme: id.Scheme}
+		if s := p.schemes[id.Scheme]; s != nil {
+			info.User = s.User(id.ID)
+		}
+		users = append(users, info)
+	}
+	slices.SortFunc(users, func(a, b wire.ClientInfo) int {
+		if c := strings.Compare(a.AuthScheme, b.AuthScheme); c != 0 {
+			return c
+		}
+		return strings.Compare(a.User, b.User)
+	})
+	return users
+}

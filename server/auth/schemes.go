@@ -1,0 +1,115 @@
+package auth
+
+import (
+	"crypto/sha1"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+const (
+	digestScheme = "digest"
+	ipScheme     = "ip"
+)
+
+// digest is user and password; ids carry the password's hash
+// (org.apache.zookeeper.server.auth.DigestAuthenticationProvider).
+type digest struct{ super string }
+
+func (digest) Name() string { return digestScheme }
+
+func (d digest) Authenticate(_ Conn, data []byte) ([]wire.ID, bool) {
+	id := DigestID(string(data))
+	ids := []wire.ID{{Scheme: digestScheme, ID: id}}
+	if d.super != "" && subtle.ConstantTimeCompare([]byte(id), []byte(d.super)) == 1 {
+		ids = append(ids, wire.ID{Scheme: SuperScheme})
+	}
+	return ids, true
+}
+
+// Valid wants two parts; as in Java, colons at the end make no part.
+func (digest) Valid(id string) bool {
+	return strings.Count(strings.TrimRight(id, ":"), ":") == 1
+}
+
+func (digest) Matches(conn, acl string) bool { return conn == acl }
+func (digest) Proven() bool                  { return true }
+
+func (digest) User(id string) string {
+	user, _, _ := strings.Cut(id, ":")
+	return user
+}
+
+// DigestID is the id of "user:password" in the scheme digest.
+func DigestID(userPassword string) string {
+	user, _, _ := strings.Cut(userPassword, ":")
+	sum := sha1.Sum([]byte(userPassword))
+	return user + ":" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// ip is the address of the client; ids in lists may have a number of leading bits that count
+// (org.apache.zookeeper.server.auth.IPAuthenticationProvider).
+type ip struct{}
+
+func (ip) Name() string { return ipScheme }
+
+func (ip) Authenticate(c Conn, _ []byte) ([]wire.ID, bool) {
+	return []wire.ID{{Scheme: ipScheme, ID: AddrText(c.Remote)}}, true
+}
+
+func (ip) Valid(id string) bool {
+	_, ok := parsePrefix(id)
+	return ok
+}
+
+func (ip) Matches(conn, acl string) bool {
+	prefix, ok := parsePrefix(acl)
+	if !ok {
+		return false
+	}
+	addr, err := netip.ParseAddr(conn)
+	return err == nil && prefix.Contains(addr.WithZone(""))
+}
+
+func (ip) Proven() bool          { return false }
+func (ip) User(id string) string { return id }
+
+// parsePrefix reads "address" or "address/bits".
+func parsePrefix(id string) (netip.Prefix, bool) {
+	text, bitsText, some := strings.Cut(id, "/")
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" || strings.Contains(text, ":") && strings.Contains(text, ".") {
+		return netip.Prefix{}, false
+	}
+	bits := addr.BitLen()
+	if some {
+		if bits, err = strconv.Atoi(bitsText); err != nil {
+			return netip.Prefix{}, false
+		}
+	}
+	prefix := netip.PrefixFrom(addr, bits)
+	return prefix, prefix.IsValid()
+}
+
+// AddrText writes an address as Java does: IPv6 in eight groups without compression.
+func AddrText(addr netip.Addr) string {
+	addr = addr.Unmap()
+	if addr.Is4() || !addr.IsValid() {
+		return addr.String()
+	}
+	b := addr.As16()
+	groups := make([]string, 0, 8)
+	for i := 0; i < len(b); i += 2 {
+		groups = append(groups, fmt.Sprintf("%x", uint16(b[i])<<8|uint16(b[i+1])))
+	}
+	text := strings.Join(groups, ":")
+	if addr.Zone() != "" {
+		text += "%" + addr.Zone()
+	}
+	return text
+}
