@@ -126,6 +126,7 @@ type (
 	SendSnapshot struct {
 		Conn ConnID
 		Zxid wire.Zxid
+		Tree *tree.Tree
 	}
 	// CloseConn closes a quorum connection after everything sent to it so far was written or could not be.
 	CloseConn struct{ Conn ConnID }
@@ -149,6 +150,7 @@ type (
 	TakeSnapshot struct {
 		ID         uint64
 		Zxid       wire.Zxid
+		Tree       *tree.Tree
 		Background bool
 		// Supersede deletes, once this snapshot is durable, every other log and snapshot: after a SNAP from the
 		// leader they may hold txns of a lost branch, below Zxid as well as above.

@@ -4,7 +4,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -45,11 +47,10 @@ type Config struct {
 	// (znode.container.maxNeverUsedIntervalMs); 0 for never.
 	ContainerMaxNeverUsed time.Duration
 
-	// SuperDigest is "user:base64(sha1(user:password))" of the user whom no ACL stops
-	// (zookeeper.DigestAuthenticationProvider.superDigest); empty for none.
-	SuperDigest string
-	// SkipACL lets everybody do everything (zookeeper.skipACL).
-	SkipACL bool
+	// Auth is how clients are authenticated and authorized. Its zero value is Apache ZooKeeper's default.
+	Auth auth.Options
+	// Tree is how the tree reads its nodes; every Database given to the node must agree.
+	Tree tree.Options
 
 	// Rand is the source of all that is random here. The node owns it.
 	Rand *rand.Rand

@@ -1,30 +1,208 @@
 // Package node is one server as a value: votes, discovery, synchronisation, broadcast, sessions, watches and the tree,
-// without goroutines, clock, files or sockets. See the inputs and effects.
+// without goroutines, clock, files or sockets. What happens goes in as inputs, what has to be done comes out as effects.
+//
+// A server has a role. It looks for a leader, then leads, follows or observes until that fails, and looks again; a
+// standalone server has one role for good. Between two roles it waits until the disk has everything that the old one
+// wanted written, and makes memory equal to the log; so no late write, ACK or commit of one role appears in another, and
+// what the server says of its history when it votes is on its disk.
+//
+// Not here: files and sockets (package server), how txns are made (prep), applied (tree) and answered (final).
 package node
 
-import "github.com/zkctl/zkctl/wire"
+import (
+	"fmt"
+	"time"
 
-// Node is one server.
-type Node struct{}
+	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/election"
+	"github.com/zkctl/zkctl/server/final"
+	"github.com/zkctl/zkctl/server/prep"
+	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/server/watch"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
 
-// New returns a server with what its disk holds. It does nothing before the first Step.
-func New(cfg Config, db *Database) (*Node, error) { return nil, nil }
+// Node is one server. It is not safe for concurrent use, but for Read and Status, any number of which may run while
+// nothing else does.
+type Node struct {
+	cfg    Config
+	policy *auth.Policy
+	now    Now
+	begun  bool
+	stop   bool
+
+	effects []Effect
+
+	// What the disk holds, and memory stands for.
+	tree     *tree.Tree
+	history  *zab.History
+	accepted wire.Epoch
+	current  wire.Epoch
+	storage  storage
+	// needSnapshot tells that the history on disk cannot be brought in line with a leader's.
+	needSnapshot bool
+	sinceRoll    int
+	rollAfter    int
+
+	// The role, and what only one role has.
+	role         Role
+	term         uint64 // number of the role, to tell its disk writes from those of others
+	reason       string
+	since        time.Duration
+	lookingSince time.Duration
+	servingSince time.Duration
+	electionTime time.Duration
+	serving      bool
+	leaderID     wire.ServerID
+	election     *election.Election
+	leader       *zab.Leader
+	conns        map[ConnID]struct{} // learners'
+	learner      *zab.Learner
+	leaderConn   ConnID
+	lastConn     ConnID
+	roleEffects  []zab.Effect
+	draining     bool
+	standalone   []txn.Entry // on their way to the disk
+	proposed     wire.Zxid   // by a standalone server
+	// What an ended role leaves behind, while Stopping.
+	unapplied []txn.Entry
+	tainted   bool
+	reloading bool
+
+	// Leader and standalone server.
+	tracker            *session.Tracker
+	preparer           *prep.Preparer
+	nextContainerCheck time.Duration
+	lastContainerTick  time.Duration
+	expendable         []string
+
+	// Clients.
+	ids      session.IDs
+	clients  map[ClientID]*client
+	sessions map[wire.SessionID]*client
+	watches  *watch.Manager
+	watchers []watch.Watcher
+	final    *final.Server
+	renewals []renewal
+	syncing  []ClientID
+	inFlight int
+
+	digestMismatches int
+}
+
+// New returns a server with what its disk holds. It does nothing before the first Step. An error says that what was read
+// cannot be.
+func New(cfg Config, db *Database) (*Node, error) {
+	n := &Node{
+		cfg:      cfg.withDefaults(),
+		policy:   auth.New(cfg.Auth),
+		accepted: db.AcceptedEpoch,
+		current:  db.CurrentEpoch,
+		conns:    make(map[ConnID]struct{}),
+		clients:  make(map[ClientID]*client),
+		sessions: make(map[wire.SessionID]*client),
+		watches:  watch.New(),
+		lastConn: 1,
+	}
+	if db.AcceptedEpoch < db.CurrentEpoch {
+		return nil, fmt.Errorf("acceptedEpoch %d is below currentEpoch %d", db.AcceptedEpoch, db.CurrentEpoch)
+	}
+	if cfg.Members != nil && db.LastZxid.Epoch() > db.CurrentEpoch {
+		return nil, fmt.Errorf("last zxid %v is of a later epoch than currentEpoch %d", db.LastZxid, db.CurrentEpoch)
+	}
+	n.install(db)
+	n.proposed = db.LastZxid
+	n.resetRoll()
+	return n, nil
+}
 
 // Step takes an input. Times never go back. Effects collects what must be done about it.
-func (n *Node) Step(now Now, in Input) {}
+func (n *Node) Step(now Now, in Input) {
+	n.now = now
+	if n.role == Stopped {
+		return
+	}
+	if !n.begun {
+		n.begin()
+	}
+	switch in := in.(type) {
+	case Tick:
+		n.tick()
+	case NotificationReceived:
+		n.handleNotification(in)
+	case LearnerAccepted:
+		n.handleLearnerAccepted(in)
+	case LeaderConnected:
+		n.handleLeaderConnected(in)
+	case PacketReceived:
+		n.handlePacket(in)
+	case SnapshotReceived:
+		n.handleSnapshotReceived(in)
+	case SnapshotSent:
+		n.handleSnapshotSent(in)
+	case ConnClosed:
+		n.handleConnClosed(in)
+	case StorageDone:
+		n.handleStorageDone(in)
+	case ClientConnected:
+		n.handleClientConnected(in)
+	case ClientRequest:
+		n.handleClientRequest(in)
+	case ClientClosed:
+		n.handleClientClosed(in)
+	case ClientsTouched:
+		n.handleClientsTouched(in)
+	default:
+		panic(fmt.Sprintf("node: input %T", in))
+	}
+}
+
+func (n *Node) tick() {
+	if n.election != nil {
+		n.election.Tick(n.now.Mono)
+		n.afterElection()
+	}
+	switch {
+	case n.leader != nil:
+		n.leader.Tick(n.now.Mono)
+	case n.learner != nil:
+		n.learner.Tick(n.now.Mono)
+	}
+	n.drain()
+	if n.serving && n.tracker != nil {
+		n.tickDecider()
+		n.drain()
+	}
+}
 
 // Effects appends to into what must be done about the inputs since the last call, in order, and forgets it.
-func (n *Node) Effects(into []Effect) []Effect { return into }
+func (n *Node) Effects(into []Effect) []Effect {
+	into = append(into, n.effects...)
+	clear(n.effects)
+	n.effects = n.effects[:0]
+	return into
+}
 
-// Read answers a request that needs nothing but the tree, and registers its watch. It must not run at the same time as
-// Step, but any number of Reads may. ok is false if the request has to go through Step: it is none of those, the client
-// has no session here or something of it is in flight. Malformed requests go through Step too.
-func (n *Node) Read(client ClientID, header wire.RequestHeader, body []byte) (frame []byte, ok bool) {
-	return nil, false
+func (n *Node) note(e Effect) { n.effects = append(n.effects, e) }
+
+// StepDown ends the present role of a member of an ensemble, which then looks for a leader again.
+func (n *Node) StepDown(now Now, reason string) {
+	n.now = now
+	if n.role != Looking && n.role != Standalone {
+		n.endRole(reason)
+	}
 }
 
 // Stop ends the server: clients and connections are closed; the last RoleChanged, to Stopped, comes when all is durable.
-func (n *Node) Stop(now Now) {}
-
-// Status describes the server as it is.
-func (n *Node) Status() Status { return Status{} }
+func (n *Node) Stop(now Now) {
+	n.now = now
+	n.stop = true
+	if n.role == Stopping {
+		n.settle()
+		return
+	}
+	n.endRole("the server stops")
+}

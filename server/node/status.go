@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -89,3 +90,44 @@ type Status struct {
 	// DigestMismatches counts txns whose digest was not that of the tree after them.
 	DigestMismatches int
 }
+
+// Status describes the server as it is. It may run while Reads run, but not while Step does.
+func (n *Node) Status() Status {
+	s := Status{
+		Self: n.cfg.Self, Role: n.role, Serving: n.serving, Leader: n.leaderID,
+		Epoch: n.current, AcceptedEpoch: n.accepted, Zxid: n.tree.LastZxid(), LastProposed: n.tree.LastZxid(),
+		Reason: n.reason, Since: n.since, ServingSince: n.servingSince, ElectionTime: n.electionTime,
+		Clients: len(n.sessions), Outstanding: n.inFlight,
+		Sessions: n.tree.SessionCount(), Nodes: n.tree.NodeCount(), Ephemerals: n.tree.EphemeralCount(),
+		DataBytes:        n.tree.DataSizeBytes(),
+		DigestMismatches: n.digestMismatches,
+	}
+	counts := n.watches.Counts()
+	s.Watches, s.WatchedPaths = counts.Watches, counts.Paths
+	if n.leader == nil {
+		return s
+	}
+	s.Learners = n.leader.Learners()
+	s.PendingSyncs = n.leader.PendingSyncs()
+	s.Proposals = n.leader.Outstanding()
+	if n.serving {
+		s.LastProposed = n.leader.LastProposed()
+	}
+	for _, l := range s.Learners {
+		switch {
+		case l.Observer && l.Synced:
+			s.SyncedObservers++
+		case l.Observer:
+		case l.Synced:
+			s.SyncedFollowers++
+			s.Followers++
+		default:
+			s.Followers++
+		}
+	}
+	return s
+}
+
+// Tree is the state of the server; it may be replaced when a role begins or ends. Like Read, reading it must not
+// coincide with Step.
+func (n *Node) Tree() *tree.Tree { return n.tree }

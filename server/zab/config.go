@@ -16,6 +16,10 @@ type Config struct {
 	// Observer makes a learner an observer.
 	Observer bool
 
+	// NeedSnapshot makes a learner present itself without a history, so that it is sent a snapshot. The old files stay
+	// until the snapshot is durable: thrown away first, acknowledged txns might be lost to the ensemble.
+	NeedSnapshot bool
+
 	TickTime time.Duration
 	// InitLimitTicks bounds connecting, discovery and synchronisation.
 	InitLimitTicks int
@@ -50,6 +54,6 @@ type Unsafe struct {
 	ForgetCurrentEpoch bool
 	// ForgetAcceptedEpoch does not save acceptedEpoch.
 	ForgetAcceptedEpoch bool
-	// IgnoreTruncate keeps txns that the leader wants cut off.
-	IgnoreTruncate bool
+	// KeepTainted keeps memory that does not match the disk when a synchronisation is interrupted.
+	KeepTainted bool
 }

@@ -3,8 +3,8 @@ package zab
 import (
 	"time"
 
-	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -55,7 +55,11 @@ type (
 	// Serve opens the server to clients: the role has reached broadcast in this epoch.
 	Serve struct{ Epoch wire.Epoch }
 	// GiveUp ends the role. Nothing that the role noted down after it matters.
-	GiveUp struct{ Reason string }
+	GiveUp struct {
+		Reason string
+		// NeedSnapshot tells that what is on disk cannot be brought in line with the leader's history; see Config.
+		NeedSnapshot bool
+	}
 
 	// Forwarded is a request of a learner's client, for a leader to prepare.
 	Forwarded struct {

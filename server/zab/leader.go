@@ -44,7 +44,7 @@ type Leader struct {
 	done        int
 	syncs       []waitingSync
 
-	nextPing  time.Duration
+	nextPing time.Duration
 }
 
 // waitingSync is a sync that is answered when committed reaches after. Conn 0 is the leader's own client.

@@ -126,11 +126,11 @@ func (l *Leader) handleBroadcast(p *peer, packet wire.QuorumPacket) error {
 			l.note(Touched{Sessions: touches})
 		}
 	case wire.PacketRevalidate:
-		session, timeout, err := parseRevalidate(packet.Data)
+		t, err := parseRevalidate(packet.Data)
 		if err != nil {
 			return err
 		}
-		l.note(Revalidate{Conn: p.conn, Session: session, Timeout: timeout})
+		l.note(Revalidate{Conn: p.conn, Session: t.Session, Timeout: t.Timeout})
 	case wire.PacketRequest:
 		request, err := parseRequest(packet)
 		if err != nil {

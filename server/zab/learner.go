@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -186,7 +186,11 @@ func (l *Learner) handleLeaderInfo(packet wire.QuorumPacket) error {
 
 func (l *Learner) sendAckEpoch(current wire.Epoch) {
 	l.state = awaitSync
-	l.send(wire.QuorumPacket{Type: wire.PacketAckEpoch, Zxid: l.own.LastZxid, Data: wire.AppendEpoch(nil, current)})
+	last := l.own.LastZxid
+	if l.cfg.NeedSnapshot {
+		last = -1
+	}
+	l.send(wire.QuorumPacket{Type: wire.PacketAckEpoch, Zxid: last, Data: wire.AppendEpoch(nil, current)})
 }
 
 // EpochSaved tells that an epoch file is durable, and every append before it.
@@ -210,20 +214,20 @@ func (l *Learner) Logged(zxid wire.Zxid) {
 
 func (l *Learner) ack(zxid wire.Zxid) { l.send(wire.QuorumPacket{Type: wire.PacketAck, Zxid: zxid}) }
 
-// Truncated answers Truncate. An error, or a state that does not end at the wanted txn, ends the role; the server must
-// then present itself without history, to be sent a snapshot.
-func (l *Learner) Truncated(last wire.Zxid, err error) {
+// Truncated answers Truncate: the history is the one that the server has read back and shares with this role from now
+// on. If it could not be cut, or does not end with the wanted txn, the learner needs a snapshot.
+func (l *Learner) Truncated(history *History, err error) {
 	if l.state != truncating {
 		return
 	}
 	switch {
 	case err != nil:
-		l.leave("truncate: " + err.Error())
-	case last != l.received:
-		l.leave(fmt.Sprintf("truncate: the history ends at %v, not at %v", last, l.received))
+		l.needSnapshot(fmt.Errorf("truncate: %w", err))
+	case history.Last() != l.received:
+		l.needSnapshot(fmt.Errorf("truncate: the history ends at %v, not at %v", history.Last(), l.received))
 	default:
 		l.tainted = false
-		l.history.Reset(last)
+		l.history = history
 		l.proceed(receiving)
 	}
 }
@@ -258,4 +262,13 @@ func (l *Learner) leave(reason string) {
 	}
 	l.state = left
 	l.note(GiveUp{Reason: reason})
+}
+
+// needSnapshot leaves with the wish to come back without a history, which makes a leader send a snapshot.
+func (l *Learner) needSnapshot(err error) {
+	if l.state == left {
+		return
+	}
+	l.state = left
+	l.note(GiveUp{Reason: err.Error(), NeedSnapshot: true})
 }

@@ -11,12 +11,11 @@ import (
 func (l *Learner) handleFirstSync(packet wire.QuorumPacket) error {
 	switch packet.Type {
 	case wire.PacketDiff:
+		if l.cfg.NeedSnapshot {
+			return fmt.Errorf("DIFF for a server that needs a snapshot")
+		}
 		l.state = receiving
 	case wire.PacketTrunc:
-		if l.cfg.Unsafe.IgnoreTruncate {
-			l.state = receiving
-			return nil
-		}
 		l.state, l.tainted = truncating, true
 		l.received = packet.Zxid
 		l.note(Truncate{Zxid: packet.Zxid})
@@ -63,7 +62,11 @@ func (l *Learner) receive(packet wire.QuorumPacket) error {
 		return fmt.Errorf("%v %v carries txn %v", packet.Type, packet.Zxid, e.Header.Zxid)
 	}
 	if !Follows(l.received, packet.Zxid) {
-		return fmt.Errorf("%v %v does not follow %v", packet.Type, packet.Zxid, l.received)
+		err := fmt.Errorf("%v %v does not follow %v", packet.Type, packet.Zxid, l.received)
+		if l.state == receiving {
+			l.needSnapshot(err)
+		}
+		return err
 	}
 	l.received = packet.Zxid
 	l.pending = append(l.pending, e)

@@ -1,0 +1,197 @@
+package node
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/watch"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// ownerHere is this server as the owner of sessions; learners own theirs by their connection.
+const ownerHere session.Owner = 1<<64 - 1
+
+// client is a connection of the client port with a session, or on its way to one.
+type client struct {
+	id      ClientID
+	remote  netip.Addr
+	session wire.SessionID
+	timeout time.Duration
+	auth    []wire.ID
+	// hasReadOnly tells that the client knows the field readOnly, and so must be sent it.
+	hasReadOnly bool
+	// established tells that the ConnectResponse was sent; requests wait for it in early.
+	established bool
+	early       []ClientRequest
+	// closing tells that the client has sent closeSession; nothing after it is answered.
+	closing bool
+	// queue are the requests in flight, by arrival. Its first one waits for the ensemble.
+	queue []request
+}
+
+// request is a request of a client that could not be answered at once.
+type request struct {
+	header wire.RequestHeader
+	body   []byte
+	waits  waiting
+	// reply is the answer to one that no longer waits but has others before it.
+	reply []byte
+	// closes ends the connection after the reply.
+	closes bool
+}
+
+type waiting int
+
+const (
+	waitsForTurn   waiting = iota // can be answered when it is the first
+	waitsForCommit                // until its txn is delivered
+	waitsForSync                  // until the leader answers
+	answered
+)
+
+// handleClientConnected handles a ConnectRequest as ZooKeeperServer.processConnectRequest does, but looks at the
+// password before it closes the session's other connection.
+func (n *Node) handleClientConnected(in ClientConnected) {
+	r := in.Request
+	if !n.serving || r.LastZxidSeen > n.seen() {
+		n.note(CloseClient{Client: in.Client})
+		return
+	}
+	timeout := time.Duration(r.TimeOut) * time.Millisecond
+	timeout = min(max(timeout, n.cfg.MinSessionTimeout), n.cfg.MaxSessionTimeout)
+	c := &client{
+		id: in.Client, remote: in.Remote, timeout: timeout, hasReadOnly: r.HasReadOnly,
+		auth: n.policy.Initial(auth.Conn{Remote: in.Remote}),
+	}
+	n.clients[c.id] = c
+	if r.SessionID == 0 {
+		c.session = n.ids.Next()
+		n.sessions[c.session] = c
+		n.submit(zab.Request{Session: c.session, Op: wire.OpCreateSession, Body: wire.AppendInt32(nil, int32(timeout.Milliseconds()))})
+		return
+	}
+	c.session = r.SessionID
+	if password := session.Password(c.session); string(password[:]) != string(r.Passwd) {
+		n.refuse(c)
+		return
+	}
+	if other := n.sessions[c.session]; other != nil {
+		n.closeClient(other)
+	}
+	n.sessions[c.session] = c
+	if n.learner != nil {
+		n.renewals = append(n.renewals, renewal{session: c.session, client: c.id})
+		n.learner.Revalidate(c.session, timeout)
+		n.drain()
+		return
+	}
+	n.renewed(c, n.tracker.Renew(c.session, timeout, n.now.Mono) && n.tracker.SetOwner(c.session, ownerHere))
+}
+
+// renewal is a question to the leader about a session whose client came to this server.
+type renewal struct {
+	session wire.SessionID
+	client  ClientID
+}
+
+// handleRevalidated gives the leader's answer to the client that has waited longest for one about this session.
+func (n *Node) handleRevalidated(id wire.SessionID, valid bool) {
+	for i, r := range n.renewals {
+		if r.session != id {
+			continue
+		}
+		n.renewals = append(n.renewals[:i:i], n.renewals[i+1:]...)
+		if c := n.clients[r.client]; c != nil {
+			n.renewed(c, valid)
+		}
+		return
+	}
+}
+
+func (n *Node) renewed(c *client, valid bool) {
+	if !valid {
+		n.refuse(c)
+		return
+	}
+	n.establish(c)
+}
+
+// establish sends the ConnectResponse and handles what the client sent meanwhile.
+func (n *Node) establish(c *client) {
+	password := session.Password(c.session)
+	response := wire.ConnectResponse{
+		TimeOut: int32(c.timeout.Milliseconds()), SessionID: c.session, Passwd: password[:], HasReadOnly: c.hasReadOnly,
+	}
+	n.note(SendFrame{Client: c.id, Frame: response.Marshal()})
+	c.established = true
+	n.touch(c)
+	early := c.early
+	c.early = nil
+	for _, r := range early {
+		n.handleClientRequest(r)
+	}
+}
+
+// refuse tells a client that its session is over.
+func (n *Node) refuse(c *client) {
+	response := wire.ConnectResponse{Passwd: make([]byte, 16), HasReadOnly: c.hasReadOnly}
+	n.note(SendFrame{Client: c.id, Frame: response.Marshal()})
+	n.closeClient(c)
+}
+
+// touch notes that a client's session is alive.
+func (n *Node) touch(c *client) {
+	switch {
+	case n.learner != nil:
+		n.learner.Touch(c.session, c.timeout)
+	case n.tracker != nil:
+		n.tracker.Renew(c.session, c.timeout, n.now.Mono)
+	}
+}
+
+func (n *Node) handleClientsTouched(in ClientsTouched) {
+	for _, id := range in.Clients {
+		if c := n.clients[id]; c != nil && c.established {
+			n.touch(c)
+		}
+	}
+}
+
+// closeClient forgets a client and closes its connection. The session lives on.
+func (n *Node) closeClient(c *client) {
+	n.note(CloseClient{Client: c.id})
+	n.forgetClient(c)
+}
+
+func (n *Node) forgetClient(c *client) {
+	delete(n.clients, c.id)
+	if n.sessions[c.session] == c {
+		delete(n.sessions, c.session)
+	}
+	n.watches.Drop(watch.Watcher(c.id))
+	n.inFlight -= len(c.queue)
+	for i, s := range n.syncing {
+		if s == c.id {
+			n.syncing[i] = 0 // the answer will come, and concern nobody
+		}
+	}
+}
+
+func (n *Node) handleClientClosed(in ClientClosed) {
+	if c := n.clients[in.Client]; c != nil {
+		n.forgetClient(c)
+	}
+}
+
+// closeAllClients lets every client go elsewhere.
+func (n *Node) closeAllClients() {
+	for _, id := range slices.Sorted(maps.Keys(n.clients)) {
+		n.closeClient(n.clients[id])
+	}
+	n.renewals, n.syncing = nil, nil
+}

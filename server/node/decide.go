@@ -1,0 +1,88 @@
+package node
+
+import (
+	"time"
+
+	"github.com/zkctl/zkctl/server/prep"
+	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// becomeDecider begins to make txns and to expire sessions, each of which gets its full timeout again.
+func (n *Node) becomeDecider() {
+	n.tracker = session.NewTracker(n.cfg.TickTime)
+	for _, s := range n.tree.Sessions() {
+		n.tracker.Add(s.ID, s.Timeout(), n.now.Mono)
+	}
+	n.preparer = prep.New(n.tree, n.tracker, n.policy)
+	n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
+	// Ephemeral nodes without a session can come from a leader of old that failed to list them.
+	for _, id := range n.tree.EphemeralOwners() {
+		if _, ok := n.tree.Session(id); !ok {
+			n.prepare(ownerHere, zab.Request{Session: id, Op: wire.OpCloseSession})
+		}
+	}
+}
+
+func (n *Node) endDeciding() {
+	n.tracker, n.preparer = nil, nil
+	n.expendable = nil
+}
+
+// prepare makes a txn of a request and proposes it.
+func (n *Node) prepare(owner session.Owner, r zab.Request) {
+	zxid, ok := n.nextZxid()
+	if !ok {
+		return
+	}
+	if r.Op == wire.OpCreateSession {
+		n.beginSession(owner, r)
+	}
+	e := n.preparer.Prepare(prep.Request{
+		Session: r.Session, Cxid: r.Cxid, Type: r.Op, Body: r.Body, Auth: r.Auth, Owner: owner,
+	}, zxid, n.now.WallMillis)
+	if n.leader != nil {
+		n.leader.Propose(e)
+		return
+	}
+	n.standalone = append(n.standalone, e)
+	n.proposed = zxid
+	n.append(e)
+}
+
+func (n *Node) nextZxid() (wire.Zxid, bool) {
+	if n.leader != nil {
+		return n.leader.NextZxid()
+	}
+	return n.proposed + 1, n.role == Standalone
+}
+
+// commitStandalone delivers what the only log there is holds.
+func (n *Node) commitStandalone(upTo wire.Zxid) {
+	for len(n.standalone) > 0 && n.standalone[0].Header.Zxid <= upTo {
+		e := n.standalone[0]
+		n.standalone = n.standalone[1:]
+		n.history.Add(e)
+		n.deliver(e)
+	}
+}
+
+// tickDecider expires sessions and removes what nobody needs any more.
+func (n *Node) tickDecider() {
+	for _, id := range n.tracker.Expire(n.now.Mono) {
+		n.prepare(ownerHere, zab.Request{Session: id, Op: wire.OpCloseSession})
+	}
+	if n.now.Mono >= n.nextContainerCheck {
+		n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
+		n.expendable = n.tree.Expendable(n.now.WallMillis, n.cfg.ContainerMaxNeverUsed)
+	}
+	// Evenly over the minute.
+	elapsed := n.now.Mono - n.lastContainerTick
+	n.lastContainerTick = n.now.Mono
+	for few := 1 + int(int64(n.cfg.ContainerMaxPerMinute)*int64(elapsed)/int64(time.Minute)); few > 0 && len(n.expendable) > 0; few-- {
+		path := n.expendable[0]
+		n.expendable = n.expendable[1:]
+		n.prepare(ownerHere, zab.Request{Op: wire.OpDeleteContainer, Body: wire.AppendString(nil, path)})
+	}
+}

@@ -1,0 +1,105 @@
+package node
+
+import (
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/server/watch"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// append writes a txn to the log, and begins a snapshot when enough of them have been.
+func (n *Node) append(e txn.Entry) {
+	id := n.storage.nextID()
+	n.write(id, Append{ID: id, Zxid: e.Header.Zxid, Txn: e.Bytes})
+	n.sinceRoll++
+	if n.sinceRoll <= n.rollAfter {
+		return
+	}
+	n.resetRoll()
+	id = n.storage.nextID()
+	n.write(id, RollLog{ID: id})
+	if n.storage.background != 0 || !n.serving {
+		return
+	}
+	id = n.storage.nextID()
+	n.storage.background = id
+	n.note(TakeSnapshot{ID: id, Zxid: n.tree.LastZxid(), Tree: n.tree, Background: true})
+}
+
+// resetRoll draws anew after how many txns the log is rolled.
+func (n *Node) resetRoll() {
+	n.sinceRoll = 0
+	n.rollAfter = n.cfg.SnapCount/2 + n.cfg.Rand.IntN(n.cfg.SnapCount/2)
+}
+
+// deliver applies a committed txn, tells the watchers and answers the client, if it is here. Events come before the
+// answer, and before any later answer that could show their cause.
+func (n *Node) deliver(e txn.Entry) {
+	result := n.tree.Apply(e.Header, e.Record, n.notify)
+	if e.Digest != nil && e.Digest.Version == tree.DigestVersion && e.Digest.Tree != n.tree.Digest() {
+		n.digestMismatches++
+	}
+	if n.preparer != nil {
+		n.preparer.Applied(e.Header.Zxid)
+	}
+	c := n.sessions[e.Header.Session]
+	switch e.Header.Type {
+	case wire.OpCreateSession:
+		if c != nil && !c.established {
+			n.establish(c)
+		}
+		return
+	case wire.OpCloseSession:
+		n.sessionClosed(e, c)
+		return
+	}
+	if c == nil {
+		return
+	}
+	if result.Err == wire.ErrSessionMoved {
+		n.complete(c, e.Header.Cxid, nil, true)
+		return
+	}
+	n.complete(c, e.Header.Cxid, n.final.Reply(e.Header, result), false)
+}
+
+// sessionClosed ends the connection of a session that is over, after the answer if its client asked for it.
+func (n *Node) sessionClosed(e txn.Entry, c *client) {
+	if n.tracker != nil {
+		n.tracker.Remove(e.Header.Session)
+	}
+	if c == nil {
+		return
+	}
+	if c.closing {
+		n.complete(c, e.Header.Cxid, wire.ReplyHeader{Xid: e.Header.Cxid, Zxid: e.Header.Zxid}.Append(nil), true)
+		return
+	}
+	n.closeClient(c)
+}
+
+// notify sends an event to the watchers that may see it.
+func (n *Node) notify(event tree.Event) {
+	n.watchers = n.watches.Trigger(event.Type, event.Path, n.watchers[:0])
+	if len(n.watchers) == 0 {
+		return
+	}
+	var frame []byte
+	for _, w := range n.watchers {
+		c := n.clients[ClientID(w)]
+		if c == nil || !n.policy.Allowed(event.ACL, wire.PermRead, c.auth) {
+			continue
+		}
+		if frame == nil {
+			frame = eventFrame(event)
+		}
+		n.note(SendFrame{Client: c.id, Frame: frame})
+	}
+}
+
+func eventFrame(event tree.Event) []byte {
+	frame := wire.ReplyHeader{Xid: wire.XidWatch, Zxid: event.Zxid}.Append(nil)
+	return wire.WatcherEvent{Type: event.Type, State: wire.SyncConnected, Path: event.Path}.Append(frame)
+}
+
+var _ watch.Watcher

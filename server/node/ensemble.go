@@ -1,0 +1,160 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// drain carries out what the role has noted down, until nothing is left.
+func (n *Node) drain() {
+	if n.draining {
+		return // the loop below sees it
+	}
+	n.draining = true
+	defer func() { n.draining = false }()
+	for {
+		n.roleEffects = n.roleEffects[:0]
+		switch {
+		case n.leader != nil:
+			n.roleEffects = n.leader.Take(n.roleEffects)
+		case n.learner != nil:
+			n.roleEffects = n.learner.Take(n.roleEffects)
+		}
+		if len(n.roleEffects) == 0 {
+			return
+		}
+		for _, e := range n.roleEffects {
+			if n.role == Stopping {
+				break // of the role that has just ended
+			}
+			n.carryOut(e)
+		}
+		clear(n.roleEffects)
+	}
+}
+
+func (n *Node) carryOut(e zab.Effect) {
+	switch e := e.(type) {
+	case zab.Send:
+		n.note(SendPacket{Conn: ConnID(e.Conn), Packet: e.Packet})
+	case zab.SendSnapshot:
+		n.note(SendSnapshot{Conn: ConnID(e.Conn), Zxid: e.Zxid, Tree: n.tree})
+	case zab.Close:
+		delete(n.conns, ConnID(e.Conn))
+		n.note(CloseConn{Conn: ConnID(e.Conn)})
+	case zab.Append:
+		n.append(e.Entry)
+	case zab.SaveEpoch:
+		id := n.storage.nextID()
+		n.write(id, SaveEpoch{ID: id, Current: e.Current, Epoch: e.Epoch})
+	case zab.Truncate:
+		id := n.storage.nextID()
+		n.write(id, Truncate{ID: id, Zxid: e.Zxid})
+	case zab.Install:
+		n.tree = e.Tree
+	case zab.SaveSnapshot:
+		id := n.storage.nextID()
+		n.write(id, TakeSnapshot{ID: id, Zxid: e.Zxid, Tree: n.tree, Supersede: true})
+	case zab.Deliver:
+		n.deliver(e.Entry)
+	case zab.Serve:
+		n.current = e.Epoch // durable before the role came so far
+		n.election.Established(e.Epoch)
+		n.serve()
+	case zab.GiveUp:
+		n.needSnapshot = n.needSnapshot || e.NeedSnapshot
+		n.endRole(e.Reason)
+	case zab.Forwarded:
+		n.prepare(session.Owner(e.Conn), e.Request)
+	case zab.Revalidate:
+		valid := n.tracker.Renew(e.Session, e.Timeout, n.now.Mono) && n.tracker.SetOwner(e.Session, session.Owner(e.Conn))
+		n.leader.AnswerRevalidate(e.Conn, e.Session, valid)
+	case zab.Touched:
+		for _, t := range e.Sessions {
+			n.tracker.Renew(t.Session, t.Timeout, n.now.Mono)
+		}
+	case zab.Synced:
+		n.handleSynced()
+	case zab.Revalidated:
+		n.handleRevalidated(e.Session, e.Valid)
+	default:
+		panic(fmt.Sprintf("node: effect %T", e))
+	}
+}
+
+// learnerConns lists the open connections of learners.
+func (n *Node) learnerConns() []ConnID { return slices.Sorted(maps.Keys(n.conns)) }
+
+func (n *Node) handleNotification(in NotificationReceived) {
+	n.election.Step(n.now.Mono, in.From, in.Notification)
+	n.afterElection()
+}
+
+func (n *Node) handleLearnerAccepted(in LearnerAccepted) {
+	if n.leader == nil {
+		n.note(CloseConn{Conn: in.Conn})
+		return
+	}
+	n.conns[in.Conn] = struct{}{}
+	n.leader.Accept(zab.ConnID(in.Conn), in.Remote)
+	n.drain()
+}
+
+func (n *Node) handleLeaderConnected(in LeaderConnected) {
+	if n.learner == nil || in.Conn != n.leaderConn {
+		n.note(CloseConn{Conn: in.Conn})
+		return
+	}
+	n.learner.Connected(n.now.Mono)
+	n.drain()
+}
+
+func (n *Node) handlePacket(in PacketReceived) {
+	switch {
+	case n.leader != nil:
+		n.leader.Receive(zab.ConnID(in.Conn), in.Packet)
+	case n.learner != nil && in.Conn == n.leaderConn:
+		n.learner.Receive(in.Packet)
+	}
+	n.drain()
+}
+
+func (n *Node) handleConnClosed(in ConnClosed) {
+	switch {
+	case n.leader != nil:
+		delete(n.conns, in.Conn)
+		n.leader.Closed(zab.ConnID(in.Conn))
+	case n.learner != nil && in.Conn == n.leaderConn:
+		n.learner.Closed(in.Err)
+	}
+	n.drain()
+}
+
+func (n *Node) handleSnapshotReceived(in SnapshotReceived) {
+	if n.learner == nil || in.Conn != n.leaderConn {
+		return
+	}
+	n.learner.SnapshotReceived(in.Database.Tree)
+	n.drain()
+}
+
+func (n *Node) handleSnapshotSent(in SnapshotSent) {
+	if n.leader != nil {
+		n.leader.SnapshotSent(zab.ConnID(in.Conn))
+		n.drain()
+	}
+}
+
+// seen is the newest zxid that a client served here can have seen elsewhere without being ahead of this server: the last
+// txn, or the start of the epoch in which this server is in sync.
+func (n *Node) seen() wire.Zxid {
+	if n.role == Standalone {
+		return n.tree.LastZxid()
+	}
+	return max(n.tree.LastZxid(), wire.MakeZxid(n.current, 0))
+}

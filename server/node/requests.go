@@ -1,0 +1,160 @@
+package node
+
+import (
+	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// handleClientRequest takes a request of a client into its order: what needs the ensemble is sent there at once, what
+// does not is answered when nothing before it waits (CommitProcessor: reads of a session wait for its own writes, and
+// for nobody else's).
+func (n *Node) handleClientRequest(in ClientRequest) {
+	c := n.clients[in.Client]
+	switch {
+	case c == nil || c.closing:
+		return
+	case !c.established:
+		c.early = append(c.early, in)
+		return
+	}
+	n.touch(c)
+	r := request{header: in.Header, body: in.Body}
+	switch op := in.Header.Type; {
+	case isWrite(op):
+		r.waits = waitsForCommit
+		c.closing = op == wire.OpCloseSession
+		n.enqueue(c, r)
+		n.submit(zab.Request{Session: c.session, Cxid: in.Header.Xid, Op: op, Body: in.Body, Auth: c.auth})
+	case op == wire.OpSync && n.role != Standalone:
+		r.waits = waitsForSync
+		n.enqueue(c, r)
+		n.syncing = append(n.syncing, c.id)
+		n.submitSync(c, in)
+	case op == wire.OpAuth:
+		n.authenticate(c, r)
+	default:
+		n.answerInTurn(c, r)
+	}
+}
+
+// isWrite tells whether a client's request becomes a txn.
+func isWrite(op wire.OpCode) bool {
+	switch op {
+	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpDelete, wire.OpSetData,
+		wire.OpSetACL, wire.OpMulti, wire.OpReconfig, wire.OpCloseSession:
+		return true
+	}
+	return false
+}
+
+// submit sends a request to where txns are made: here, or the leader.
+func (n *Node) submit(r zab.Request) {
+	if n.learner != nil {
+		n.learner.Request(r)
+	} else {
+		n.prepare(ownerHere, r)
+	}
+	n.drain()
+}
+
+func (n *Node) submitSync(c *client, in ClientRequest) {
+	if n.learner != nil {
+		n.learner.Request(zab.Request{
+			Session: c.session, Cxid: in.Header.Xid, Op: wire.OpSync, Body: in.Body, Auth: c.auth,
+		})
+	} else {
+		n.leader.Sync()
+	}
+	n.drain()
+}
+
+// handleSynced completes the oldest sync.
+func (n *Node) handleSynced() {
+	if len(n.syncing) == 0 {
+		return
+	}
+	c := n.clients[n.syncing[0]]
+	n.syncing = n.syncing[1:]
+	if c == nil {
+		return
+	}
+	for i := range c.queue {
+		if c.queue[i].waits == waitsForSync {
+			c.queue[i].waits = waitsForTurn
+			break
+		}
+	}
+	n.advance(c)
+}
+
+// authenticate adds ids at once, so that the requests behind have them, and answers in turn.
+func (n *Node) authenticate(c *client, r request) {
+	var packet wire.AuthPacket
+	if err := packet.Unmarshal(r.body); err != nil {
+		n.closeClient(c)
+		return
+	}
+	ids, ok := n.policy.Add(c.auth, auth.Conn{Remote: c.remote}, packet.Scheme, packet.Auth)
+	c.auth = ids
+	reply := wire.ReplyHeader{Xid: r.header.Xid}
+	if !ok {
+		reply.Err = wire.ErrAuthFailed
+		c.closing = true
+		r.closes = true
+	}
+	r.reply, r.waits = reply.Append(nil), answered
+	n.enqueue(c, r)
+	n.advance(c)
+}
+
+// answerInTurn answers a request now, or when those before it have been.
+func (n *Node) answerInTurn(c *client, r request) {
+	n.enqueue(c, r)
+	n.advance(c)
+}
+
+func (n *Node) enqueue(c *client, r request) {
+	c.queue = append(c.queue, r)
+	n.inFlight++
+}
+
+// advance answers what no longer waits, from the front of the client's queue.
+func (n *Node) advance(c *client) {
+	for len(c.queue) > 0 {
+		r := &c.queue[0]
+		switch r.waits {
+		case waitsForCommit, waitsForSync:
+			return
+		case waitsForTurn:
+			r.reply, r.closes = n.answer(c, r.header, r.body)
+		}
+		reply, closes := r.reply, r.closes
+		c.queue[0] = request{}
+		c.queue = c.queue[1:]
+		n.inFlight--
+		if reply != nil {
+			n.note(SendFrame{Client: c.id, Frame: reply})
+		}
+		if closes {
+			n.closeClient(c)
+			return
+		}
+	}
+	c.queue = nil
+}
+
+// complete answers the write of a client whose txn was delivered.
+func (n *Node) complete(c *client, xid int32, reply []byte, closes bool) {
+	for i := range c.queue {
+		r := &c.queue[i]
+		if r.waits != waitsForCommit {
+			continue
+		}
+		if r.header.Xid == xid {
+			r.waits, r.reply, r.closes = answered, reply, closes
+			n.advance(c)
+		}
+		return
+	}
+}

@@ -1,0 +1,182 @@
+package node
+
+import (
+	"time"
+
+	"github.com/zkctl/zkctl/server/election"
+	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// begin takes up the first role.
+func (n *Node) begin() {
+	n.begun = true
+	if n.cfg.Members == nil {
+		n.becomeStandalone()
+		return
+	}
+	n.becomeLooking()
+}
+
+func (n *Node) setRole(r Role) {
+	n.role = r
+	n.since = n.now.Mono
+	n.note(RoleChanged{Status: n.Status()})
+}
+
+func (n *Node) becomeLooking() {
+	n.leaderID = 0
+	n.lookingSince = n.now.Mono
+	n.setRole(Looking)
+	n.election.Look(n.now.Mono, n.history.Last(), n.current)
+	n.afterElection()
+}
+
+// afterElection sends what the election has to say and takes up the role that it decided on.
+func (n *Node) afterElection() {
+	for _, m := range n.election.Take() {
+		n.note(SendNotification{To: m.To, Notification: m.Notification})
+	}
+	if n.role != Looking {
+		return
+	}
+	vote, decided := n.election.Decision()
+	if !decided {
+		return
+	}
+	n.leaderID = vote.Leader
+	n.term++
+	switch {
+	case vote.Leader == n.cfg.Self:
+		n.becomeLeading()
+	default:
+		n.becomeLearning()
+	}
+}
+
+func (n *Node) durable() zab.Durable {
+	return zab.Durable{AcceptedEpoch: n.accepted, CurrentEpoch: n.current, LastZxid: n.history.Last()}
+}
+
+func (n *Node) zabConfig() zab.Config {
+	return zab.Config{
+		Self: n.cfg.Self, Members: n.cfg.Members, ConfigText: n.cfg.ConfigText, Observer: n.cfg.Observer,
+		NeedSnapshot: n.needSnapshot,
+		TickTime:     n.cfg.TickTime, InitLimitTicks: n.cfg.InitLimitTicks, SyncLimitTicks: n.cfg.SyncLimitTicks,
+		Unsafe: n.cfg.Unsafe,
+	}
+}
+
+func (n *Node) becomeLeading() {
+	n.setRole(Leading)
+	n.note(OpenQuorumPort{})
+	n.leader = zab.NewLeader(n.zabConfig(), n.durable(), n.history, n.now.Mono)
+	n.drain()
+}
+
+// becomeLearning follows or observes the elected leader.
+func (n *Node) becomeLearning() {
+	role := Following
+	if n.cfg.Observer {
+		role = Observing
+	}
+	n.setRole(role)
+	n.leaderConn = n.lastConn + 2
+	n.lastConn = n.leaderConn
+	n.learner = zab.NewLearner(n.zabConfig(), zab.ConnID(n.leaderConn), n.durable(), n.history, n.now.Mono)
+	n.note(DialLeader{Conn: n.leaderConn, Leader: n.leaderID, Timeout: n.cfg.ConnectTimeout})
+}
+
+func (n *Node) becomeStandalone() {
+	n.term++
+	n.setRole(Standalone)
+	n.leaderID = n.cfg.Self
+	n.serve()
+}
+
+// serve opens the server to clients.
+func (n *Node) serve() {
+	n.serving = true
+	n.servingSince = n.now.Mono
+	n.electionTime = n.now.Mono - n.lookingSince
+	n.ids = session.NewIDs(n.cfg.Self, n.now.WallMillis)
+	n.tree.SetConfig(string(n.cfg.ConfigText), wire.Zxid(0), n.now.WallMillis, nil)
+	if n.decides() {
+		n.becomeDecider()
+	}
+	n.note(RoleChanged{Status: n.Status()})
+}
+
+// decides tells whether this server prepares txns and expires sessions.
+func (n *Node) decides() bool { return n.leader != nil || n.role == Standalone }
+
+// endRole ends a role: clients and peers are let go at once, but a new role begins only when nothing of the old one is
+// on its way to the disk, and memory has been made equal to the log.
+func (n *Node) endRole(reason string) {
+	if n.role == Stopping || n.role == Stopped {
+		return
+	}
+	n.reason = reason
+	switch {
+	case n.leader != nil:
+		n.unapplied = n.leader.LoggedPending()
+		for _, conn := range n.learnerConns() {
+			n.note(CloseConn{Conn: conn})
+		}
+		n.note(CloseQuorumPort{})
+	case n.learner != nil:
+		n.unapplied = n.learner.LoggedPending()
+		n.tainted = n.learner.Tainted()
+		n.note(CloseConn{Conn: n.leaderConn})
+	case n.role == Standalone:
+		n.unapplied = n.standalone
+	}
+	n.leader, n.learner, n.standalone = nil, nil, nil
+	clear(n.conns)
+	n.serving = false
+	n.endDeciding()
+	n.closeAllClients()
+	n.setRole(Stopping)
+	n.settle()
+}
+
+// settle begins the next role once the disk has caught up with the old one.
+func (n *Node) settle() {
+	if n.role != Stopping || len(n.storage.queue) > 0 || n.reloading {
+		return
+	}
+	if n.tainted {
+		n.tainted = false
+		n.unapplied = nil
+		if !n.cfg.Unsafe.KeepTainted {
+			n.reloading = true
+			id := n.storage.nextID()
+			n.write(id, Reload{ID: id})
+			return
+		}
+	}
+	// What was logged and not committed is history like the rest: whether it stays is for the next leader to say.
+	for _, e := range n.unapplied {
+		n.tree.Apply(e.Header, e.Record, nil)
+		n.history.Add(e)
+	}
+	n.unapplied = nil
+	if n.stop {
+		if n.storage.background == 0 {
+			n.setRole(Stopped)
+		}
+		return
+	}
+	n.becomeLooking()
+}
+
+// historyOf is the history that a database read from disk stands for.
+func historyOf(db *Database) *zab.History { return zab.NewHistory(db.LastZxid, db.Recent) }
+
+var (
+	_ = election.Vote{}
+	_ = txn.Entry{}
+	_ = time.Second
+)

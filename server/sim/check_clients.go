@@ -1,0 +1,211 @@
+package sim
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// clientCheck: what clients are promised. Acknowledged writes survive; zxids in replies never go back within a session,
+// wherever it is connected; a session reads its own writes; an event arrives before a reply that shows its cause; what is
+// read after a sync is at least as new as what anybody was told before the sync began.
+type clientCheck struct {
+	w *World
+	// acknowledged are the writes that a client was told have happened.
+	acknowledged []acknowledgedWrite
+	// newest is, for each path, the zxid of the newest write that any client knows of.
+	newest map[string]wire.Zxid
+	// finished counts acknowledged writes of the calm end.
+	answers int
+}
+
+type acknowledgedWrite struct {
+	session wire.SessionID
+	xid     int32
+	zxid    wire.Zxid
+	op      wire.OpCode
+}
+
+// clientView is what one client knows.
+type clientView struct {
+	// value is the last number that the client gave out for its own node; acked the newest that it knows to be there.
+	value, acked int64
+	created      bool
+	// mzxid is the newest modification that the session saw of each path.
+	mzxid map[string]wire.Zxid
+	// watched are the paths with a data watch on this connection, and what the node was when it was set.
+	watched map[string]wire.Zxid
+}
+
+// floor is the zxid below which an answer is too old.
+type floor wire.Zxid
+
+func (v *clientView) connected()   { v.watched = make(map[string]wire.Zxid) }
+func (v *clientView) sessionOver() {}
+
+func valueText(v int64) []byte { return strconv.AppendInt(nil, v, 10) }
+
+// checkZxid: replies of a session never show an older server than earlier ones.
+func (c *simClient) checkZxid(h wire.ReplyHeader, op *operation) {
+	if h.Zxid <= 0 {
+		return
+	}
+	if h.Zxid < c.lastZxid {
+		c.w.fail("session order", "client %d: reply to %v at %v after one at %v", c.index, op.op, h.Zxid, c.lastZxid)
+	}
+	c.lastZxid = h.Zxid
+}
+
+func (c *checks) floorOf(path string) floor { return floor(c.clients.newest[path]) }
+
+// answered sees a reply.
+func (c *checks) answered(client *simClient, op *operation, a *answer) {
+	cc := &c.clients
+	v := &client.seen
+	if a.header.Err == wire.ErrOK && isWrite(op.op) {
+		cc.acknowledged = append(cc.acknowledged, acknowledgedWrite{client.session, op.xid, a.header.Zxid, op.op})
+		if !op.failed(a) {
+			if op.value > 0 && op.path == "/c"+strconv.Itoa(client.index) {
+				v.acked = max(v.acked, op.value)
+				v.created = true
+			}
+			if op.path != "" {
+				cc.newest[op.path] = max(cc.newest[op.path], a.header.Zxid)
+			}
+		}
+	}
+	switch {
+	case op.op == wire.OpCreate2 && a.header.Err == wire.ErrNodeExists:
+		v.created = true
+	case op.op == wire.OpGetData:
+		cc.read(client, op, a)
+	}
+}
+
+func (cc *clientCheck) read(client *simClient, op *operation, a *answer) {
+	v := &client.seen
+	w := client.w
+	if a.header.Err != wire.ErrOK {
+		return
+	}
+	if op.path == "/c"+strconv.Itoa(client.index) {
+		got, _ := strconv.ParseInt(string(a.data), 10, 64)
+		if got < op.value {
+			w.fail("a session reads its own writes", "client %d: %s is %d, but %d was acknowledged before", client.index, op.path, got, op.value)
+		}
+	}
+	mzxid := a.stat.Mzxid
+	if last := v.mzxid[op.path]; mzxid < last {
+		w.fail("session order", "client %d: %s of %v after %v", client.index, op.path, mzxid, last)
+	}
+	v.mzxid[op.path] = mzxid
+	if op.synced && wire.Zxid(op.floor) > mzxid && wire.Zxid(op.floor) > a.header.Zxid {
+		w.fail("sync", "client %d: after sync the server is at %v, but %v was acknowledged before", client.index, a.header.Zxid, wire.Zxid(op.floor))
+	}
+	if set, ok := v.watched[op.path]; ok && mzxid > set {
+		w.fail("event before reply", "client %d: %s shows %v, the watch set at %v has not fired", client.index, op.path, mzxid, set)
+	}
+	if op.watch {
+		if _, ok := v.watched[op.path]; !ok {
+			v.watched[op.path] = mzxid
+		}
+	}
+}
+
+// handleEvent takes a watch event.
+func (c *simClient) handleEvent(h wire.ReplyHeader, body []byte) {
+	var e wire.WatcherEvent
+	if err := e.Unmarshal(body); err != nil {
+		c.w.fail("client protocol", "client %d: event %x: %v", c.index, body, err)
+		return
+	}
+	if _, ok := c.seen.watched[e.Path]; !ok {
+		c.w.fail("watches", "client %d: event %v for %s, which it does not watch", c.index, e.Type, e.Path)
+	}
+	delete(c.seen.watched, e.Path)
+}
+
+// unanswered sees an operation whose connection ended first: it may or may not have happened.
+func (c *checks) unanswered(client *simClient, op *operation) {}
+
+// expired sees a client being told that its session is over.
+func (c *checks) expired(client *simClient) {
+	if t := c.owners.closed[client.session]; t == 0 {
+		c.w.fail("sessions", "client %d: session %v is said to be over, but no closeSession was logged", client.index, client.session)
+	}
+}
+
+// finish checks that what was acknowledged is what the ensemble agreed on.
+func (cc *clientCheck) finish() {
+	committed := cc.w.checks.history.committed
+	for _, a := range cc.acknowledged {
+		t, ok := committed[a.zxid]
+		if !ok {
+			cc.w.fail("acknowledged writes survive", "%v of session %v, xid %d, was acknowledged as %v, which was never committed", a.op, a.session, a.xid, a.zxid)
+			return
+		}
+		if h := header(t.bytes); h.Session != a.session || h.Cxid != a.xid {
+			cc.w.fail("acknowledged writes survive", "%v of session %v, xid %d, was acknowledged as %v, which is of session %v, xid %d", a.op, a.session, a.xid, a.zxid, h.Session, h.Cxid)
+			return
+		}
+	}
+}
+
+// heard is when a session last reached a leader.
+type heard struct {
+	leader  int
+	at      time.Duration
+	timeout time.Duration
+}
+
+// ephemeralCheck: a session ends when it is closed or after its whole timeout without a sign of life, not earlier, and its
+// ephemeral nodes end with it.
+type ephemeralCheck struct {
+	w      *World
+	heard  map[wire.SessionID]heard
+	closed map[wire.SessionID]wire.Zxid
+}
+
+// proposed sees a txn on its way to a log.
+func (c *ephemeralCheck) proposed(m *machine, zxid wire.Zxid, bytes []byte) {
+	h := header(bytes)
+	if m.leading() {
+		switch last, ok := c.heard[h.Session]; {
+		case h.Type != wire.OpCloseSession:
+			c.heard[h.Session] = heard{leader: m.index, at: c.w.now}
+		case h.Cxid == 0 && ok && last.leader == m.index && c.w.now-last.at < c.timeout(h.Session):
+			c.w.fail("sessions", "%s expires session %v %v after its last request", m.name, h.Session, c.w.now-last.at)
+		}
+	}
+	if h.Type == wire.OpCloseSession {
+		c.closed[h.Session] = zxid
+	}
+	if h.Type == wire.OpCreateSession && binary.BigEndian.Uint32(bytes[32:]) == 0 {
+		c.w.fail("sessions", "session %v has no timeout", h.Session)
+	}
+}
+
+func (c *ephemeralCheck) timeout(wire.SessionID) time.Duration { return clientTimeout }
+
+// finish checks a machine's tree when everything is quiet.
+func (c *ephemeralCheck) finish(m *machine) {
+	t := m.node.Tree()
+	for _, owner := range t.EphemeralOwners() {
+		if _, ok := t.Session(owner); !ok {
+			c.w.fail("ephemerals live as long as their sessions", "%s has %v of session %v, which is over", m.name, t.Ephemerals(owner), owner)
+		}
+	}
+}
+
+// same checks that machines agree on what is outside the digest.
+func (c *ephemeralCheck) same(a, b *machine) {
+	if !slices.Equal(a.node.Tree().Sessions(), b.node.Tree().Sessions()) {
+		c.w.fail("equal state at equal zxid", "%s and %s differ in their sessions", a.name, b.name)
+	}
+	if !slices.Equal(a.node.Tree().EphemeralOwners(), b.node.Tree().EphemeralOwners()) {
+		c.w.fail("equal state at equal zxid", "%s and %s differ in the owners of ephemerals", a.name, b.name)
+	}
+}

@@ -1,0 +1,135 @@
+package sim
+
+import (
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// historyCheck: a zxid stands for one txn on all servers and for all time; servers deliver the same txns in the same
+// order, without holes (Agreement, TotalOrder, LocalPrimaryOrder); what was committed once stays committed.
+type historyCheck struct {
+	w *World
+	// content maps each zxid that was logged anywhere to the hash of its txn.
+	content map[wire.Zxid]uint64
+	// committed are the txns that some server delivered, last the newest of them.
+	committed map[wire.Zxid]committedTxn
+	last      wire.Zxid
+}
+
+// committedTxn is a txn and the one before it.
+type committedTxn struct {
+	before wire.Zxid
+	bytes  []byte
+}
+
+// model is what a machine is known to have done.
+type model struct {
+	logged  []loggedTxn // handed to the disk, by zxid
+	base    wire.Zxid   // what came before the first of them
+	applied wire.Zxid
+}
+
+type loggedTxn struct {
+	zxid  wire.Zxid
+	bytes []byte
+}
+
+func (mo *model) last() wire.Zxid {
+	if n := len(mo.logged); n > 0 {
+		return mo.logged[n-1].zxid
+	}
+	return mo.base
+}
+
+// restart begins with what recovery found.
+func (mo *model) restart(last wire.Zxid) {
+	for len(mo.logged) > 0 && mo.logged[len(mo.logged)-1].zxid > last {
+		mo.logged = mo.logged[:len(mo.logged)-1]
+	}
+	if mo.last() != last {
+		mo.logged, mo.base = nil, last
+	}
+	mo.applied = last
+}
+
+func (c *historyCheck) appended(m *machine, e node.Append) {
+	mo := &m.model
+	if !follows(mo.last(), e.Zxid) {
+		c.w.fail("no holes", "%s logs %v after %v", m.name, e.Zxid, mo.last())
+	}
+	mo.logged = append(mo.logged, loggedTxn{e.Zxid, e.Txn})
+	h := hash(e.Txn)
+	if other, ok := c.content[e.Zxid]; ok && other != h {
+		c.w.fail("one txn per zxid", "%s logs another txn as %v", m.name, e.Zxid)
+	}
+	c.content[e.Zxid] = h
+}
+
+// commit sees a COMMIT of a leader; it can come before the leader's own delivery shows.
+func (c *historyCheck) commit(m *machine, zxid wire.Zxid) {
+	if !m.serving {
+		return // to a learner that is being synchronised, of what may not be committed yet
+	}
+	for i := len(m.model.logged) - 1; i >= 0; i-- {
+		if m.model.logged[i].zxid == zxid {
+			c.deliver(m, i)
+			return
+		}
+	}
+}
+
+// stepped sees how far a serving node has applied the history.
+func (c *historyCheck) stepped(m *machine) {
+	if !m.up() || !m.serving {
+		return
+	}
+	mo := &m.model
+	applied := m.node.Tree().LastZxid()
+	if applied == mo.applied {
+		return
+	}
+	if applied < mo.applied {
+		c.w.fail("monotonic", "%s went back from %v to %v", m.name, mo.applied, applied)
+		return
+	}
+	for i := range mo.logged {
+		if z := mo.logged[i].zxid; z > mo.applied && z <= applied {
+			c.deliver(m, i)
+		}
+	}
+	mo.applied = applied
+}
+
+// deliver notes the delivery of a logged txn.
+func (c *historyCheck) deliver(m *machine, i int) {
+	mo := &m.model
+	t := mo.logged[i]
+	before := mo.base
+	if i > 0 {
+		before = mo.logged[i-1].zxid
+	}
+	if known, ok := c.committed[t.zxid]; ok {
+		if hash(known.bytes) != hash(t.bytes) {
+			c.w.fail("committed prefixes agree", "%s delivers another txn as %v", m.name, t.zxid)
+		}
+		if known.before != before && before&0xffffffff != 0 && known.before&0xffffffff != 0 {
+			c.w.fail("committed prefixes agree", "%s delivers %v after %v, another server after %v", m.name, t.zxid, before, known.before)
+		}
+		return
+	}
+	if t.zxid < c.last {
+		c.w.fail("committed prefixes agree", "%s delivers %v, which was not committed when %v was", m.name, t.zxid, c.last)
+	}
+	c.committed[t.zxid] = committedTxn{before, t.bytes}
+	c.last = max(c.last, t.zxid)
+}
+
+// header decodes the header of a logged txn.
+func header(bytes []byte) txn.Header {
+	e, err := txn.Decode(bytes)
+	if err != nil {
+		panic(err)
+	}
+	return e.Header
+}

@@ -1,0 +1,26 @@
+package sim
+
+import (
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// leaderCheck: no epoch has two established leaders (Leadership2), and a leader has, when it is established, everything
+// that was ever committed (PrimaryIntegrity).
+type leaderCheck struct {
+	w           *World
+	established map[wire.Epoch]wire.ServerID
+}
+
+func (c *leaderCheck) roleChanged(m *machine, s node.Status) {
+	if s.Role != node.Leading || !s.Serving {
+		return
+	}
+	if other, ok := c.established[s.Epoch]; ok {
+		c.w.fail("one leader per epoch", "%s and server %d lead epoch %d", m.name, other, s.Epoch)
+	}
+	c.established[s.Epoch] = s.Self
+	if last := c.w.checks.history.last; s.Zxid < last {
+		c.w.fail("no committed txn lost", "%s leads epoch %d with %v, but %v was committed", m.name, s.Epoch, s.Zxid, last)
+	}
+}

@@ -1,0 +1,76 @@
+package sim
+
+import (
+	"hash/fnv"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// checks sees everything that the servers do and what the clients are told. Each part is one claim, in its own file.
+type checks struct {
+	w       *World
+	leaders leaderCheck
+	history historyCheck
+	durable durableCheck
+	digests digestCheck
+	clients clientCheck
+	owners  ephemeralCheck
+}
+
+func newChecks(w *World) checks {
+	return checks{
+		w:       w,
+		leaders: leaderCheck{w: w, established: make(map[wire.Epoch]wire.ServerID)},
+		history: historyCheck{w: w, content: make(map[wire.Zxid]uint64), committed: make(map[wire.Zxid]committedTxn)},
+		durable: durableCheck{w: w},
+		digests: digestCheck{w: w, at: make(map[wire.Zxid]uint64)},
+		clients: clientCheck{w: w, newest: make(map[string]wire.Zxid)},
+		owners:  ephemeralCheck{w: w, heard: make(map[wire.SessionID]heard)},
+	}
+}
+
+// effect sees an effect of a node before it is carried out.
+func (c *checks) effect(m *machine, e node.Effect) {
+	switch e := e.(type) {
+	case node.Append:
+		c.history.appended(m, e)
+		c.owners.proposed(m, e)
+	case node.SendPacket:
+		switch e.Packet.Type {
+		case wire.PacketCommit:
+			c.history.commit(m, e.Packet.Zxid)
+		case wire.PacketAck:
+			c.durable.ack(m, e.Packet.Zxid)
+		case wire.PacketAckEpoch:
+			c.durable.ackEpoch(m, e.Packet)
+		case wire.PacketLeaderInfo:
+			c.durable.leaderInfo(m, e.Packet)
+		}
+	case node.SendNotification:
+		c.durable.vote(m, e.Notification)
+	case node.RoleChanged:
+		c.leaders.roleChanged(m, e.Status)
+	}
+}
+
+// stepped sees a node between two steps.
+func (c *checks) stepped(m *machine) {
+	c.history.stepped(m)
+	c.digests.stepped(m)
+}
+
+// started sees what a node begins with.
+func (c *checks) started(m *machine, db *node.Database) {
+	m.model.restart(db.LastZxid)
+}
+
+func hash(b []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(b)
+	return h.Sum64()
+}
+
+// follows is the claim "no holes": of zxids in a log, each is the next.
+func follows(last, next wire.Zxid) bool { return zab.Follows(last, next) }

@@ -1,0 +1,101 @@
+package sim
+
+import "time"
+
+// misbehave lets one fault happen, and arranges the next one, until the time of faults is over.
+func (w *World) misbehave() {
+	if w.calm {
+		return
+	}
+	w.after(w.between(20*time.Millisecond, 900*time.Millisecond), w.misbehave)
+	m := w.machines[w.rand.IntN(len(w.machines))]
+	other := w.machines[w.rand.IntN(len(w.machines))]
+	switch w.rand.IntN(14) {
+	case 0, 1, 2:
+		m.crash()
+		w.after(w.between(10*time.Millisecond, 1500*time.Millisecond), m.start)
+	case 3:
+		w.tracef("all crash")
+		for _, m := range w.machines {
+			m.crash()
+			w.after(w.between(10*time.Millisecond, 800*time.Millisecond), m.start)
+		}
+	case 4, 5:
+		if n := len(w.net.conns); n > 0 {
+			c := w.net.conns[w.rand.IntN(n)]
+			w.tracef("the connection of %s to %s is cut", c.ends[0].m.name, c.ends[1].m.name)
+			w.net.cut(c, 300*time.Millisecond)
+		}
+	case 6, 7:
+		w.tracef("%s is cut off", m.name)
+		for _, other := range w.machines {
+			if other != m {
+				w.net.block(m, other)
+				w.net.block(other, m)
+			}
+		}
+		w.after(w.between(100*time.Millisecond, 3*time.Second), w.heal)
+	case 8:
+		w.tracef("nothing gets from %s to %s", m.name, other.name)
+		if m != other {
+			w.net.block(m, other)
+		}
+		w.after(w.between(100*time.Millisecond, 2*time.Second), w.heal)
+	case 9:
+		w.tracef("halves")
+		for _, a := range w.machines {
+			for _, b := range w.machines {
+				if (a.index < m.index) != (b.index < m.index) {
+					w.net.block(a, b)
+				}
+			}
+		}
+		w.after(w.between(100*time.Millisecond, 2*time.Second), w.heal)
+	case 10:
+		w.tracef("the disk of %s is slow", m.name)
+		m.disk.slow = w.between(10*time.Millisecond, 300*time.Millisecond)
+		w.after(w.between(100*time.Millisecond, 2*time.Second), func() { m.disk.slow = 0 })
+	case 11:
+		w.tracef("the network is slow")
+		w.net.slow = w.between(5*time.Millisecond, 80*time.Millisecond)
+		w.after(w.between(100*time.Millisecond, time.Second), func() { w.net.slow = 0 })
+	case 12:
+		if leader := w.leader(); leader != nil {
+			w.tracef("the leader %s crashes", leader.name)
+			leader.crash()
+			w.after(w.between(10*time.Millisecond, time.Second), leader.start)
+		}
+	case 13:
+		c := w.clients[w.rand.IntN(len(w.clients))]
+		if c.link != nil {
+			c.link.drop()
+		}
+	}
+}
+
+// heal ends partitions.
+func (w *World) heal() {
+	w.tracef("the network heals")
+	w.net.free()
+}
+
+// calmDown ends all faults.
+func (w *World) calmDown() {
+	w.calm = true
+	w.heal()
+	w.net.slow = 0
+	for _, m := range w.machines {
+		m.disk.slow = 0
+		m.start()
+	}
+}
+
+// leader finds a leader that serves.
+func (w *World) leader() *machine {
+	for _, m := range w.machines {
+		if m.leading() {
+			return m
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package sim runs whole ensembles of the very code that serves in production, over a simulated network, disk and clock,
+// from one seed. A schedule of delays, broken connections, partitions, crashes that lose what was not synced, and
+// restarts comes out of the seed; then the faults end and the ensemble must come back. Checkers state what must hold at
+// every moment and at the end (check_*.go); each has its name in what it reports.
+//
+// The same seed gives the same run, event by event, so a failure repeats:
+//
+//	go test ./server/sim -run TestSeeds -seed=N -v
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// World is one run.
+type World struct {
+	seed   uint64
+	rand   *rand.Rand
+	now    time.Duration
+	events events
+	seq    uint64
+
+	opts     Options
+	machines []*machine
+	net      network
+	clients  []*simClient
+	checks   checks
+
+	failure error
+	trace   *strings.Builder // nil: no trace
+	steps   int
+}
+
+// Options is the shape of a run.
+type Options struct {
+	Voters    int
+	Observers int
+	Clients   int
+	// Faults is how long faults happen; Calm how long the ensemble then has to heal.
+	Faults time.Duration
+	Calm   time.Duration
+	// Quiet runs without faults.
+	Quiet bool
+	// Trace records every event.
+	Trace bool
+	// Mutate makes the servers wrong on purpose.
+	Mutate func(*Mutation)
+}
+
+// event is something that happens at a time.
+type event struct {
+	at  time.Duration
+	seq uint64
+	do  func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	old := *e
+	last := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*e = old[:len(old)-1]
+	return last
+}
+
+// after lets something happen later. Things at the same time happen in the order in which they were asked for.
+func (w *World) after(d time.Duration, do func()) {
+	w.seq++
+	heap.Push(&w.events, event{at: w.now + max(d, 0), seq: w.seq, do: do})
+}
+
+// run lets things happen until the time is over or something is wrong.
+func (w *World) run(until time.Duration) {
+	for w.failure == nil && len(w.events) > 0 && w.events[0].at <= until {
+		e := heap.Pop(&w.events).(event)
+		w.now = e.at
+		w.steps++
+		e.do()
+	}
+	if w.failure == nil {
+		w.now = until
+	}
+}
+
+// between draws a duration.
+func (w *World) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(w.rand.Int64N(int64(high-low)+1))
+}
+
+// chance draws a decision that is yes with this probability.
+func (w *World) chance(p float64) bool { return w.rand.Float64() < p }
+
+// fail notes the first violation; the run ends with it.
+func (w *World) fail(checker, format string, args ...any) {
+	if w.failure == nil {
+		w.failure = fmt.Errorf("%s: %s (at %v)", checker, fmt.Sprintf(format, args...), w.now)
+		w.tracef("VIOLATION %v", w.failure)
+	}
+}
+
+func (w *World) tracef(format string, args ...any) {
+	if w.trace != nil {
+		fmt.Fprintf(w.trace, "%10.3fms ", float64(w.now.Microseconds())/1000)
+		fmt.Fprintf(w.trace, format, args...)
+		w.trace.WriteByte('\n')
+	}
+}
