@@ -49,6 +49,8 @@ type Learner struct {
 	committed int
 	// logged are the txns among pending that were appended, from the front. They are history, committed or not.
 	logged int
+	// unacked are the txns since UPTODATE that are on their way to the disk.
+	unacked []wire.Zxid
 
 	touched map[wire.SessionID]time.Duration
 }
@@ -205,10 +207,15 @@ func (l *Learner) EpochSaved(current bool, epoch wire.Epoch) {
 	}
 }
 
-// Logged tells that the log is durable up to zxid.
+// Logged tells that the log is durable up to zxid. Every txn since UPTODATE is acknowledged by itself, as Apache
+// ZooKeeper counts them.
 func (l *Learner) Logged(zxid wire.Zxid) {
-	if l.state == following && !l.cfg.Observer && !l.cfg.Unsafe.AckBeforeSync {
-		l.ack(zxid)
+	if l.state != following || l.cfg.Observer || l.cfg.Unsafe.AckBeforeSync {
+		return
+	}
+	for len(l.unacked) > 0 && l.unacked[0] <= zxid {
+		l.ack(l.unacked[0])
+		l.unacked = l.unacked[1:]
 	}
 }
 

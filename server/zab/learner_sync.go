@@ -164,7 +164,11 @@ func (l *Learner) handleUpToDate() error {
 func (l *Learner) log(e txn.Entry) {
 	l.logged++
 	l.note(Append{Entry: e})
-	if l.cfg.Unsafe.AckBeforeSync && !l.cfg.Observer {
+	switch {
+	case l.cfg.Observer:
+	case l.cfg.Unsafe.AckBeforeSync:
 		l.ack(e.Header.Zxid)
+	default:
+		l.unacked = append(l.unacked, e.Header.Zxid)
 	}
 }
