@@ -1,0 +1,206 @@
+package ensemble
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Member is one server of an ensemble: a directory, ports, and a process while it runs.
+type Member struct {
+	ID         int
+	Kind       Kind
+	Dir        string // zoo.cfg, data/, log
+	ClientPort int
+
+	peerPort, electionPort int
+	process                atomic.Pointer[process]
+}
+
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended and was reaped
+}
+
+// Addr is the client address.
+func (m *Member) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.ClientPort)) }
+
+// DataDir is the member's dataDir.
+func (m *Member) DataDir() string { return filepath.Join(m.Dir, "data") }
+
+func (m *Member) logFile() string { return filepath.Join(m.Dir, "log") }
+
+func (m *Member) configure(settings Settings, servers []string) error {
+	if err := os.MkdirAll(m.DataDir(), 0o755); err != nil {
+		return err
+	}
+	lines := []string{
+		fmt.Sprintf("tickTime=%d", settings.TickTime.Milliseconds()),
+		"initLimit=20", "syncLimit=10",
+		"dataDir=" + m.DataDir(),
+		"clientPortAddress=127.0.0.1",
+		fmt.Sprintf("clientPort=%d", m.ClientPort),
+		"maxClientCnxns=0",
+		"4lw.commands.whitelist=*",
+		"admin.enableServer=false",
+	}
+	lines = append(append(lines, settings.Extra...), servers...)
+	if err := os.WriteFile(filepath.Join(m.DataDir(), "myid"), fmt.Appendln(nil, m.ID), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(m.Dir, "zoo.cfg"), []byte(strings.Join(lines, "\n")+"\n"), 0o644)
+}
+
+// Start runs the member's process; its output is appended to the member's log. A running member stays as it is.
+func (m *Member) Start() error {
+	if m.Running() {
+		return nil
+	}
+	cmd, err := m.Kind.command(filepath.Join(m.Dir, "zoo.cfg"))
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(m.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, m.Dir
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	if err := startTied(cmd, func() {
+		cmd.Wait() // the exit status of a killed server says nothing; an unexpected end shows in Running and the log
+		close(p.done)
+	}); err != nil {
+		return fmt.Errorf("start member %d: %w", m.ID, err)
+	}
+	m.process.Store(p)
+	return nil
+}
+
+// Running tells whether the member has a process.
+func (m *Member) Running() bool {
+	p := m.process.Load()
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// PID is the process id, 0 if the member does not run.
+func (m *Member) PID() int {
+	if !m.Running() {
+		return 0
+	}
+	return m.process.Load().cmd.Process.Pid
+}
+
+// Kill ends the member's process with SIGKILL and waits until it is gone.
+func (m *Member) Kill() error { return m.end(syscall.SIGKILL) }
+
+// Stop ends the member's process with SIGTERM and waits until it is gone.
+func (m *Member) Stop() error { return m.end(syscall.SIGTERM) }
+
+// Signal sends a signal and does not wait.
+func (m *Member) Signal(s syscall.Signal) error {
+	if !m.Running() {
+		return fmt.Errorf("signal member %d: it does not run", m.ID)
+	}
+	return m.process.Load().cmd.Process.Signal(s)
+}
+
+func (m *Member) end(s syscall.Signal) error {
+	if !m.Running() {
+		return nil
+	}
+	p := m.process.Load()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("end member %d: %w", m.ID, err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("member %d still runs 20 s after %v", m.ID, s)
+	}
+}
+
+// Wipe removes what a stopped member has stored, so that its next start gets everything from the leader.
+func (m *Member) Wipe() error { return os.RemoveAll(filepath.Join(m.DataDir(), "version-2")) }
+
+// Ask sends a four-letter word and returns the answer.
+func (m *Member) Ask(word string) (string, error) { return Ask(m.Addr(), word) }
+
+// Ask sends a four-letter word to a client address and returns the answer.
+func Ask(addr, word string) (string, error) {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(2 * time.Second))
+	if _, err := io.WriteString(conn, word); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(conn)
+	return string(answer), err
+}
+
+// Mode is leader, follower, observer or standalone, "" while the member does not serve.
+func (m *Member) Mode() string { return m.Srvr()["Mode"] }
+
+// Srvr is the answer to the word srvr as a map: Mode, Zxid, Node count, and so on; empty while the member does not serve.
+func (m *Member) Srvr() map[string]string {
+	answer, _ := m.Ask("srvr") // an error leaves an empty answer, which is what not serving means
+	fields := make(map[string]string)
+	for line := range strings.Lines(answer) {
+		if key, value, ok := strings.Cut(line, ":"); ok {
+			fields[key] = strings.TrimSpace(value)
+		}
+	}
+	return fields
+}
+
+// LogTail is the end of the member's log.
+func (m *Member) LogTail(lines int) string {
+	text, err := os.ReadFile(m.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	all := bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
+	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
+}
+
+// LogHas tells whether the member logged the text.
+func (m *Member) LogHas(text string) bool {
+	log, _ := os.ReadFile(m.logFile()) // a member that never ran has logged nothing
+	return bytes.Contains(log, []byte(text))
+}
+
+// RSS is the resident memory of the member's process in bytes.
+func (m *Member) RSS() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, fmt.Errorf("member %d: no VmRSS in its status", m.ID)
+}
