@@ -36,9 +36,6 @@ func (n *Node) prepare(owner session.Owner, r zab.Request) {
 	if !ok {
 		return
 	}
-	if r.Op == wire.OpCreateSession {
-		n.beginSession(owner, r)
-	}
 	e := n.preparer.Prepare(prep.Request{
 		Session: r.Session, Cxid: r.Cxid, Type: r.Op, Body: r.Body, Auth: r.Auth, Owner: owner,
 	}, zxid, n.now.WallMillis)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -75,9 +76,8 @@ type Status struct {
 	Nodes      int
 	Ephemerals int
 	DataBytes  int64
-	// Watches counts pairs of connection and path, WatchedPaths the paths.
-	Watches      int
-	WatchedPaths int
+	// Watches counts pairs of connection and path, as mntr does.
+	Watches int
 
 	// Learners are a leader's; Followers, SyncedFollowers and SyncedObservers count them.
 	Learners        []zab.LearnerStatus
@@ -100,10 +100,9 @@ func (n *Node) Status() Status {
 		Clients: len(n.sessions), Outstanding: n.inFlight,
 		Sessions: n.tree.SessionCount(), Nodes: n.tree.NodeCount(), Ephemerals: n.tree.EphemeralCount(),
 		DataBytes:        n.tree.DataSizeBytes(),
+		Watches:          n.watches.Total(),
 		DigestMismatches: n.digestMismatches,
 	}
-	counts := n.watches.Counts()
-	s.Watches, s.WatchedPaths = counts.Watches, counts.Paths
 	if n.leader == nil {
 		return s
 	}
@@ -131,3 +130,6 @@ func (n *Node) Status() Status {
 // Tree is the state of the server; it may be replaced when a role begins or ends. Like Read, reading it must not
 // coincide with Step.
 func (n *Node) Tree() *tree.Tree { return n.tree }
+
+// Watches is the table of watches. It is safe for concurrent use.
+func (n *Node) Watches() *watch.Manager { return n.watches }

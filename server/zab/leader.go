@@ -42,15 +42,11 @@ type Leader struct {
 	// outstanding are the proposals without a quorum, in order, from outstanding[done] on.
 	outstanding []txn.Entry
 	done        int
-	syncs       []waitingSync
+	// syncs wait for commits, and for rounds of pings; the rounds up to roundDone are complete.
+	syncs            []waitingSync
+	round, roundDone uint64
 
 	nextPing time.Duration
-}
-
-// waitingSync is a sync that is answered when committed reaches after. Conn 0 is the leader's own client.
-type waitingSync struct {
-	conn  ConnID
-	after wire.Zxid
 }
 
 // NewLeader begins a term. The history must be that of the server's log, whole; it is shared with the server and
@@ -83,6 +79,10 @@ func (l *Leader) LastCommitted() wire.Zxid { return l.committed }
 
 // Outstanding is the number of proposals that wait for a quorum.
 func (l *Leader) Outstanding() int { return len(l.outstanding) - l.done }
+
+// LoggedPending returns the proposals that are in the own log and not delivered. When the role ends they are history
+// like any other.
+func (l *Leader) LoggedPending() []txn.Entry { return l.outstanding[l.done:] }
 
 // PendingSyncs is the number of syncs that wait for a commit.
 func (l *Leader) PendingSyncs() int { return len(l.syncs) }

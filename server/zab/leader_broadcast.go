@@ -125,6 +125,8 @@ func (l *Leader) handleBroadcast(p *peer, packet wire.QuorumPacket) error {
 		if len(touches) > 0 {
 			l.note(Touched{Sessions: touches})
 		}
+		p.pongs++
+		l.maybeEndRound()
 	case wire.PacketRevalidate:
 		t, err := parseRevalidate(packet.Data)
 		if err != nil {
@@ -160,26 +162,6 @@ func (l *Leader) handleAck(p *peer, zxid wire.Zxid) error {
 	return nil
 }
 
-// Sync asks for a Synced effect once everything proposed until now is committed.
-func (l *Leader) Sync() { l.queueSync(0) }
-
-func (l *Leader) queueSync(conn ConnID) {
-	l.syncs = append(l.syncs, waitingSync{conn: conn, after: l.proposed})
-	l.answerSyncs()
-}
-
-func (l *Leader) answerSyncs() {
-	for len(l.syncs) > 0 && l.syncs[0].after <= l.committed {
-		conn := l.syncs[0].conn
-		l.syncs = l.syncs[1:]
-		if conn == 0 {
-			l.note(Synced{})
-		} else if p := l.byConn[conn]; p != nil {
-			l.send(p, wire.QuorumPacket{Type: wire.PacketSync})
-		}
-	}
-}
-
 // AnswerRevalidate answers Revalidate.
 func (l *Leader) AnswerRevalidate(conn ConnID, session wire.SessionID, valid bool) {
 	if p := l.byConn[conn]; p != nil {
@@ -196,6 +178,16 @@ func (l *Leader) ping() {
 			l.drop(p, fmt.Sprintf("proposal %v is not acknowledged in time", p.oldest.zxid))
 			continue
 		}
-		l.send(p, wire.QuorumPacket{Type: wire.PacketPing, Zxid: l.proposed})
+		l.sendPing(p)
 	}
+}
+
+func (l *Leader) sendPing(p *peer) {
+	if p.state == peerServes {
+		p.pings++
+		if p.target == 0 {
+			p.target = p.pings // it came while a round was under way; this ping is as good
+		}
+	}
+	l.send(p, wire.QuorumPacket{Type: wire.PacketPing, Zxid: l.proposed})
 }

@@ -41,6 +41,9 @@ type peer struct {
 	// held are packets that wait for UPTODATE: Java followers before 3.9.3 fail when the COMMIT of a proposal
 	// reaches them between NEWLEADER and UPTODATE.
 	held []wire.QuorumPacket
+	// pings counts those sent since UPTODATE, pongs their answers; target is the ping that the current round of pings
+	// sent, 0 for none.
+	pings, pongs, target uint64
 	// oldest and newest are proposals sent and not acknowledged: the one watched, and the one to watch next.
 	oldest, newest sentProposal
 }

@@ -217,6 +217,24 @@ func TestLeaderStepsDownForAVoterOfALaterEpoch(t *testing.T) {
 	s.expect("step down", "give up")
 }
 
+// A sync is answered only by a leader that still leads, and by which all that came before is committed.
+func TestSyncIsConfirmedByAQuorum(t *testing.T) {
+	s, l := serves(t)
+	l.Propose(entry(z(5, 1)))
+	s.expect("proposal", "append 5/1", "20<-PROPOSAL 5/1")
+	l.Sync()
+	s.expect("does server 2 still follow?", "20<-PING 5/1")
+	l.Sync()
+	s.expect("its answer may be older than this sync")
+	l.Receive(20, packet(wire.PacketPing, z(5, 1)))
+	s.expect("it does; the second sync asks again", "20<-PING 5/1")
+	l.Logged(z(5, 1))
+	l.Receive(20, packet(wire.PacketAck, z(5, 1)))
+	s.expect("and what was in flight is committed", "20<-COMMIT 5/1", "deliver 5/1", "zab.Synced")
+	l.Receive(20, packet(wire.PacketPing, z(5, 1)))
+	s.expect("the second", "zab.Synced")
+}
+
 func TestTheLastCounterIsNotUsed(t *testing.T) {
 	s, l := serves(t)
 	l.proposed = z(5, lastCounter-1)

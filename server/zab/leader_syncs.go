@@ -1,0 +1,60 @@
+package zab
+
+import "github.com/zkctl/zkctl/wire"
+
+// waitingSync is a sync that is answered when everything that was proposed when it came is committed, and a quorum has
+// shown since that it follows no later leader. Apache ZooKeeper asks for the first only; its sync can be answered by a
+// leader that has been deposed without knowing, behind whose back others have written.
+type waitingSync struct {
+	conn  ConnID // 0 for the leader's own client
+	after wire.Zxid
+	round uint64
+}
+
+// Sync asks for a Synced effect when a client of this server is up to date.
+func (l *Leader) Sync() { l.queueSync(0) }
+
+func (l *Leader) queueSync(conn ConnID) {
+	// A round that is under way began before this sync, and its answers may have been given before, too.
+	l.syncs = append(l.syncs, waitingSync{conn: conn, after: l.proposed, round: l.round + 1})
+	if l.round == l.roundDone {
+		l.beginRound()
+	}
+}
+
+// beginRound pings the followers. Whoever answers has not joined another leader before.
+func (l *Leader) beginRound() {
+	l.round++
+	for _, p := range l.peers {
+		p.target = 0
+		if p.state == peerServes && !p.observer {
+			l.sendPing(p)
+		}
+	}
+	l.maybeEndRound()
+}
+
+// maybeEndRound ends the round of pings once a quorum has answered.
+func (l *Leader) maybeEndRound() {
+	if l.round == l.roundDone || !l.hasQuorum(func(p *peer) bool { return p.target != 0 && p.pongs >= p.target }) {
+		return
+	}
+	l.roundDone = l.round
+	l.answerSyncs()
+	if n := len(l.syncs); n > 0 && l.syncs[n-1].round > l.round {
+		l.beginRound()
+	}
+}
+
+// answerSyncs answers those that are complete, in order.
+func (l *Leader) answerSyncs() {
+	for len(l.syncs) > 0 && l.syncs[0].after <= l.committed && l.syncs[0].round <= l.roundDone {
+		conn := l.syncs[0].conn
+		l.syncs = l.syncs[1:]
+		if conn == 0 {
+			l.note(Synced{})
+		} else if p := l.byConn[conn]; p != nil {
+			l.send(p, wire.QuorumPacket{Type: wire.PacketSync})
+		}
+	}
+}
