@@ -18,7 +18,7 @@ func (Quiet) Printf(string, ...any) {}
 // Dial opens a session with one of the servers and waits until it stands, at most 15 s.
 func Dial(sessionTimeout time.Duration, servers ...string) (*zk.Conn, error) {
 	standing := make(chan struct{}, 1)
-	conn, _, err := zk.Connect(servers, sessionTimeout, zk.WithLogger(Quiet{}), zk.WithHostProvider(&given{}),
+	conn, _, err := zk.Connect(servers, sessionTimeout, zk.WithLogger(Quiet{}), zk.WithHostProvider(newGiven(servers)),
 		zk.WithDialer(func(network, address string, _ time.Duration) (net.Conn, error) {
 			return net.DialTimeout(network, address, time.Second)
 		}),
@@ -42,18 +42,18 @@ func Dial(sessionTimeout time.Duration, servers ...string) (*zk.Conn, error) {
 	}
 }
 
-// given is a zk.HostProvider that tries the servers in the order given, over and over. The library's own one shuffles
-// them, and a test wants to know where its session begins.
+// given is a zk.HostProvider that tries the servers in the order given, over and over. The library's own one gets them
+// shuffled, and a test wants to know where its session begins.
 type given struct {
 	servers   []string
 	current   int // -1 before the first
 	connected int // where the last session stood, -1 before the first attempt
 }
 
-func (g *given) Init(servers []string) error {
-	g.servers, g.current, g.connected = slices.Clone(servers), -1, -1
-	return nil
-}
+func newGiven(servers []string) *given { return &given{slices.Clone(servers), -1, -1} }
+
+// Init ignores its argument: it is the shuffled list.
+func (g *given) Init([]string) error { return nil }
 
 func (g *given) Len() int { return len(g.servers) }
 

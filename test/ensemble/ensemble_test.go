@@ -32,8 +32,7 @@ func TestFreePortsAreDistinct(t *testing.T) {
 }
 
 func TestGivenTriesServersInOrderAndPausesAfterARound(t *testing.T) {
-	var g given
-	g.Init([]string{"a", "b"})
+	g := newGiven([]string{"a", "b"})
 	for i, want := range []struct {
 		server string
 		pause  bool
