@@ -1,0 +1,222 @@
+// Package inventory reads the description of an ensemble: its hosts, how to reach them, and what each of them should
+// run. Reading is strict. An unknown key, a value of the wrong type, a conflict between two hosts: every problem is
+// reported with file, line and column, all of them at once.
+//
+// The file has one section per concern (ssh, become, server, zoo_cfg, zoo_cfg_extra, system). Each section may be
+// repeated in a host's entry, where it overrides key by key. A Host holds the result with every default filled in, so
+// that nothing downstream merges anything.
+//
+// Not here: connecting, asking for passwords, knowing what the hosts look like.
+package inventory
+
+import (
+	"net"
+	"strconv"
+	"time"
+)
+
+// Inventory is one ensemble as its operator wants it. Load and Parse return only inventories without problems.
+type Inventory struct {
+	// File is the path it was read from, "" for data that came from elsewhere.
+	File string
+	// Name is the ensemble's name.
+	Name string
+	// Hosts are the members in the order of the file, which is the order of every output and of the start.
+	Hosts []Host
+	// Warnings are things that work but may not be meant, such as an even number of voters.
+	Warnings []Problem
+}
+
+// Role is what a member does in the quorum.
+type Role string
+
+// The roles of a member. A voter is a participant in zoo.cfg's words.
+const (
+	Voter    Role = "voter"
+	Observer Role = "observer"
+)
+
+// Connection is how a host is reached.
+type Connection string
+
+// The connections of a host.
+const (
+	OverSSH Connection = "ssh"
+	Local   Connection = "local"
+)
+
+// Host is one member with all overrides and defaults resolved.
+type Host struct {
+	// Name is unique in the ensemble and the host's name in /etc/hosts.
+	Name string
+	// Address is what we dial.
+	Address string
+	// PeerAddress is what the other members dial; it stands in server lines and /etc/hosts. Address where not set.
+	PeerAddress string
+	// ID is the server id, 1 to 255.
+	ID         int
+	Role       Role
+	Connection Connection
+
+	SSH    SSH
+	Become Become
+	Server Server
+	// ZooCfg are further zoo.cfg settings by key, known and extra ones together.
+	ZooCfg map[string]string
+	System System
+
+	places map[string]Place
+}
+
+// SSH says how to log in.
+type SSH struct {
+	User          string        `yaml:"user"`
+	Port          int           `yaml:"port"`
+	IdentityFiles []string      `yaml:"identity_files" kind:"localpath"`
+	Agent         bool          `yaml:"agent"`
+	Password      Secret        `yaml:"password"`
+	Passphrase    Secret        `yaml:"passphrase"`
+	HostKeyPolicy string        `yaml:"host_key_policy" oneof:"strict|accept-new|off"`
+	KnownHosts    []string      `yaml:"known_hosts" kind:"localpath"`
+	ConnectWait   time.Duration `yaml:"connect_timeout"`
+}
+
+// Become says how to act as root.
+type Become struct {
+	// Method is auto (nothing for root, else sudo), none or sudo.
+	Method   string `yaml:"method" oneof:"auto|none|sudo"`
+	Password Secret `yaml:"password"`
+}
+
+// Secret is a reference to a secret, never the secret itself. The zero value means that there is none.
+type Secret struct {
+	// Prompt asks on the terminal.
+	Prompt bool `yaml:"prompt"`
+	// Env names an environment variable, File a file whose first line is the secret.
+	Env  string `yaml:"env"`
+	File string `yaml:"file" kind:"localpath"`
+}
+
+// IsZero reports whether no secret is referred to.
+func (s Secret) IsZero() bool { return s == Secret{} }
+
+// Server says what the member runs and where.
+type Server struct {
+	// Version is "bundled", or the version that the server binary must report.
+	Version string `yaml:"version"`
+	// File is a server binary on this machine to push instead of the bundled one.
+	File string `yaml:"file" kind:"localpath"`
+	// User owns the data and runs the server. On a local member without root it is ignored.
+	User string `yaml:"user"`
+	// Service names the unit, the profile script and the init script.
+	Service string `yaml:"service"`
+	Ports   Ports  `yaml:"ports"`
+	Paths   Paths  `yaml:"paths"`
+	// FourLetterWords are the words that clients may send.
+	FourLetterWords []string `yaml:"four_letter_words"`
+	// OpenFiles is the limit of open files.
+	OpenFiles int `yaml:"open_files"`
+}
+
+// Ports of a member. Metrics 0 means no metrics endpoint.
+type Ports struct {
+	Client   int `yaml:"client"`
+	Peer     int `yaml:"peer"`
+	Election int `yaml:"election"`
+	Metrics  int `yaml:"metrics"`
+}
+
+// Paths on the host, all absolute after loading. TxnLog equals Data where the file does not say.
+type Paths struct {
+	Data    string `yaml:"data" kind:"hostpath"`
+	TxnLog  string `yaml:"txn_log" kind:"hostpath"`
+	Install string `yaml:"install" kind:"hostpath"`
+	Config  string `yaml:"config" kind:"hostpath"`
+	Log     string `yaml:"log" kind:"hostpath"`
+}
+
+// System says how far the host itself is prepared.
+type System struct {
+	SSHKeys   string        `yaml:"ssh_keys" oneof:"manage|leave"`
+	KeyType   string        `yaml:"ssh_key_type" oneof:"ed25519|rsa"`
+	HostsFile string        `yaml:"hosts_file" oneof:"manage|leave"`
+	Firewall  string        `yaml:"firewall" oneof:"disable|open-ports|leave"`
+	SELinux   string        `yaml:"selinux" oneof:"disabled|permissive|leave"`
+	Profile   string        `yaml:"profile" oneof:"manage|leave"`
+	Service   string        `yaml:"service_manager" oneof:"auto|systemd|supervisor"`
+	MaxSkew   time.Duration `yaml:"max_clock_skew"`
+	MinFree   int           `yaml:"min_free_mib"`
+}
+
+// ClientAddress is host:port of the member's client port as we reach it.
+func (h Host) ClientAddress() string {
+	return net.JoinHostPort(h.Address, strconv.Itoa(h.Server.Ports.Client))
+}
+
+// ConnectString is what a client of the whole ensemble is given: the client addresses of all members, joined by commas.
+func (inv *Inventory) ConnectString() string {
+	var s string
+	for i, h := range inv.Hosts {
+		if i > 0 {
+			s += ","
+		}
+		s += net.JoinHostPort(h.PeerAddress, strconv.Itoa(h.Server.Ports.Client))
+	}
+	return s
+}
+
+// Voters counts the members that vote.
+func (inv *Inventory) Voters() int {
+	n := 0
+	for _, h := range inv.Hosts {
+		if h.Role == Voter {
+			n++
+		}
+	}
+	return n
+}
+
+// Host returns the member of that name, or nil.
+func (inv *Inventory) Host(name string) *Host {
+	for i := range inv.Hosts {
+		if inv.Hosts[i].Name == name {
+			return &inv.Hosts[i]
+		}
+	}
+	return nil
+}
+
+// defaults are the settings of a host about which the file says nothing.
+func defaults(connection Connection) settings {
+	s := settings{
+		SSH:    SSH{User: currentUser(), Port: 22, Agent: true, HostKeyPolicy: "accept-new", ConnectWait: 10 * time.Second},
+		Become: Become{Method: "auto"},
+		Server: Server{
+			Version: "bundled",
+			User:    "zookeeper",
+			Service: "zookeeper",
+			Ports:   Ports{Client: 2181, Peer: 2888, Election: 3888, Metrics: 7000},
+			Paths: Paths{
+				Data: "/var/lib/zookeeper", Install: "/opt/zookeeper", Config: "/etc/zookeeper", Log: "/var/log/zookeeper",
+			},
+			FourLetterWords: []string{"srvr", "stat", "mntr", "conf", "cons", "ruok", "isro", "envi"},
+			OpenFiles:       65536,
+		},
+		ZooCfg: map[string]string{
+			"tickTime": "2000", "initLimit": "10", "syncLimit": "5",
+			"autopurge.snapRetainCount": "5", "autopurge.purgeInterval": "6",
+		},
+		System: System{
+			SSHKeys: "manage", KeyType: "ed25519", HostsFile: "manage", Firewall: "disable", SELinux: "disabled",
+			Profile: "manage", Service: "auto", MaxSkew: 5 * time.Second, MinFree: 512,
+		},
+	}
+	if connection == Local {
+		// A member on this machine is somebody's workstation until the file says otherwise.
+		s.Become.Method = "none"
+		s.System.SSHKeys, s.System.HostsFile, s.System.Firewall = "leave", "leave", "leave"
+		s.System.SELinux, s.System.Profile = "leave", "leave"
+		s.System.MinFree = 64
+	}
+	return s
+}

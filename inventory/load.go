@@ -1,0 +1,257 @@
+package inventory
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/user"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// settings are the sections that an ensemble and each host may have.
+type settings struct {
+	SSH         SSH               `yaml:"ssh"`
+	Become      Become            `yaml:"become"`
+	Server      Server            `yaml:"server"`
+	ZooCfg      map[string]string `yaml:"zoo_cfg"`
+	ZooCfgExtra map[string]string `yaml:"zoo_cfg_extra"`
+	System      System            `yaml:"system"`
+}
+
+// document is the top of the file: plain values and, per section, the node to decode once per host.
+type document struct {
+	Name        string     `yaml:"name"`
+	Connection  string     `yaml:"connection" oneof:"ssh|local"`
+	SSH         *yaml.Node `yaml:"ssh"`
+	Become      *yaml.Node `yaml:"become"`
+	Server      *yaml.Node `yaml:"server"`
+	ZooCfg      *yaml.Node `yaml:"zoo_cfg"`
+	ZooCfgExtra *yaml.Node `yaml:"zoo_cfg_extra"`
+	System      *yaml.Node `yaml:"system"`
+	Hosts       *yaml.Node `yaml:"hosts"`
+}
+
+// entry is one host of the file.
+type entry struct {
+	Name        string     `yaml:"name"`
+	Address     string     `yaml:"address"`
+	PeerAddress string     `yaml:"peer_address"`
+	ID          int        `yaml:"id"`
+	Role        string     `yaml:"role" oneof:"voter|observer"`
+	Connection  string     `yaml:"connection" oneof:"ssh|local"`
+	SSH         *yaml.Node `yaml:"ssh"`
+	Become      *yaml.Node `yaml:"become"`
+	Server      *yaml.Node `yaml:"server"`
+	ZooCfg      *yaml.Node `yaml:"zoo_cfg"`
+	ZooCfgExtra *yaml.Node `yaml:"zoo_cfg_extra"`
+	System      *yaml.Node `yaml:"system"`
+}
+
+// Load reads the inventory at path. The error is Problems where the content is at fault.
+func Load(path string) (*Inventory, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, dir, data)
+}
+
+// Parse reads an inventory from data. file is used in messages, and relative paths start at its directory.
+func Parse(file string, data []byte) (*Inventory, error) {
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	return parse(file, dir, data)
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+)`)
+
+func parse(file, dir string, data []byte) (*Inventory, error) {
+	var root yaml.Node
+	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
+	if err := decoder.Decode(&root); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, Problems{{Place{File: file}, "the inventory is empty; `zkctl inventory init HOST...` writes one"}}
+		}
+		place := Place{File: file}
+		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+			place.Line, _ = strconv.Atoi(m[1])
+			place.Column = 1
+		}
+		return nil, Problems{{place, strings.TrimPrefix(err.Error(), "yaml: ")}}
+	}
+	l := &loader{file: file, dir: dir, problems: &problemSet{}}
+	inv := l.document(root.Content[0])
+	if len(l.problems.list) == 0 {
+		l.validate(inv)
+	}
+	if problems := l.problems.list; len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Place.Column, b.Place.Column))
+		})
+		return nil, Problems(problems)
+	}
+	inv.Warnings = l.warnings
+	return inv, nil
+}
+
+// loader turns the nodes of one file into an Inventory.
+type loader struct {
+	file, dir string
+	problems  *problemSet
+	warnings  []Problem
+}
+
+func (l *loader) decoder() *decoder {
+	return &decoder{file: l.file, dir: l.dir, problems: l.problems}
+}
+
+func (l *loader) document(top *yaml.Node) *Inventory {
+	d := l.decoder()
+	doc := document{Connection: string(OverSSH)}
+	d.into(top, reflect.ValueOf(&doc).Elem(), "", "")
+	inv := &Inventory{File: l.file, Name: doc.Name}
+	if inv.Name == "" && top.Kind == yaml.MappingNode {
+		d.problem(top, "name: the ensemble needs a name")
+	} else if inv.Name != "" && !nameForm.MatchString(inv.Name) {
+		d.problem(top, "name: %q: letters, digits, '.', '_' and '-' only", inv.Name)
+	}
+	if doc.Hosts == nil {
+		if top.Kind == yaml.MappingNode {
+			d.problem(top, "hosts: the ensemble has no hosts")
+		}
+		l.section(doc, entry{}, Host{Connection: Connection(doc.Connection)}, inv.Name)
+		return inv
+	}
+	if doc.Hosts.Kind != yaml.SequenceNode || len(doc.Hosts.Content) == 0 {
+		d.problem(doc.Hosts, "hosts: must be a list of hosts, each with name, address and id")
+		return inv
+	}
+	for i, n := range doc.Hosts.Content {
+		inv.Hosts = append(inv.Hosts, l.host(doc, n, i, inv.Name))
+	}
+	return inv
+}
+
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	wordForm = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*$`)
+)
+
+// host decodes one entry of the list of hosts and resolves all its settings.
+func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Host {
+	d := l.decoder()
+	e := entry{Role: string(Voter), Connection: doc.Connection}
+	key := fmt.Sprintf("hosts[%d]", index)
+	d.into(n, reflect.ValueOf(&e).Elem(), key, "")
+	h := Host{
+		Name: e.Name, Address: e.Address, PeerAddress: e.PeerAddress, ID: e.ID, Role: Role(e.Role),
+		Connection: Connection(e.Connection), places: places(l.file, n),
+	}
+	if n.Kind != yaml.MappingNode {
+		return h
+	}
+	if h.Name == "" {
+		d.problem(n, "%s: has no name", key)
+	} else if !nameForm.MatchString(h.Name) {
+		d.problem(n, "%s.name: %q is not a host name", key, h.Name)
+	}
+	if h.Address == "" {
+		if h.Connection == Local {
+			h.Address = "127.0.0.1"
+		} else {
+			d.problem(n, "%s: has no address", key)
+		}
+	} else if strings.ContainsAny(h.Address, " \t/'\"@") {
+		d.problem(n, "%s.address: %q is neither a name nor an IP address", key, h.Address)
+	}
+	if h.PeerAddress == "" {
+		h.PeerAddress = h.Address
+	} else if strings.ContainsAny(h.PeerAddress, " \t/'\"@") {
+		d.problem(n, "%s.peer_address: %q is neither a name nor an IP address", key, h.PeerAddress)
+	}
+	if _, given := h.places["id"]; !given {
+		d.problem(n, "%s: has no id (1 to 255, never to be changed afterwards)", key)
+	} else if h.ID < 1 || h.ID > 255 {
+		l.problems.add(Problem{h.place("id"), fmt.Sprintf("%s.id: %d is outside 1 to 255", key, h.ID)})
+	}
+	s := l.section(doc, e, h, ensemble)
+	h.SSH, h.Become, h.Server, h.ZooCfg, h.System = s.SSH, s.Become, s.Server, s.ZooCfg, s.System
+	maps.Copy(h.ZooCfg, s.ZooCfgExtra)
+	if h.Server.Paths.TxnLog == "" {
+		h.Server.Paths.TxnLog = h.Server.Paths.Data
+	}
+	for what, word := range map[string]string{"server.user": h.Server.User, "server.service": h.Server.Service} {
+		if !wordForm.MatchString(word) && (what != "server.user" || h.Connection != Local) {
+			d.problem(n, "%s: %s %q: lower-case letters, digits, '_', '.' and '-' only", key, what, word)
+		}
+	}
+	return h
+}
+
+// section resolves the settings of one host: defaults, then the ensemble's sections, then the host's.
+func (l *loader) section(doc document, e entry, h Host, ensemble string) settings {
+	s := defaults(h.Connection)
+	d := l.decoder()
+	d.local = h.Connection == Local
+	if h.Name != "" {
+		d.vars = map[string]any{
+			"name": h.Name, "id": h.ID, "address": h.Address, "role": string(h.Role), "ensemble": ensemble,
+		}
+	}
+	from := func(key string, v any, nodes ...*yaml.Node) {
+		for _, n := range nodes {
+			if n != nil {
+				d.into(n, reflect.ValueOf(v).Elem(), key, "")
+			}
+		}
+	}
+	from("ssh", &s.SSH, doc.SSH, e.SSH)
+	from("become", &s.Become, doc.Become, e.Become)
+	from("server", &s.Server, doc.Server, e.Server)
+	from("zoo_cfg", &s.ZooCfg, doc.ZooCfg, e.ZooCfg)
+	from("zoo_cfg_extra", &s.ZooCfgExtra, doc.ZooCfgExtra, e.ZooCfgExtra)
+	from("system", &s.System, doc.System, e.System)
+	return s
+}
+
+// places maps the keys of a host's entry to where they stand; "" is the entry itself.
+func places(file string, n *yaml.Node) map[string]Place {
+	m := map[string]Place{"": {file, n.Line, n.Column}}
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			m[n.Content[i].Value] = Place{file, n.Content[i+1].Line, n.Content[i+1].Column}
+		}
+	}
+	return m
+}
+
+// place is where the host's key stands, or the host where the file does not give that key.
+func (h Host) place(key string) Place {
+	if p, ok := h.places[key]; ok {
+		return p
+	}
+	return h.places[""]
+}
+
+func currentUser() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "root"
+}

@@ -1,0 +1,133 @@
+package inventory
+
+import (
+	"fmt"
+	"strings"
+)
+
+// validate reports what is wrong between hosts. Conflicts name both places.
+func (l *loader) validate(inv *Inventory) {
+	l.unique(inv, "name", func(h Host) string { return strings.ToLower(h.Name) })
+	l.unique(inv, "id", func(h Host) string { return fmt.Sprint(h.ID) })
+	for i := range inv.Hosts {
+		l.ownPorts(inv.Hosts[i])
+		for j := range i {
+			l.sameMachine(inv.Hosts[j], inv.Hosts[i])
+		}
+	}
+	l.voters(inv)
+}
+
+func (l *loader) problem(place Place, format string, args ...any) {
+	l.problems.add(Problem{place, fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) warn(place Place, format string, args ...any) {
+	l.warnings = append(l.warnings, Problem{place, fmt.Sprintf(format, args...)})
+}
+
+// unique refuses two hosts with the same value.
+func (l *loader) unique(inv *Inventory, key string, value func(Host) string) {
+	first := map[string]Host{}
+	for _, h := range inv.Hosts {
+		v := value(h)
+		if other, taken := first[v]; taken {
+			l.problem(h.place(key), "%s: %s %s is already the %s of %s (%s)", h.Name, key, v, key, other.Name, other.place(key))
+			continue
+		}
+		first[v] = h
+	}
+}
+
+// portNames are the ports of a member in the order in which conflicts are reported.
+func portNames(p Ports) []struct {
+	name string
+	port int
+} {
+	return []struct {
+		name string
+		port int
+	}{{"client", p.Client}, {"peer", p.Peer}, {"election", p.Election}, {"metrics", p.Metrics}}
+}
+
+// ownPorts refuses ports outside 1 to 65535 and two uses of one port by one member.
+func (l *loader) ownPorts(h Host) {
+	taken := map[int]string{}
+	for _, p := range portNames(h.Server.Ports) {
+		if p.port == 0 && p.name == "metrics" {
+			continue
+		}
+		if p.port < 1 || p.port > 65535 {
+			l.problem(h.place("server"), "%s: server.ports.%s: %d is outside 1 to 65535", h.Name, p.name, p.port)
+			continue
+		}
+		if other := taken[p.port]; other != "" {
+			l.problem(h.place("server"), "%s: server.ports.%s and server.ports.%s are both %d", h.Name, other, p.name, p.port)
+		}
+		taken[p.port] = p.name
+	}
+	if h.Connection == OverSSH && (h.SSH.Port < 1 || h.SSH.Port > 65535) {
+		l.problem(h.place("ssh"), "%s: ssh.port: %d is outside 1 to 65535", h.Name, h.SSH.Port)
+	}
+}
+
+// sameMachine refuses what two members on one machine (a pseudo-cluster) cannot share. Members are on one machine when
+// both are local or when they have the same address and ssh port.
+func (l *loader) sameMachine(a, b Host) {
+	local := a.Connection == Local && b.Connection == Local
+	if !local && (a.Connection != b.Connection || !strings.EqualFold(a.Address, b.Address) || a.SSH.Port != b.SSH.Port) {
+		return
+	}
+	found := false
+	conflict := func(key, format string, args ...any) {
+		found = true
+		l.problem(b.place(key), "%s: %s as %s (%s), which is on the same machine (%s)", b.Name, fmt.Sprintf(format, args...),
+			a.Name, a.place(key), a.Address)
+	}
+	if a.Server.Ports == b.Server.Ports && a.Address == b.Address {
+		l.problem(b.place("address"), "%s: address %s with the same ports is already that of %s (%s)", b.Name, b.Address,
+			a.Name, a.place("address"))
+		return
+	}
+	if !local || a.Address == b.Address {
+		for _, p := range portNames(a.Server.Ports) {
+			for _, q := range portNames(b.Server.Ports) {
+				if p.port != 0 && p.port == q.port {
+					conflict("server", "server.ports.%s is %d, the same port", q.name, q.port)
+				}
+			}
+		}
+	}
+	for _, p := range []struct{ name, a, b string }{
+		{"data", a.Server.Paths.Data, b.Server.Paths.Data},
+		{"txn_log", a.Server.Paths.TxnLog, b.Server.Paths.TxnLog},
+		{"config", a.Server.Paths.Config, b.Server.Paths.Config},
+		{"install", a.Server.Paths.Install, b.Server.Paths.Install},
+	} {
+		if p.a == p.b && (p.name != "txn_log" || !found) {
+			conflict("server", "server.paths.%s is %s, the same directory", p.name, p.a)
+		}
+	}
+	if a.Server.Service == b.Server.Service && !(local && a.System.Service != "systemd" && b.System.Service != "systemd") {
+		conflict("server", "server.service is %s, the same service", a.Server.Service)
+	}
+}
+
+// voters refuses an ensemble that cannot elect, and warns of one that tolerates less than it seems to.
+func (l *loader) voters(inv *Inventory) {
+	n := inv.Voters()
+	place := Place{File: inv.File}
+	if len(inv.Hosts) > 0 {
+		place = inv.Hosts[0].place("")
+	}
+	switch {
+	case n == 0:
+		l.problem(place, "no host has the role voter: observers alone cannot elect a leader")
+	case n == 1 && len(inv.Hosts) == 1:
+		l.warn(place, "one voter: the ensemble survives no failure")
+	case n%2 == 0:
+		l.warn(place, "%d voters survive no more failures than %d would (%d): an odd number of voters is better", n, n-1, (n-1)/2)
+	case n == 1:
+		l.warn(place, "one voter: the ensemble survives no failure of it")
+	}
+}
