@@ -74,7 +74,7 @@ func (k Kind) command(config string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	return exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-Dzookeeper.admin.enableServer=false",
-		"-Dzookeeper.extendedTypesEnabled=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
 		"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 		"-cp", apacheClassPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", config), nil
 }

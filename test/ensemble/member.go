@@ -52,6 +52,7 @@ func (m *Member) configure(settings Settings, servers []string) error {
 		"maxClientCnxns=0",
 		"4lw.commands.whitelist=*",
 		"admin.enableServer=false",
+		"extendedTypesEnabled=true", // TTL nodes; Apache ZooKeeper takes an unknown key as a system property
 	}
 	lines = append(append(lines, settings.Extra...), servers...)
 	if err := os.WriteFile(filepath.Join(m.DataDir(), "myid"), fmt.Appendln(nil, m.ID), 0o644); err != nil {
