@@ -25,6 +25,8 @@ type client struct {
 	auth    []wire.ID
 	// hasReadOnly tells that the client knows the field readOnly, and so must be sent it.
 	hasReadOnly bool
+	// creating tells that the session is new and waits for its createSession.
+	creating bool
 	// established tells that the ConnectResponse was sent; requests wait for it in early.
 	established bool
 	early       []ClientRequest
@@ -70,7 +72,7 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	}
 	n.clients[c.id] = c
 	if r.SessionID == 0 {
-		c.session = n.ids.Next()
+		c.session, c.creating = n.ids.Next(), true
 		n.sessions[c.session] = c
 		n.submit(zab.Request{Session: c.session, Op: wire.OpCreateSession, Body: wire.AppendInt32(nil, int32(timeout.Milliseconds()))})
 		return
@@ -128,7 +130,7 @@ func (n *Node) establish(c *client) {
 		TimeOut: int32(c.timeout.Milliseconds()), SessionID: c.session, Passwd: password[:], HasReadOnly: c.hasReadOnly,
 	}
 	n.note(SendFrame{Client: c.id, Frame: response.Marshal()})
-	c.established = true
+	c.creating, c.established = false, true
 	n.touch(c)
 	early := c.early
 	c.early = nil

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/zkctl/zkctl/server/prep"
@@ -35,6 +36,13 @@ func (n *Node) prepare(owner session.Owner, r zab.Request) {
 	zxid, ok := n.nextZxid()
 	if !ok {
 		return
+	}
+	if r.Op == wire.OpCreateSession && len(r.Body) >= 4 {
+		timeout := time.Duration(int32(binary.BigEndian.Uint32(r.Body))) * time.Millisecond
+		n.tracker.Add(r.Session, timeout, n.now.Mono)
+		n.tracker.SetOwner(r.Session, owner)
+	} else {
+		n.tracker.Touch(r.Session, n.now.Mono)
 	}
 	e := n.preparer.Prepare(prep.Request{
 		Session: r.Session, Cxid: r.Cxid, Type: r.Op, Body: r.Body, Auth: r.Auth, Owner: owner,

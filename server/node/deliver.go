@@ -45,7 +45,7 @@ func (n *Node) deliver(e txn.Entry) {
 	c := n.sessions[e.Header.Session]
 	switch e.Header.Type {
 	case wire.OpCreateSession:
-		if c != nil && !c.established {
+		if c != nil && c.creating {
 			n.establish(c)
 		}
 		return

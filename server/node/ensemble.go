@@ -70,7 +70,11 @@ func (n *Node) carryOut(e zab.Effect) {
 		n.needSnapshot = n.needSnapshot || e.NeedSnapshot
 		n.endRole(e.Reason)
 	case zab.Forwarded:
-		n.prepare(session.Owner(e.Conn), e.Request)
+		owner := session.Owner(e.Conn)
+		if e.Conn == 0 {
+			owner = ownerHere
+		}
+		n.prepare(owner, e.Request)
 	case zab.Revalidate:
 		valid := n.tracker.Renew(e.Session, e.Timeout, n.now.Mono) && n.tracker.SetOwner(e.Session, session.Owner(e.Conn))
 		n.leader.AnswerRevalidate(e.Conn, e.Session, valid)

@@ -113,6 +113,10 @@ func New(cfg Config, db *Database) (*Node, error) {
 	if cfg.Members != nil && db.LastZxid.Epoch() > db.CurrentEpoch {
 		return nil, fmt.Errorf("last zxid %v is of a later epoch than currentEpoch %d", db.LastZxid, db.CurrentEpoch)
 	}
+	n.final = &final.Server{T: func() *tree.Tree { return n.tree }}
+	if cfg.Members != nil {
+		n.election = election.New(cfg.Self, cfg.Members, cfg.Observer)
+	}
 	n.install(db)
 	n.proposed = db.LastZxid
 	n.resetRoll()

@@ -16,7 +16,7 @@ func (n *Node) Read(id ClientID, header wire.RequestHeader, body []byte) (frame 
 	default:
 		return nil, false
 	}
-	frame, err := n.final.Read(c.final(), header, body)
+	frame, err := n.final.Read(nil, header, body)
 	if err != nil {
 		return nil, false
 	}

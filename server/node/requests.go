@@ -30,7 +30,7 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 		r.waits = waitsForSync
 		n.enqueue(c, r)
 		n.syncing = append(n.syncing, c.id)
-		n.submitSync(c, in)
+		n.submit(zab.Request{Session: c.session, Cxid: in.Header.Xid, Op: op, Body: in.Body, Auth: c.auth})
 	case op == wire.OpAuth:
 		n.authenticate(c, r)
 	default:
@@ -50,21 +50,13 @@ func isWrite(op wire.OpCode) bool {
 
 // submit sends a request to where txns are made: here, or the leader.
 func (n *Node) submit(r zab.Request) {
-	if n.learner != nil {
+	switch {
+	case n.learner != nil:
 		n.learner.Request(r)
-	} else {
+	case n.leader != nil:
+		n.leader.Request(0, r)
+	default:
 		n.prepare(ownerHere, r)
-	}
-	n.drain()
-}
-
-func (n *Node) submitSync(c *client, in ClientRequest) {
-	if n.learner != nil {
-		n.learner.Request(zab.Request{
-			Session: c.session, Cxid: in.Header.Xid, Op: wire.OpSync, Body: in.Body, Auth: c.auth,
-		})
-	} else {
-		n.leader.Sync()
 	}
 	n.drain()
 }

@@ -1,11 +1,13 @@
 package sim
 
 import (
-	"encoding/binary"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -34,6 +36,7 @@ type clientView struct {
 	// value is the last number that the client gave out for its own node; acked the newest that it knows to be there.
 	value, acked int64
 	created      bool
+	lastWrite    time.Duration
 	// mzxid is the newest modification that the session saw of each path.
 	mzxid map[string]wire.Zxid
 	// watched are the paths with a data watch on this connection, and what the node was when it was set.
@@ -43,8 +46,10 @@ type clientView struct {
 // floor is the zxid below which an answer is too old.
 type floor wire.Zxid
 
-func (v *clientView) connected()   { v.watched = make(map[string]wire.Zxid) }
-func (v *clientView) sessionOver() {}
+func (v *clientView) connected() { v.watched = make(map[string]wire.Zxid) }
+
+// sessionOver: what the session saw binds the next one no more.
+func (v *clientView) sessionOver() { v.mzxid = make(map[string]wire.Zxid) }
 
 func valueText(v int64) []byte { return strconv.AppendInt(nil, v, 10) }
 
@@ -65,16 +70,18 @@ func (c *checks) floorOf(path string) floor { return floor(c.clients.newest[path
 func (c *checks) answered(client *simClient, op *operation, a *answer) {
 	cc := &c.clients
 	v := &client.seen
-	if a.header.Err == wire.ErrOK && isWrite(op.op) {
+	if isWrite(op.op) {
+		// A refused write is a txn too.
+		v.lastWrite = client.w.now
 		cc.acknowledged = append(cc.acknowledged, acknowledgedWrite{client.session, op.xid, a.header.Zxid, op.op})
-		if !op.failed(a) {
-			if op.value > 0 && op.path == "/c"+strconv.Itoa(client.index) {
-				v.acked = max(v.acked, op.value)
-				v.created = true
-			}
-			if op.path != "" {
-				cc.newest[op.path] = max(cc.newest[op.path], a.header.Zxid)
-			}
+	}
+	if isWrite(op.op) && a.header.Err == wire.ErrOK && a.failed == wire.ErrOK {
+		if op.value > 0 && op.path == "/c"+strconv.Itoa(client.index) {
+			v.acked = max(v.acked, op.value)
+			v.created = true
+		}
+		if op.path != "" {
+			cc.newest[op.path] = max(cc.newest[op.path], a.header.Zxid)
 		}
 	}
 	switch {
@@ -138,6 +145,31 @@ func (c *checks) expired(client *simClient) {
 	}
 }
 
+// replay applies what was committed, in order, to an empty tree: that is the state that every server must have.
+func (c *checks) replay(m *machine) {
+	t := tree.New(tree.Options{})
+	var last wire.Zxid
+	for _, zxid := range slices.Sorted(maps.Keys(c.history.committed)) {
+		if !follows(last, zxid) {
+			c.w.fail("no holes", "%v was committed after %v", zxid, last)
+			return
+		}
+		last = zxid
+		e, err := txn.Decode(c.history.committed[zxid].bytes)
+		if err != nil {
+			c.w.fail("replay", "%v: %v", zxid, err)
+			return
+		}
+		t.Apply(e.Header, e.Record, nil)
+	}
+	if t.Digest() != m.node.Tree().Digest() {
+		c.w.fail("acknowledged writes survive", "%s is not what the committed txns make", m.name)
+	}
+	if !slices.Equal(t.Sessions(), m.node.Tree().Sessions()) {
+		c.w.fail("acknowledged writes survive", "%s has the sessions %v, the committed txns make %v", m.name, m.node.Tree().Sessions(), t.Sessions())
+	}
+}
+
 // finish checks that what was acknowledged is what the ensemble agreed on.
 func (cc *clientCheck) finish() {
 	committed := cc.w.checks.history.committed
@@ -151,61 +183,5 @@ func (cc *clientCheck) finish() {
 			cc.w.fail("acknowledged writes survive", "%v of session %v, xid %d, was acknowledged as %v, which is of session %v, xid %d", a.op, a.session, a.xid, a.zxid, h.Session, h.Cxid)
 			return
 		}
-	}
-}
-
-// heard is when a session last reached a leader.
-type heard struct {
-	leader  int
-	at      time.Duration
-	timeout time.Duration
-}
-
-// ephemeralCheck: a session ends when it is closed or after its whole timeout without a sign of life, not earlier, and its
-// ephemeral nodes end with it.
-type ephemeralCheck struct {
-	w      *World
-	heard  map[wire.SessionID]heard
-	closed map[wire.SessionID]wire.Zxid
-}
-
-// proposed sees a txn on its way to a log.
-func (c *ephemeralCheck) proposed(m *machine, zxid wire.Zxid, bytes []byte) {
-	h := header(bytes)
-	if m.leading() {
-		switch last, ok := c.heard[h.Session]; {
-		case h.Type != wire.OpCloseSession:
-			c.heard[h.Session] = heard{leader: m.index, at: c.w.now}
-		case h.Cxid == 0 && ok && last.leader == m.index && c.w.now-last.at < c.timeout(h.Session):
-			c.w.fail("sessions", "%s expires session %v %v after its last request", m.name, h.Session, c.w.now-last.at)
-		}
-	}
-	if h.Type == wire.OpCloseSession {
-		c.closed[h.Session] = zxid
-	}
-	if h.Type == wire.OpCreateSession && binary.BigEndian.Uint32(bytes[32:]) == 0 {
-		c.w.fail("sessions", "session %v has no timeout", h.Session)
-	}
-}
-
-func (c *ephemeralCheck) timeout(wire.SessionID) time.Duration { return clientTimeout }
-
-// finish checks a machine's tree when everything is quiet.
-func (c *ephemeralCheck) finish(m *machine) {
-	t := m.node.Tree()
-	for _, owner := range t.EphemeralOwners() {
-		if _, ok := t.Session(owner); !ok {
-			c.w.fail("ephemerals live as long as their sessions", "%s has %v of session %v, which is over", m.name, t.Ephemerals(owner), owner)
-		}
-	}
-}
-
-// same checks that machines agree on what is outside the digest.
-func (c *ephemeralCheck) same(a, b *machine) {
-	if !slices.Equal(a.node.Tree().Sessions(), b.node.Tree().Sessions()) {
-		c.w.fail("equal state at equal zxid", "%s and %s differ in their sessions", a.name, b.name)
-	}
-	if !slices.Equal(a.node.Tree().EphemeralOwners(), b.node.Tree().EphemeralOwners()) {
-		c.w.fail("equal state at equal zxid", "%s and %s differ in the owners of ephemerals", a.name, b.name)
 	}
 }

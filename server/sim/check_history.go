@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"bytes"
+
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
@@ -10,15 +12,17 @@ import (
 // order, without holes (Agreement, TotalOrder, LocalPrimaryOrder); what was committed once stays committed.
 type historyCheck struct {
 	w *World
-	// content maps each zxid that was logged anywhere to the hash of its txn.
-	content map[wire.Zxid]uint64
+	// content maps each zxid that was logged anywhere to its txn.
+	content map[wire.Zxid]knownTxn
 	// committed are the txns that some server delivered, last the newest of them.
-	committed map[wire.Zxid]committedTxn
+	committed map[wire.Zxid]knownTxn
 	last      wire.Zxid
+	// starts are the histories, by their last txns, with which epochs were established.
+	starts map[wire.Epoch]wire.Zxid
 }
 
-// committedTxn is a txn and the one before it.
-type committedTxn struct {
+// knownTxn is a txn and the one before it.
+type knownTxn struct {
 	before wire.Zxid
 	bytes  []byte
 }
@@ -58,12 +62,15 @@ func (c *historyCheck) appended(m *machine, e node.Append) {
 	if !follows(mo.last(), e.Zxid) {
 		c.w.fail("no holes", "%s logs %v after %v", m.name, e.Zxid, mo.last())
 	}
+	before := mo.last()
 	mo.logged = append(mo.logged, loggedTxn{e.Zxid, e.Txn})
-	h := hash(e.Txn)
-	if other, ok := c.content[e.Zxid]; ok && other != h {
+	known, ok := c.content[e.Zxid]
+	if ok && !bytes.Equal(known.bytes, e.Txn) {
 		c.w.fail("one txn per zxid", "%s logs another txn as %v", m.name, e.Zxid)
 	}
-	c.content[e.Zxid] = h
+	if !ok || known.before.Counter() == 0 {
+		c.content[e.Zxid] = knownTxn{before, e.Txn}
+	}
 }
 
 // commit sees a COMMIT of a leader; it can come before the leader's own delivery shows.
@@ -77,6 +84,20 @@ func (c *historyCheck) commit(m *machine, zxid wire.Zxid) {
 			return
 		}
 	}
+}
+
+// established sees a leader with which a quorum is in sync: its whole history is committed by that.
+func (c *historyCheck) established(epoch wire.Epoch, last wire.Zxid) {
+	c.starts[epoch] = last
+	for z := last; z > c.last; {
+		if z.Counter() == 0 {
+			z = c.starts[z.Epoch()]
+			continue
+		}
+		c.committed[z] = c.content[z]
+		z = c.content[z].before
+	}
+	c.last = max(c.last, last)
 }
 
 // stepped sees how far a serving node has applied the history.
@@ -110,10 +131,10 @@ func (c *historyCheck) deliver(m *machine, i int) {
 		before = mo.logged[i-1].zxid
 	}
 	if known, ok := c.committed[t.zxid]; ok {
-		if hash(known.bytes) != hash(t.bytes) {
+		if !bytes.Equal(known.bytes, t.bytes) {
 			c.w.fail("committed prefixes agree", "%s delivers another txn as %v", m.name, t.zxid)
 		}
-		if known.before != before && before&0xffffffff != 0 && known.before&0xffffffff != 0 {
+		if known.before != before && before.Counter() != 0 && known.before.Counter() != 0 {
 			c.w.fail("committed prefixes agree", "%s delivers %v after %v, another server after %v", m.name, t.zxid, before, known.before)
 		}
 		return
@@ -121,13 +142,13 @@ func (c *historyCheck) deliver(m *machine, i int) {
 	if t.zxid < c.last {
 		c.w.fail("committed prefixes agree", "%s delivers %v, which was not committed when %v was", m.name, t.zxid, c.last)
 	}
-	c.committed[t.zxid] = committedTxn{before, t.bytes}
+	c.committed[t.zxid] = knownTxn{before, t.bytes}
 	c.last = max(c.last, t.zxid)
 }
 
 // header decodes the header of a logged txn.
-func header(bytes []byte) txn.Header {
-	e, err := txn.Decode(bytes)
+func header(b []byte) txn.Header {
+	e, err := txn.Decode(b)
 	if err != nil {
 		panic(err)
 	}

@@ -13,7 +13,11 @@ type leaderCheck struct {
 }
 
 func (c *leaderCheck) roleChanged(m *machine, s node.Status) {
-	if s.Role != node.Leading || !s.Serving {
+	if !s.Serving || s.Role != node.Leading && s.Role != node.Standalone {
+		return
+	}
+	if s.Role == node.Standalone {
+		c.w.checks.history.established(s.Epoch, s.Zxid)
 		return
 	}
 	if other, ok := c.established[s.Epoch]; ok {
@@ -23,4 +27,5 @@ func (c *leaderCheck) roleChanged(m *machine, s node.Status) {
 	if last := c.w.checks.history.last; s.Zxid < last {
 		c.w.fail("no committed txn lost", "%s leads epoch %d with %v, but %v was committed", m.name, s.Epoch, s.Zxid, last)
 	}
+	c.w.checks.history.established(s.Epoch, s.Zxid)
 }

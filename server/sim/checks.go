@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"hash/fnv"
+	"maps"
 
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/zab"
@@ -23,11 +23,11 @@ func newChecks(w *World) checks {
 	return checks{
 		w:       w,
 		leaders: leaderCheck{w: w, established: make(map[wire.Epoch]wire.ServerID)},
-		history: historyCheck{w: w, content: make(map[wire.Zxid]uint64), committed: make(map[wire.Zxid]committedTxn)},
+		history: historyCheck{w: w, content: make(map[wire.Zxid]knownTxn), committed: make(map[wire.Zxid]knownTxn), starts: make(map[wire.Epoch]wire.Zxid)},
 		durable: durableCheck{w: w},
 		digests: digestCheck{w: w, at: make(map[wire.Zxid]uint64)},
 		clients: clientCheck{w: w, newest: make(map[string]wire.Zxid)},
-		owners:  ephemeralCheck{w: w, heard: make(map[wire.SessionID]heard)},
+		owners:  ephemeralCheck{w: w, heard: make(map[wire.SessionID]heard), closed: make(map[wire.SessionID]wire.Zxid)},
 	}
 }
 
@@ -36,7 +36,7 @@ func (c *checks) effect(m *machine, e node.Effect) {
 	switch e := e.(type) {
 	case node.Append:
 		c.history.appended(m, e)
-		c.owners.proposed(m, e)
+		c.owners.proposed(m, e.Zxid, e.Txn)
 	case node.SendPacket:
 		switch e.Packet.Type {
 		case wire.PacketCommit:
@@ -64,12 +64,10 @@ func (c *checks) stepped(m *machine) {
 // started sees what a node begins with.
 func (c *checks) started(m *machine, db *node.Database) {
 	m.model.restart(db.LastZxid)
-}
-
-func hash(b []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(b)
-	return h.Sum64()
+	if len(c.w.machines) == 1 {
+		// Nobody else has what this server lost with its power; without epochs, the zxids are given again.
+		maps.DeleteFunc(c.history.content, func(z wire.Zxid, _ knownTxn) bool { return z > db.LastZxid })
+	}
 }
 
 // follows is the claim "no holes": of zxids in a log, each is the next.

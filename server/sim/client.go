@@ -53,6 +53,16 @@ type answer struct {
 	data   []byte
 	stat   wire.Stat
 	path   string
+	// children are the names of a list.
+	children []string
+	// failed is the code of the part of a multi that failed.
+	failed wire.ErrCode
+}
+
+func newClient(w *World, index int) *simClient {
+	c := &simClient{w: w, index: index, blocked: make(map[int]bool), password: make([]byte, 16)}
+	c.seen.mzxid = make(map[string]wire.Zxid)
+	return c
 }
 
 const clientTimeout = 1200 * time.Millisecond
@@ -112,7 +122,7 @@ func (c *simClient) disconnected(l *link) {
 
 // forget begins a new session at the next connection.
 func (c *simClient) forget() {
-	c.session, c.password = 0, nil
+	c.session, c.password = 0, make([]byte, 16)
 	c.seen.sessionOver()
 }
 
@@ -198,7 +208,7 @@ func (c *simClient) work(epoch int) {
 		}
 		if !c.resting {
 			for range 1 + c.w.rand.IntN(3) {
-				if len(c.pending) < 8 {
+				if c.established && len(c.pending) < 8 {
 					c.act()
 				}
 			}

@@ -53,8 +53,8 @@ func (l *link) send(in node.Input) {
 		if request, ok := in.(node.ClientRequest); ok && w.rand.IntN(2) == 0 {
 			// Half of the reads take the way past the loop.
 			if frame, ok := l.m.node.Read(l.id, request.Header, request.Body); ok {
-				l.m.step(node.ClientsTouched{Clients: []node.ClientID{l.id}})
 				l.reply(frame)
+				l.m.step(node.ClientsTouched{Clients: []node.ClientID{l.id}})
 				return
 			}
 		}

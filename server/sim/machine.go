@@ -29,6 +29,8 @@ type machine struct {
 	serving   bool
 	halted    error
 
+	model    model
+	digestAt wire.Zxid
 	queue    []node.Effect // collected while the machine acts
 	stepping bool
 }

@@ -14,6 +14,9 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/zab"
 )
 
 // World is one run.
@@ -31,8 +34,11 @@ type World struct {
 	checks   checks
 
 	failure error
-	trace   *strings.Builder // nil: no trace
+	trace   strings.Builder
 	steps   int
+	calm    bool // the time of faults is over
+
+	nextClient node.ClientID
 }
 
 // Options is the shape of a run.
@@ -47,8 +53,8 @@ type Options struct {
 	Quiet bool
 	// Trace records every event.
 	Trace bool
-	// Mutate makes the servers wrong on purpose.
-	Mutate func(*Mutation)
+	// Unsafe makes the servers wrong on purpose.
+	Unsafe zab.Unsafe
 }
 
 // event is something that happens at a time.
@@ -110,9 +116,9 @@ func (w *World) fail(checker, format string, args ...any) {
 }
 
 func (w *World) tracef(format string, args ...any) {
-	if w.trace != nil {
-		fmt.Fprintf(w.trace, "%10.3fms ", float64(w.now.Microseconds())/1000)
-		fmt.Fprintf(w.trace, format, args...)
+	if w.opts.Trace {
+		fmt.Fprintf(&w.trace, "%10.3fms ", float64(w.now.Microseconds())/1000)
+		fmt.Fprintf(&w.trace, format, args...)
 		w.trace.WriteByte('\n')
 	}
 }

@@ -61,7 +61,7 @@ type (
 		NeedSnapshot bool
 	}
 
-	// Forwarded is a request of a learner's client, for a leader to prepare.
+	// Forwarded is a request for a leader to prepare: of a learner's client, or, with Conn 0, of one of its own.
 	Forwarded struct {
 		Conn    ConnID
 		Request Request

@@ -138,11 +138,7 @@ func (l *Leader) handleBroadcast(p *peer, packet wire.QuorumPacket) error {
 		if err != nil {
 			return err
 		}
-		if request.Op == wire.OpSync {
-			l.queueSync(p.conn)
-			return nil
-		}
-		l.note(Forwarded{Conn: p.conn, Request: request})
+		l.Request(p.conn, request)
 	}
 	return nil
 }

@@ -6,17 +6,30 @@ import "github.com/zkctl/zkctl/wire"
 // shown since that it follows no later leader. Apache ZooKeeper asks for the first only; its sync can be answered by a
 // leader that has been deposed without knowing, behind whose back others have written.
 type waitingSync struct {
-	conn  ConnID // 0 for the leader's own client
-	after wire.Zxid
-	round uint64
+	conn    ConnID
+	session wire.SessionID
+	after   wire.Zxid
+	round   uint64
+	// behind are later requests of the session. They wait, since learners count on SYNC and COMMITs to come in the
+	// order of the requests.
+	behind []Request
 }
 
-// Sync asks for a Synced effect when a client of this server is up to date.
-func (l *Leader) Sync() { l.queueSync(0) }
-
-func (l *Leader) queueSync(conn ConnID) {
+// Request takes a request of a client of the learner behind conn, or of this server (conn 0): it comes back as Forwarded
+// when it is its turn; a sync is answered by SYNC or Synced.
+func (l *Leader) Request(conn ConnID, r Request) {
+	for i := len(l.syncs) - 1; i >= 0; i-- {
+		if s := &l.syncs[i]; s.conn == conn && s.session == r.Session {
+			s.behind = append(s.behind, r)
+			return
+		}
+	}
+	if r.Op != wire.OpSync {
+		l.note(Forwarded{Conn: conn, Request: r})
+		return
+	}
 	// A round that is under way began before this sync, and its answers may have been given before, too.
-	l.syncs = append(l.syncs, waitingSync{conn: conn, after: l.proposed, round: l.round + 1})
+	l.syncs = append(l.syncs, waitingSync{conn: conn, session: r.Session, after: l.proposed, round: l.round + 1})
 	if l.round == l.roundDone {
 		l.beginRound()
 	}
@@ -49,12 +62,16 @@ func (l *Leader) maybeEndRound() {
 // answerSyncs answers those that are complete, in order.
 func (l *Leader) answerSyncs() {
 	for len(l.syncs) > 0 && l.syncs[0].after <= l.committed && l.syncs[0].round <= l.roundDone {
-		conn := l.syncs[0].conn
+		s := l.syncs[0]
+		l.syncs[0] = waitingSync{}
 		l.syncs = l.syncs[1:]
-		if conn == 0 {
+		if s.conn == 0 {
 			l.note(Synced{})
-		} else if p := l.byConn[conn]; p != nil {
+		} else if p := l.byConn[s.conn]; p != nil {
 			l.send(p, wire.QuorumPacket{Type: wire.PacketSync})
+		}
+		for _, r := range s.behind {
+			l.Request(s.conn, r)
 		}
 	}
 }

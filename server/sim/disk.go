@@ -1,0 +1,259 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// disk is the storage of one machine: the real log, snapshots and recovery on a disk in memory that loses what was not
+// synced when the machine crashes. Effects are done strictly in order, consecutive appends with one sync, and take time.
+type disk struct {
+	m     *machine
+	files files
+	queue []node.Effect
+	busy  bool
+	slow  time.Duration // added to every operation
+
+	// What is known to be on disk.
+	durableZxid   wire.Zxid
+	acceptedEpoch wire.Epoch
+	currentEpoch  wire.Epoch
+}
+
+// open recovers what is on disk.
+func (d *disk) open() (*node.Database, error) {
+	d.queue, d.busy = nil, false
+	db, err := d.files.open()
+	if err != nil {
+		return nil, err
+	}
+	d.durableZxid, d.acceptedEpoch, d.currentEpoch = db.LastZxid, db.AcceptedEpoch, db.CurrentEpoch
+	return db, nil
+}
+
+// crash loses what was not synced.
+func (d *disk) crash() {
+	d.queue, d.busy = nil, false
+	d.files.crash(d.m.w.rand)
+}
+
+func (d *disk) enqueue(e node.Effect) {
+	if s, ok := e.(node.TakeSnapshot); ok && s.Background {
+		d.snapshotInBackground(s)
+		return
+	}
+	d.queue = append(d.queue, e)
+	d.work()
+}
+
+func (d *disk) latency() time.Duration {
+	w := d.m.w
+	l := w.between(100*time.Microsecond, 2*time.Millisecond) + d.slow
+	if w.chance(0.01) {
+		l += w.between(0, 100*time.Millisecond)
+	}
+	return l
+}
+
+// work begins the next operation.
+func (d *disk) work() {
+	if d.busy || len(d.queue) == 0 {
+		return
+	}
+	d.busy = true
+	n := 1
+	if _, ok := d.queue[0].(node.Append); ok {
+		for n < len(d.queue) {
+			if _, ok := d.queue[n].(node.Append); !ok {
+				break
+			}
+			n++
+		}
+	}
+	batch := append([]node.Effect(nil), d.queue[:n]...)
+	d.queue = d.queue[n:]
+	for _, e := range batch {
+		if err := d.begin(e); err != nil {
+			d.m.w.fail("storage", "%s: %T: %v", d.m.name, e, err)
+			return
+		}
+	}
+	life := d.m.life
+	d.m.w.after(d.latency(), func() {
+		if d.m.life != life {
+			return
+		}
+		done, err := d.end(batch[len(batch)-1])
+		if err != nil {
+			d.m.w.fail("storage", "%s: %T: %v", d.m.name, batch[0], err)
+			return
+		}
+		d.busy = false
+		d.m.step(done)
+		if d.m.life == life {
+			d.work()
+		}
+	})
+}
+
+// begin does what a crash from now on may leave half done.
+func (d *disk) begin(e node.Effect) error {
+	switch e := e.(type) {
+	case node.Append:
+		return d.files.append(e.Zxid, e.Txn)
+	case node.RollLog:
+		return d.files.roll()
+	case node.SaveEpoch:
+		return d.files.saveEpoch(e.Current, e.Epoch)
+	case node.TakeSnapshot:
+		return d.files.snapshot(e.Tree, e.Zxid, e.Supersede)
+	case node.Truncate, node.Reload:
+		return nil
+	}
+	return fmt.Errorf("unknown effect")
+}
+
+// end makes it durable and says so.
+func (d *disk) end(e node.Effect) (node.StorageDone, error) {
+	switch e := e.(type) {
+	case node.Append:
+		err := d.files.sync()
+		d.durableZxid = e.Zxid
+		return node.StorageDone{ID: e.ID}, err
+	case node.RollLog:
+		return node.StorageDone{ID: e.ID}, nil
+	case node.SaveEpoch:
+		if e.Current {
+			d.currentEpoch = e.Epoch
+		} else {
+			d.acceptedEpoch = e.Epoch
+		}
+		return node.StorageDone{ID: e.ID}, nil
+	case node.TakeSnapshot:
+		if e.Supersede {
+			d.durableZxid = e.Zxid
+			d.m.model.restart(e.Zxid)
+		}
+		return node.StorageDone{ID: e.ID}, nil
+	case node.Truncate:
+		db, err := d.files.truncate(e.Zxid)
+		if err == nil {
+			d.durableZxid = db.LastZxid
+			d.m.model.restart(db.LastZxid)
+		}
+		return node.StorageDone{ID: e.ID, Database: db, Err: err}, nil
+	case node.Reload:
+		db, err := d.files.reload()
+		if err == nil {
+			d.m.model.restart(db.LastZxid)
+		}
+		return node.StorageDone{ID: e.ID, Database: db}, err
+	}
+	return node.StorageDone{}, fmt.Errorf("unknown effect")
+}
+
+// snapshotInBackground walks the tree while it changes.
+func (d *disk) snapshotInBackground(e node.TakeSnapshot) {
+	w := d.m.w
+	life := d.m.life
+	walk := newWalk(e.Tree, e.Zxid)
+	var next func()
+	next = func() {
+		if d.m.life != life {
+			return
+		}
+		if walk.step(1 + w.rand.IntN(40)) {
+			w.after(w.between(0, 10*time.Millisecond), next)
+			return
+		}
+		if err := d.files.store(walk); err != nil {
+			w.fail("storage", "%s: snapshot: %v", d.m.name, err)
+			return
+		}
+		w.after(d.latency(), func() {
+			if d.m.life == life {
+				d.m.step(node.StorageDone{ID: e.ID})
+			}
+		})
+	}
+	w.after(d.latency(), next)
+}
+
+// walk reads a tree in pieces, as a snapshot does that stops nobody.
+type walk struct {
+	zxid     wire.Zxid
+	sessions []tree.Session
+	acls     []tree.ACLEntry
+	cursor   *tree.Cursor
+	records  []tree.Record
+	opts     tree.Options
+	end      wire.Zxid
+	digest   uint64
+}
+
+func newWalk(t *tree.Tree, zxid wire.Zxid) *walk {
+	return &walk{zxid: zxid, sessions: t.Sessions(), acls: t.ACLs(), cursor: tree.NewCursor(t), opts: t.Options()}
+}
+
+// step reads some more nodes and tells whether there may be more.
+func (k *walk) step(nodes int) bool {
+	before := len(k.records)
+	k.records = k.cursor.Next(k.records, nodes)
+	if len(k.records) > before {
+		return true
+	}
+	k.end, k.digest = k.cursor.End()
+	return false
+}
+
+// restore makes a tree of what was read.
+func (k *walk) restore() (*tree.Tree, error) {
+	r := tree.NewRestorer(k.opts)
+	for _, s := range k.sessions {
+		r.Session(s)
+	}
+	for _, a := range k.acls {
+		if err := r.ACL(a); err != nil {
+			return nil, err
+		}
+	}
+	for _, rec := range k.records {
+		if err := r.Node(rec); err != nil {
+			return nil, err
+		}
+	}
+	return r.Tree(k.zxid)
+}
+
+// sendSnapshot streams the tree to a learner while it changes.
+func (m *machine) sendSnapshot(e *end, s node.SendSnapshot) {
+	w := m.w
+	life := m.life
+	p := &parcel{packet: wire.QuorumPacket{Type: wire.PacketSnap, Zxid: s.Zxid}}
+	w.net.send(e, p)
+	walk := newWalk(s.Tree, s.Zxid)
+	var next func()
+	next = func() {
+		if m.life != life || !e.conn.open || e.closed {
+			return
+		}
+		if walk.step(1 + w.rand.IntN(40)) {
+			w.after(w.between(0, 10*time.Millisecond), next)
+			return
+		}
+		t, err := walk.restore()
+		if err != nil {
+			w.fail("snapshot", "%s streams what is no tree: %v", m.name, err)
+			return
+		}
+		p.snapshot = &node.Database{Tree: t, LastZxid: s.Zxid}
+		p.ready = true
+		w.net.move(e)
+		m.step(node.SnapshotSent{Conn: e.id})
+	}
+	w.after(w.between(0, 5*time.Millisecond), next)
+}

@@ -1,0 +1,184 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+const (
+	tickTime     = 200 * time.Millisecond
+	tickInterval = 50 * time.Millisecond
+)
+
+// Result is what became of a run.
+type Result struct {
+	// Err is the first violation; nil if everything held.
+	Err error
+	// Trace is what happened, if it was asked for.
+	Trace string
+	// Committed counts txns, Acknowledged the writes that clients were told of, Epochs the leaders.
+	Committed, Acknowledged, Epochs int
+}
+
+// Run runs an ensemble from a seed.
+func Run(seed uint64, opts Options) Result {
+	w := newWorld(seed, opts)
+	for _, m := range w.machines {
+		w.after(w.between(0, 300*time.Millisecond), m.start)
+	}
+	for _, c := range w.clients {
+		c.begin()
+	}
+	if !opts.Quiet {
+		w.after(w.between(0, 2*time.Second), w.misbehave)
+	}
+	w.run(opts.Faults)
+	w.calmDown()
+	w.run(opts.Faults + opts.Calm)
+	w.checkLiveness()
+	for _, c := range w.clients {
+		c.resting = true
+	}
+	w.run(w.now + quietTime)
+	w.checkEnd()
+	return Result{
+		Err: w.failure, Trace: w.trace.String(),
+		Committed: len(w.checks.history.committed), Acknowledged: len(w.checks.clients.acknowledged),
+		Epochs: len(w.checks.leaders.established),
+	}
+}
+
+// quietTime is how long the clients rest at the end, for everything in flight to arrive everywhere.
+const quietTime = 2 * time.Second
+
+// Shape draws the shape of the run of a seed.
+func Shape(seed uint64) Options {
+	r := rand.New(rand.NewPCG(seed, 1))
+	opts := Options{Voters: 3, Clients: 2 + r.IntN(3), Faults: 5 * time.Second, Calm: 8 * time.Second}
+	switch n := r.IntN(20); {
+	case n == 0:
+		opts.Voters = 1
+	case n < 5:
+		opts.Voters = 5
+	}
+	if r.IntN(4) == 0 {
+		opts.Observers = 1
+	}
+	return opts
+}
+
+func newWorld(seed uint64, opts Options) *World {
+	w := &World{seed: seed, rand: rand.New(rand.NewPCG(seed, 2)), opts: opts}
+	w.net = network{w: w, blocked: make(map[[2]int]bool), voteAt: make(map[[2]int]time.Duration)}
+	w.checks = newChecks(w)
+	for i := range opts.Voters + opts.Observers {
+		m := &machine{w: w, index: i, id: wire.ServerID(i + 1), name: fmt.Sprintf("zk%d", i+1)}
+		m.rand = rand.New(rand.NewPCG(seed, uint64(100+i)))
+		m.disk = newDisk(m)
+		w.machines = append(w.machines, m)
+	}
+	for i := range opts.Clients {
+		w.clients = append(w.clients, newClient(w, i))
+	}
+	return w
+}
+
+// config is what a machine's zoo.cfg would say.
+func (w *World) config(m *machine) node.Config {
+	cfg := node.Config{
+		Self: m.id, Observer: m.index >= w.opts.Voters, TickTime: tickTime, InitLimitTicks: 10, SyncLimitTicks: 5,
+		MaxSessionTimeout: 20 * tickTime,
+		SnapCount:         20 + 2*m.rand.IntN(60),
+		Rand:              m.rand,
+		Unsafe:            w.opts.Unsafe,
+	}
+	if len(w.machines) > 1 {
+		cfg.Members = w.members()
+	}
+	return cfg
+}
+
+func (w *World) machine(id wire.ServerID) *machine {
+	if id < 1 || int(id) > len(w.machines) {
+		return nil
+	}
+	return w.machines[id-1]
+}
+
+func (m *machine) leading() bool {
+	return m.up() && m.serving && (m.role == node.Leading || m.role == node.Standalone)
+}
+
+// checkLiveness: when the faults are over, an ensemble elects a leader, everybody is in sync, and writes go through.
+func (w *World) checkLiveness() {
+	if w.failure != nil {
+		return
+	}
+	leader := w.leader()
+	if leader == nil {
+		w.fail("liveness", "nobody leads")
+		return
+	}
+	for _, m := range w.machines {
+		if !m.serving {
+			w.fail("liveness", "%s does not serve", m.name)
+		}
+	}
+	for _, c := range w.clients {
+		if quiet := w.now - c.seen.lastWrite; quiet > 5*time.Second {
+			w.fail("liveness", "client %d has had no write acknowledged for %v", c.index, quiet)
+		}
+	}
+}
+
+// checkEnd: at rest, all servers have the same state, and it is what the committed txns make.
+func (w *World) checkEnd() {
+	if w.failure != nil {
+		return
+	}
+	first := w.machines[0]
+	for _, m := range w.machines {
+		t, u := first.node.Tree(), m.node.Tree()
+		if t.LastZxid() != u.LastZxid() && t.LastZxid().Counter() != 0 && u.LastZxid().Counter() != 0 {
+			w.fail("liveness", "%s is at %v, %s at %v", first.name, t.LastZxid(), m.name, u.LastZxid())
+			return
+		}
+		if t.Digest() != u.Digest() || u.CheckedDigest() != u.Digest() {
+			w.fail("equal state at equal zxid", "%s and %s differ at %v", first.name, m.name, t.LastZxid())
+		}
+		if n := m.node.Status().DigestMismatches; n > 0 {
+			w.fail("equal state at equal zxid", "%s met %d digests that are not its own", m.name, n)
+		}
+		w.checks.owners.finish(m)
+		w.checks.owners.same(first, m)
+	}
+	w.checks.clients.finish()
+	w.checks.replay(first)
+}
+
+// Mutations are wrong servers, each of which some checker must catch.
+var Mutations = []struct {
+	Name   string
+	Unsafe zab.Unsafe
+}{
+	{"acknowledge before the fsync", zab.Unsafe{AckBeforeSync: true}},
+	{"acknowledge NEWLEADER before the fsync", zab.Unsafe{AckNewLeaderBeforeSync: true}},
+	{"commit without a quorum", zab.Unsafe{CommitAlone: true}},
+	{"do not save currentEpoch", zab.Unsafe{ForgetCurrentEpoch: true}},
+	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}},
+	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}},
+}
+
+func (w *World) members() *quorum.Config {
+	c := &quorum.Config{}
+	for i := range w.opts.Voters {
+		c.Voters = append(c.Voters, wire.ServerID(i+1))
+	}
+	return c
+}
