@@ -1,0 +1,195 @@
+// Package templates renders the files that a member needs on its host: zoo.cfg, myid, the scripts that ZooKeeper people
+// type, and what starts the server at boot. The same inventory gives the same bytes.
+//
+// Not here: where the files go on disk in the end, and whether they are there already; see package provision.
+package templates
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"net"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/zkctl/zkctl/inventory"
+)
+
+//go:embed files
+var files embed.FS
+
+var parsed = template.Must(template.New("").Option("missingkey=error").ParseFS(files, "files/*"))
+
+// Manager is what keeps the server running on a host.
+type Manager string
+
+// The managers.
+const (
+	Systemd    Manager = "systemd"
+	Supervisor Manager = "supervisor"
+)
+
+// Member is what the templates are executed with: one host of an ensemble, and what manages its server.
+type Member struct {
+	Ensemble *inventory.Inventory
+	Host     inventory.Host
+	Manager  Manager
+}
+
+// Setting is one line of zoo.cfg.
+type Setting struct{ Key, Value string }
+
+// ServerLine is one server.N line of zoo.cfg.
+type ServerLine struct {
+	ID   int
+	Line string
+}
+
+// ZooCfg renders zoo.cfg: settings sorted by key, then the members sorted by id.
+func ZooCfg(m Member) []byte { return m.render("zoo.cfg") }
+
+// MyID renders the file myid.
+func MyID(m Member) []byte { return []byte(strconv.Itoa(m.Host.ID) + "\n") }
+
+// Profile renders the script for /etc/profile.d.
+func Profile(m Member) []byte { return m.render("profile.sh") }
+
+// Unit renders the systemd unit.
+func Unit(m Member) []byte { return m.render("zookeeper.service") }
+
+// SupervisorScript renders the loop that keeps the server running where there is no systemd.
+func SupervisorScript(m Member) []byte { return m.render("supervisor.sh") }
+
+// ServerScript renders zkServer.sh.
+func ServerScript(m Member) []byte { return m.render("zkServer.sh") }
+
+// ClientScript renders zkCli.sh.
+func ClientScript(m Member) []byte { return m.render("zkCli.sh") }
+
+// SysVScript renders a script for /etc/init.d.
+func SysVScript(m Member) []byte { return m.render("sysv.sh") }
+
+// OpenRCScript renders a script for OpenRC's /etc/local.d.
+func OpenRCScript(m Member) []byte { return m.render("openrc.start") }
+
+// CronTab renders a file for /etc/cron.d.
+func CronTab(m Member) []byte { return m.render("cron") }
+
+func (m Member) render(name string) []byte {
+	var b bytes.Buffer
+	// The templates are constants and their data is ours: an error is a defect of this package.
+	if err := parsed.ExecuteTemplate(&b, name, m); err != nil {
+		panic(fmt.Sprintf("templates: %s: %v", name, err))
+	}
+	return b.Bytes()
+}
+
+// Where things are on the host.
+
+// Config is the path of zoo.cfg.
+func (m Member) Config() string { return path.Join(m.Host.Server.Paths.Config, "zoo.cfg") }
+
+// Current is the link to the release in use.
+func (m Member) Current() string { return path.Join(m.Host.Server.Paths.Install, "current") }
+
+// Server is the path of the server binary in use.
+func (m Member) Server() string { return path.Join(m.Current(), "bin/zkserver") }
+
+// Client is the path of the client binary in use.
+func (m Member) Client() string { return path.Join(m.Current(), "bin/zkcli") }
+
+// ServerScript is the path of zkServer.sh.
+func (m Member) ServerScript() string {
+	return path.Join(m.Host.Server.Paths.Install, "bin/zkServer.sh")
+}
+
+// ClientScript is the path of zkCli.sh.
+func (m Member) ClientScript() string { return path.Join(m.Host.Server.Paths.Install, "bin/zkCli.sh") }
+
+// Supervisor is the path of the supervisor script.
+func (m Member) Supervisor() string {
+	return path.Join(m.Host.Server.Paths.Install, "bin/zookeeper-supervisor")
+}
+
+// Log is where a supervised server writes.
+func (m Member) Log() string { return path.Join(m.Host.Server.Paths.Log, m.Host.Server.Service+".log") }
+
+// PidFile holds the server's process id while a supervisor runs it, at the place where Apache's zkServer.sh has it.
+func (m Member) PidFile() string { return path.Join(m.Host.Server.Paths.Data, "zookeeper_server.pid") }
+
+// SupervisorPidFile holds the supervisor's process id while it runs.
+func (m Member) SupervisorPidFile() string {
+	return path.Join(m.Host.Server.Paths.Data, "supervisor.pid")
+}
+
+// UnitFile is the path of the systemd unit.
+func (m Member) UnitFile() string {
+	return "/etc/systemd/system/" + m.Host.Server.Service + ".service"
+}
+
+// User runs the server; "" means whoever starts it, as for a local member without a change of user.
+func (m Member) User() string {
+	if m.Host.Connection == inventory.Local && m.Host.Become.Method == "none" {
+		return ""
+	}
+	return m.Host.Server.User
+}
+
+// LocalServer is the address of the member for a client on its own host.
+func (m Member) LocalServer() string {
+	host := m.Host.ZooCfg["clientPortAddress"]
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(m.Host.Server.Ports.Client))
+}
+
+// Settings are the lines of zoo.cfg without the server lines, sorted by key.
+func (m Member) Settings() []Setting {
+	server := m.Host.Server
+	values := map[string]string{
+		"dataDir":                server.Paths.Data,
+		"clientPort":             strconv.Itoa(server.Ports.Client),
+		"4lw.commands.whitelist": strings.Join(server.FourLetterWords, ", "),
+	}
+	if server.Paths.TxnLog != server.Paths.Data {
+		values["dataLogDir"] = server.Paths.TxnLog
+	}
+	if server.Ports.Metrics != 0 {
+		values["metricsProvider.className"] = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+		values["metricsProvider.httpPort"] = strconv.Itoa(server.Ports.Metrics)
+	}
+	if m.Host.Role == inventory.Observer {
+		values["peerType"] = "observer"
+	}
+	for k, v := range m.Host.ZooCfg {
+		values[k] = v
+	}
+	settings := make([]Setting, 0, len(values))
+	for k, v := range values {
+		settings = append(settings, Setting{k, strings.ReplaceAll(v, `\`, `\\`)})
+	}
+	slices.SortFunc(settings, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
+	return settings
+}
+
+// Members are the server lines of zoo.cfg, sorted by id, the same on every host.
+func (m Member) Members() []ServerLine {
+	var lines []ServerLine
+	for _, h := range m.Ensemble.Hosts {
+		host := h.PeerAddress
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		role := "participant"
+		if h.Role == inventory.Observer {
+			role = "observer"
+		}
+		lines = append(lines, ServerLine{h.ID, fmt.Sprintf("%s:%d:%d:%s", host, h.Server.Ports.Peer, h.Server.Ports.Election, role)})
+	}
+	slices.SortFunc(lines, func(a, b ServerLine) int { return a.ID - b.ID })
+	return lines
+}
