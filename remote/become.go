@@ -1,0 +1,91 @@
+package remote
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Become says how the login user becomes root.
+type Become struct {
+	// None forbids it: commands that need root fail unless the login user is
+	// root.
+	None bool
+
+	// Password is asked for when sudo wants one; nil means that sudo is expected
+	// to work without. It is called at most once per host.
+	Password func() (string, error)
+}
+
+// becomer holds what was learned about sudo on one host.
+type becomer struct {
+	mu       sync.Mutex
+	asked    bool
+	password string
+	proven   bool         // sudo accepted the password, or wanted none
+	refused  *BecomeError // no further attempt, or the account may be locked
+	terminal bool         // sudo insists on a terminal (requiretty)
+}
+
+// sudoScript is evaluated by the loader in place of the command; it becomes root
+// and starts a second loader, which announces itself on standard error by a
+// ready line if there is a password to be fed before.
+func sudoScript(marker string, none, password bool) string {
+	second := loader
+	if password {
+		second = "printf \"" + marker + " ready\\n\" >&2; " + loader
+	}
+	second = "/bin/sh -c '" + second + "'"
+	var b strings.Builder
+	fmt.Fprintf(&b, "if [ \"$(id -u)\" = 0 ]; then exec %s; fi\n", second)
+	switch {
+	case none:
+		fmt.Fprintf(&b, "echo 'zkctl: become is none' >&2; exit 1\n")
+	case password:
+		// -k would forget the user's ticket; an expired or present ticket both work.
+		fmt.Fprintf(&b, "LC_ALL=C exec sudo -S -p '%s password:' -- %s\n", marker, second)
+	default:
+		fmt.Fprintf(&b, "LC_ALL=C exec sudo -n -- %s\n", second)
+	}
+	return b.String()
+}
+
+// sudoFailure reads what sudo said instead of running the command. tty reports
+// that a terminal would help.
+func sudoFailure(said string, hasPassword bool) (reason, remedy string, tty bool) {
+	has := func(parts ...string) bool {
+		for _, p := range parts {
+			if strings.Contains(said, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("must have a tty", "have a tty to run sudo"):
+		return "sudo demands a terminal", "remove requiretty from the sudoers file", true
+	case has("become is none"):
+		return "the login user is not root and become is none", "set become to sudo, or log in as root", false
+	case has("incorrect password", "try again"):
+		return "sudo refused the password", "give the right become password; no second attempt was made, to keep the account from being locked", false
+	case has("a password is required", "a terminal is required", "no password was provided"):
+		if hasPassword {
+			return "sudo did not take the password", "check the become password", false
+		}
+		return "sudo wants a password", "give the become password, or allow NOPASSWD for this user in the sudoers file", false
+	case has("not in the sudoers", "not allowed to execute", "may not run sudo", "not allowed to run sudo"):
+		return "the sudoers file does not allow it", "allow this user to run /bin/sh as root in the sudoers file, or log in as another user", false
+	case has("expired", "change your password"):
+		return "the account's password has expired", "log in once by hand and change it", false
+	case has("sudo: not found", "sudo: command not found", "sudo: No such file"):
+		return "sudo is not installed", "install sudo, or log in as root", false
+	}
+	return "", "", false
+}
+
+// withoutMarkers strips our own words from what a host said.
+func withoutMarkers(noise []byte, marker string) []byte {
+	noise = bytes.ReplaceAll(noise, []byte(marker+" password:"), nil)
+	return bytes.ReplaceAll(noise, []byte(marker+" ready"), nil)
+}

@@ -1,0 +1,306 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// connection is one SSH connection with its keepalive.
+type connection struct {
+	client *ssh.Client
+	tcp    *watchedConn
+	dead   chan struct{} // closed when the connection has ended
+	mu     sync.Mutex
+	cause  error
+}
+
+// newConnection starts the keepalive: a host that was silent for so long is given
+// up, so that a powered-off machine fails its commands within seconds and
+// not when TCP notices.
+func newConnection(client *ssh.Client, tcp *watchedConn, silence time.Duration) *connection {
+	c := &connection{client: client, tcp: tcp, dead: make(chan struct{})}
+	go func() {
+		err := client.Wait()
+		c.setCause(err)
+		close(c.dead)
+	}()
+	go c.keepAlive(silence)
+	return c
+}
+
+func (c *connection) keepAlive(silence time.Duration) {
+	tick := time.NewTicker(max(silence/3, time.Millisecond))
+	defer tick.Stop()
+	asking := false
+	answered := make(chan struct{}, 1)
+	for {
+		select {
+		case <-c.dead:
+			return
+		case <-answered:
+			asking = false
+			continue
+		case <-tick.C:
+		}
+		if quiet := time.Since(c.tcp.lastHeard()); quiet > silence {
+			c.close(fmt.Errorf("no sign of life for %v", silence))
+			return
+		}
+		if !asking {
+			asking = true
+			go func() {
+				// Any answer will do; most servers refuse the request.
+				c.client.SendRequest("keepalive@openssh.com", true, nil)
+				answered <- struct{}{}
+			}()
+		}
+	}
+}
+
+func (c *connection) setCause(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil && err != nil && !errors.Is(err, io.EOF) {
+		c.cause = err
+	}
+}
+
+func (c *connection) close(cause error) {
+	c.setCause(cause)
+	c.client.Close()
+	c.tcp.Close()
+}
+
+func (c *connection) isDead() bool {
+	select {
+	case <-c.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// reason is why the connection ended.
+func (c *connection) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		return errors.New("the host closed the connection")
+	}
+	return c.cause
+}
+
+// watchedConn notes when bytes last arrived.
+type watchedConn struct {
+	net.Conn
+	last  atomic.Int64 // time.Time.UnixNano
+	bytes atomic.Int64
+}
+
+func (w *watchedConn) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.bytes.Add(int64(n))
+		w.last.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+func (w *watchedConn) heard() bool { return w.bytes.Load() > 0 }
+
+func (w *watchedConn) lastHeard() time.Time { return time.Unix(0, w.last.Load()) }
+
+// refusalPatience is how long a host may refuse a further session: sshd counts
+// one until its processes are gone, a little after it ended for us.
+const refusalPatience = 5 * time.Second
+
+// session opens a session within the limit. The returned function closes it and
+// gives its slot back.
+func (s *SSH) session(ctx context.Context, step string, extra bool) (*ssh.Session, *connection, func(), error) {
+	if extra {
+		return s.extraSession(ctx, step)
+	}
+	select {
+	case <-s.slots:
+	case <-ctx.Done():
+		return nil, nil, nil, context.Cause(ctx)
+	}
+	giveBack := func() { s.slots <- struct{}{} }
+	began := time.Now()
+	reconnected := false
+	pause := 20 * time.Millisecond
+	for {
+		conn, err := s.connect(ctx)
+		if err != nil {
+			giveBack()
+			return nil, nil, nil, err
+		}
+		session, err := openSession(ctx, conn)
+		if err == nil {
+			var once sync.Once
+			return session, conn, func() { once.Do(func() { session.Close(); giveBack() }) }, nil
+		}
+		var refused *ssh.OpenChannelError
+		switch {
+		case ctx.Err() != nil:
+			giveBack()
+			return nil, nil, nil, context.Cause(ctx)
+		case errors.As(err, &refused) && time.Since(began) < refusalPatience:
+			// The limit is lower than ours, or a session is just ending.
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			pause = min(2*pause, 500*time.Millisecond)
+		case errors.As(err, &refused):
+			giveBack()
+			return nil, nil, nil, s.failure(step, ErrLost, fmt.Errorf("the host refuses a further session: %w", err), "raise MaxSessions in its sshd_config")
+		case !reconnected:
+			conn.close(err)
+			<-conn.dead
+			reconnected = true
+		default:
+			giveBack()
+			return nil, nil, nil, s.failure(step, ErrLost, conn.reason(), "")
+		}
+	}
+}
+
+// openSession opens a session, giving up with ctx.
+func openSession(ctx context.Context, conn *connection) (*ssh.Session, error) {
+	type opened struct {
+		session *ssh.Session
+		err     error
+	}
+	ch := make(chan opened, 1)
+	go func() {
+		session, err := conn.client.NewSession()
+		ch <- opened{session, err}
+	}()
+	select {
+	case o := <-ch:
+		return o.session, o.err
+	case <-ctx.Done():
+		go func() {
+			if o := <-ch; o.session != nil {
+				o.session.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// extraSession opens a session beside those that are counted; where the host
+// refuses, over a connection of its own.
+func (s *SSH) extraSession(ctx context.Context, step string) (*ssh.Session, *connection, func(), error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if session, err := openSession(ctx, conn); err == nil {
+		return session, conn, func() { session.Close() }, nil
+	}
+	own, err := s.dial(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	session, err := openSession(ctx, own)
+	if err != nil {
+		own.close(err)
+		return nil, nil, nil, s.failure(step, ErrLost, err, "")
+	}
+	return session, own, func() { session.Close(); own.close(errors.New("closed here")) }, nil
+}
+
+// launch implements launcher by an SSH session.
+func (s *SSH) launch(ctx context.Context, opts launchOptions) (process, error) {
+	const step = "open a session"
+	session, conn, done, err := s.session(ctx, step, opts.extra)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (process, error) {
+		done()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, s.failure(step, ErrLost, err, "")
+	}
+	stdin, err := session.StdinPipe()
+	if err != nil {
+		return fail(err)
+	}
+	stdout, err := session.StdoutPipe()
+	if err != nil {
+		return fail(err)
+	}
+	stderr, err := session.StderrPipe()
+	if err != nil {
+		return fail(err)
+	}
+	stop := context.AfterFunc(ctx, func() { session.Close() })
+	if opts.terminal {
+		raw := ssh.TerminalModes{ssh.ECHO: 0, ssh.ICANON: 0, ssh.ISIG: 0, ssh.IXON: 0, ssh.OPOST: 0, ssh.ICRNL: 0, ssh.IEXTEN: 0}
+		if err := session.RequestPty("dumb", 24, 200, raw); err != nil {
+			stop()
+			return fail(fmt.Errorf("the host gives no terminal: %w", err))
+		}
+	}
+	if err := session.Start(loginCommand); err != nil {
+		stop()
+		return fail(err)
+	}
+	stop()
+
+	p := &sshProcess{WriteCloser: stdin, conn: conn, done: make(chan struct{}), close: done}
+	var copying sync.WaitGroup
+	copying.Go(func() { pump(stdout, opts.stdout) })
+	copying.Go(func() { pump(stderr, opts.stderr) })
+	go func() {
+		p.err = session.Wait()
+		drained := make(chan struct{})
+		go func() { copying.Wait(); close(drained) }()
+		select {
+		case <-drained:
+		case <-time.After(outputGrace):
+		}
+		close(p.done)
+	}()
+	return p, nil
+}
+
+type sshProcess struct {
+	io.WriteCloser
+	conn  *connection
+	done  chan struct{}
+	err   error
+	close func()
+}
+
+func (p *sshProcess) CloseWrite() error       { return p.WriteCloser.Close() }
+func (p *sshProcess) exited() <-chan struct{} { return p.done }
+func (p *sshProcess) release()                { p.close() }
+
+func (p *sshProcess) status() exit {
+	var code *ssh.ExitError
+	var missing *ssh.ExitMissingError
+	switch {
+	case p.err == nil:
+		return exit{}
+	case errors.As(p.err, &code) && code.Signal() != "":
+		return exit{code: -1, signal: code.Signal()}
+	case errors.As(p.err, &code):
+		return exit{code: code.ExitStatus()}
+	case errors.As(p.err, &missing) && !p.conn.isDead():
+		return exit{lost: errors.New("the session ended without an exit status")}
+	}
+	return exit{lost: p.conn.reason()}
+}

@@ -1,0 +1,396 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// launcher starts the loader on a host: by an SSH session or as a child.
+type launcher interface {
+	// launch starts the loader. An error means that nothing was started; it
+	// is a *ConnError or the error of ctx.
+	launch(ctx context.Context, opts launchOptions) (process, error)
+}
+
+type launchOptions struct {
+	stdout, stderr func([]byte) // called from goroutines of the process, one each
+	terminal       bool         // give it a terminal in raw mode
+	extra          bool         // for killing another command: do not wait for its session
+}
+
+// process is a started loader.
+type process interface {
+	io.Writer // standard input
+	CloseWrite() error
+	// exited is closed when the process has ended and all output was delivered;
+	// then status tells how.
+	exited() <-chan struct{}
+	status() exit
+	// release gives up the process and its resources without waiting for it.
+	release()
+}
+
+// exit is how a process ended as seen from outside the frame.
+type exit struct {
+	code   int
+	signal string
+	lost   error // the connection or channel ended without a status
+}
+
+// runner runs framed commands by a launcher. It is the half of a Host that SSH
+// and Local share.
+type runner struct {
+	name     string
+	address  string // host:port; empty for a local host
+	user     string // login user
+	isRoot   bool   // the login user is known to be root
+	launcher launcher
+	become   Become
+	sudo     becomer
+}
+
+// killTimeout bounds the killing of a cancelled command.
+const killTimeout = 5 * time.Second
+
+// outputGrace is how long the end of one stream is waited for after the other
+// ended, or after the process exited while a descendant keeps its output open.
+const outputGrace = 2 * time.Second
+
+// Run implements Host.
+func (r *runner) Run(ctx context.Context, cmd Command) (Result, error) {
+	timeout := cmd.Timeout
+	if timeout == 0 {
+		timeout = DefaultCommandTimeout
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	res, err := r.run(limited, cmd)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w (after %v)", err, timeout)
+	}
+	return res, err
+}
+
+func (r *runner) run(ctx context.Context, cmd Command) (Result, error) {
+	if !cmd.Root || r.isRoot {
+		return r.attempt(ctx, cmd, attempt{})
+	}
+	if r.become.None {
+		return r.attempt(ctx, cmd, attempt{sudo: true, none: true})
+	}
+
+	// The first command that may feed the password goes alone, so that a wrong
+	// one is tried once and not by every command in flight.
+	s := &r.sudo
+	s.mu.Lock()
+	if s.refused != nil {
+		err := *s.refused
+		s.mu.Unlock()
+		err.Step = cmd.Label
+		return Result{ExitCode: -1}, &err
+	}
+	if r.become.Password != nil && !s.asked {
+		password, err := r.become.Password()
+		if err != nil {
+			s.mu.Unlock()
+			return Result{ExitCode: -1}, fmt.Errorf("%s: %s: become password: %w", r.name, cmd.Label, err)
+		}
+		s.asked, s.password = true, password
+	}
+	alone := s.asked && !s.proven
+	a := attempt{sudo: true, withPassword: s.asked, password: s.password, terminal: s.terminal}
+	if !alone {
+		s.mu.Unlock()
+	}
+	res, err := r.attempt(ctx, cmd, a)
+	var refused *becomeFailure
+	if errors.As(err, &refused) && refused.tty && !a.terminal {
+		a.terminal = true
+		res, err = r.attempt(ctx, cmd, a)
+	}
+	if !alone {
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	if errors.As(err, &refused) {
+		s.refused = refused.BecomeError
+		return res, refused.BecomeError
+	}
+	if !NeverRan(err) && ctx.Err() == nil {
+		s.proven = true
+		s.terminal = a.terminal
+	}
+	return res, err
+}
+
+// becomeFailure is a BecomeError that may go away with a terminal.
+type becomeFailure struct {
+	*BecomeError
+	tty bool
+}
+
+// attempt says how one try of a command becomes root.
+type attempt struct {
+	sudo, none   bool
+	withPassword bool
+	password     string
+	terminal     bool
+}
+
+// call is one try of a command while it runs.
+type call struct {
+	marker string
+	sudo   bool
+
+	mu      sync.Mutex
+	out     stream
+	err     stream
+	prompts int
+	changed chan struct{} // capacity 1; poked after each write
+}
+
+func (c *call) take(s *stream, p []byte) {
+	c.mu.Lock()
+	s.write(p)
+	c.mu.Unlock()
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// heard reports whether the sudo prompt and the ready line were seen.
+func (c *call) heard() (prompts int, ready bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range []*stream{&c.out, &c.err} {
+		prompts += bytes.Count(s.noise, []byte(c.marker+" password:"))
+		ready = ready || s.begun || bytes.Contains(s.noise, []byte(c.marker+" ready"))
+	}
+	return prompts, ready
+}
+
+func (c *call) ended(merged bool) (out, err bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.ended, c.err.ended || merged
+}
+
+func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, error) {
+	c := &call{marker: newMarker(), sudo: a.sudo, changed: make(chan struct{}, 1)}
+	c.out = stream{marker: c.marker, limit: CaptureLimit}
+	c.err = stream{marker: c.marker, limit: CaptureLimit}
+	proc, err := r.launcher.launch(ctx, launchOptions{
+		stdout:   func(p []byte) { c.take(&c.out, p) },
+		stderr:   func(p []byte) { c.take(&c.err, p) },
+		terminal: a.terminal,
+	})
+	if err != nil {
+		return Result{ExitCode: -1}, r.named(err, cmd.Label)
+	}
+	defer proc.release()
+
+	payload := -1
+	if a.terminal || len(cmd.Stdin) == 0 {
+		payload = len(cmd.Stdin)
+	}
+	input := append(pack(wrap(c.marker, cmd, payload)), cmd.Stdin...)
+	send := func(b []byte, last bool) {
+		// The host may not read all of it. Releasing the process ends this.
+		go func() {
+			proc.Write(b)
+			if last && !a.terminal {
+				proc.CloseWrite()
+			}
+		}()
+	}
+	fed := true
+	switch {
+	case a.sudo && a.withPassword:
+		fed = false
+		send(pack(sudoScript(c.marker, a.none, true)), false)
+	case a.sudo:
+		send(append(pack(sudoScript(c.marker, a.none, false)), input...), true)
+	default:
+		send(input, true)
+	}
+
+	answered := 0
+	var grace <-chan time.Time
+	for {
+		exited := false
+		select {
+		case <-ctx.Done():
+			return r.cancelled(ctx, cmd, c)
+		case <-proc.exited():
+			exited = true
+		case <-grace:
+			exited = true
+		case <-c.changed:
+		}
+		if !fed {
+			prompts, ready := c.heard()
+			switch {
+			case ready:
+				send(input, true)
+				fed = true
+			case prompts > 1:
+				proc.release()
+				return Result{ExitCode: -1}, r.becomeError(cmd, "incorrect password", a)
+			case prompts == 1 && answered == 0:
+				proc.Write([]byte(a.password + "\n"))
+				answered = 1
+			}
+		}
+		out, errEnd := c.ended(a.terminal)
+		if out && errEnd || exited {
+			return r.conclude(cmd, c, proc, a)
+		}
+		if out && grace == nil {
+			grace = time.After(outputGrace)
+		}
+	}
+}
+
+// conclude turns what was heard into a Result and an error.
+func (r *runner) conclude(cmd Command, c *call, proc process, a attempt) (Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	res := Result{
+		Stdout: c.out.output(), Stderr: c.err.output(), ExitCode: -1,
+		Truncated: c.out.truncated() || c.err.truncated(),
+	}
+	if c.out.ended {
+		res.ExitCode = c.out.code
+		if res.ExitCode == 0 {
+			return res, nil
+		}
+		said := res.Stderr
+		if len(bytes.TrimSpace(said)) == 0 {
+			said = res.Stdout
+		}
+		return res, &ExitError{Host: r.name, Step: cmd.Label, Code: res.ExitCode, Stderr: lastLines(said)}
+	}
+	var how exit
+	select {
+	case <-proc.exited():
+		how = proc.status()
+	default:
+		how.lost = errors.New("the output ended early")
+	}
+	if how.lost != nil {
+		return res, &ConnError{Host: r.name, Address: r.address, Step: cmd.Label, Kind: ErrLost, Cause: how.lost,
+			Remedy: "run it again: what was done is found done"}
+	}
+	if c.out.begun {
+		signal := how.signal
+		if signal == "" && how.code > 128 {
+			signal = strconv.Itoa(how.code - 128)
+		}
+		if signal == "" {
+			signal = "unknown"
+		}
+		return res, &SignalError{Host: r.name, Step: cmd.Label, Signal: signal, Stderr: lastLines(res.Stderr)}
+	}
+
+	said := lastLines(withoutMarkers(append(bytes.Clone(c.err.noise), c.out.noise...), c.marker))
+	if a.sudo {
+		return res, r.becomeError(cmd, said, a)
+	}
+	kind := &ConnError{Host: r.name, Address: r.address, Step: cmd.Label, Kind: ErrShell,
+		Cause:  fmt.Errorf("exit status %d without running the script; the host said: %q", how.code, said),
+		Remedy: "the login user needs an account that may run /bin/sh: no forced command, no nologin shell"}
+	if _, remedy, _ := sudoFailure(said, false); strings.Contains(remedy, "change it") {
+		kind.Remedy = remedy
+	}
+	return res, kind
+}
+
+func (r *runner) becomeError(cmd Command, said string, a attempt) error {
+	reason, remedy, tty := sudoFailure(said, a.withPassword)
+	if reason == "" {
+		reason, remedy = said, "try `sudo -v` on the host as this user"
+	}
+	return &becomeFailure{tty: tty, BecomeError: &BecomeError{
+		Host: r.name, User: r.user, Step: cmd.Label, Reason: reason, Remedy: remedy}}
+}
+
+// named puts the command's label into an error of the launcher.
+func (r *runner) named(err error, label string) error {
+	var c *ConnError
+	if errors.As(err, &c) {
+		return err
+	}
+	return fmt.Errorf("%s: %s: %w", r.name, label, err)
+}
+
+// killScript ends a process and all its descendants: politely, then not. It
+// reads /proc only, because ps and pkill may be missing.
+const killScript = `
+tree() {
+	printf '%s ' "$1"
+	for s in /proc/[0-9]*/stat; do
+		{ IFS= read -r l <"$s"; } 2>/dev/null || continue
+		p=${l%% *}; l=${l##*) }; l=${l#* }
+		[ "${l%% *}" = "$1" ] && tree "$p"
+	done
+}
+all=$(tree "$1")
+kill -TERM $all 2>/dev/null
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	kill -0 $all 2>/dev/null || exit 0
+	sleep 0.1 2>/dev/null || sleep 1
+done
+kill -KILL $all 2>/dev/null
+exit 0
+`
+
+// cancelled kills what was started on the host and reports the cancellation.
+func (r *runner) cancelled(ctx context.Context, cmd Command, c *call) (Result, error) {
+	c.mu.Lock()
+	pid := c.out.pid
+	res := Result{Stdout: c.out.output(), Stderr: c.err.output(), ExitCode: -1}
+	c.mu.Unlock()
+	cause := context.Cause(ctx)
+	if pid == 0 {
+		return res, fmt.Errorf("%s: %s: %w", r.name, cmd.Label, cause)
+	}
+	if err := r.kill(context.WithoutCancel(ctx), pid, c.sudo); err != nil {
+		return res, fmt.Errorf("%s: %s: %w; it may still run on the host as process %d (%v)", r.name, cmd.Label, cause, pid, err)
+	}
+	return res, fmt.Errorf("%s: %s: %w; it was killed on the host", r.name, cmd.Label, cause)
+}
+
+func (r *runner) kill(ctx context.Context, pid int, sudo bool) error {
+	ctx, cancel := context.WithTimeout(ctx, killTimeout)
+	defer cancel()
+	killer := *newRunner(r.name, r.user, extraLauncher{r.launcher}, r.become)
+	killer.isRoot = r.isRoot
+	a := attempt{}
+	if sudo {
+		r.sudo.mu.Lock()
+		a = attempt{sudo: true, withPassword: r.sudo.asked, password: r.sudo.password, terminal: r.sudo.terminal}
+		r.sudo.mu.Unlock()
+	}
+	_, err := killer.attempt(ctx, Command{Label: "kill", Script: killScript, Args: []string{strconv.Itoa(pid)}}, a)
+	return err
+}
+
+// extraLauncher launches beside a command that still holds its session.
+type extraLauncher struct{ launcher }
+
+func (l extraLauncher) launch(ctx context.Context, opts launchOptions) (process, error) {
+	opts.extra = true
+	return l.launcher.launch(ctx, opts)
+}
+
+func newRunner(name, user string, l launcher, become Become) *runner {
+	return &runner{name: name, user: user, launcher: l, become: become}
+}
