@@ -1,0 +1,128 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLocalRun(t *testing.T) {
+	h := NewLocal("here", Become{})
+	ctx := context.Background()
+	for _, c := range []struct {
+		name, script string
+		args         []string
+		stdin        string
+		want         string
+		code         int
+	}{
+		{"output", "echo hello", nil, "", "hello\n", 0},
+		{"no final newline", "printf x", nil, "", "x", 0},
+		{"arguments", `printf '<%s>' "$@"`, []string{"a b", "", "it's", "$HOME", "-n"}, "", "<a b><><it's><$HOME><-n>", 0},
+		{"standard input", "cat", nil, "line\n\x00binary", "line\n\x00binary", 0},
+		{"no standard input", "cat; echo end", nil, "", "end\n", 0},
+		{"exit status", "echo out; exit 7", nil, "", "out\n", 7},
+		{"set -e", "set -e; false; echo not reached", nil, "", "", 1},
+		{"syntax error", "if then", nil, "", "", 2},
+		{"here-document", "cat <<'E'\n$x\nE\n", nil, "", "$x\n", 0},
+		{"daemon keeps the output open", "sleep 30 & echo started", nil, "", "started\n", 0},
+		{"locale", `echo "$LC_ALL"`, nil, "", "C\n", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res, err := h.Run(ctx, Command{Label: c.name, Script: c.script, Args: c.args, Stdin: []byte(c.stdin)})
+			if string(res.Stdout) != c.want || res.ExitCode != c.code {
+				t.Fatalf("got %q, status %d; want %q, %d (stderr %q, err %v)", res.Stdout, res.ExitCode, c.want, c.code, res.Stderr, err)
+			}
+			var exit *ExitError
+			if c.code == 0 && err != nil || c.code != 0 && (!errors.As(err, &exit) || exit.Code != c.code) {
+				t.Fatalf("err = %v", err)
+			}
+		})
+	}
+}
+
+func TestLocalSignal(t *testing.T) {
+	h := NewLocal("here", Become{})
+	_, err := h.Run(context.Background(), Command{Label: "die", Script: "kill -KILL $$"})
+	var sig *SignalError
+	if !errors.As(err, &sig) || sig.Signal != "KILL" {
+		t.Fatalf("err = %v", err)
+	}
+}
+
+func TestLocalTimeoutKillsDescendants(t *testing.T) {
+	h := NewLocal("here", Become{})
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	_, err := h.Run(context.Background(), Command{Label: "hang", Timeout: 300 * time.Millisecond,
+		Script: `( sh -c 'echo $$ >"$1"; exec sleep 1000' - "$1" ); echo done`, Args: []string{pidFile}})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "killed on the host") {
+		t.Fatalf("err = %v", err)
+	}
+	pid, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+	if err == nil && !bytes.Contains(stat, []byte(") Z ")) {
+		t.Fatalf("the descendant lives: %s", stat)
+	}
+}
+
+func TestLocalUpload(t *testing.T) {
+	h := NewLocal("here", Become{})
+	ctx := context.Background()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "zoo.cfg")
+	for _, content := range []string{"first\n", "", "second\n"} {
+		if err := h.Upload(ctx, File{Path: path, Content: []byte(content), Mode: 0o640}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadFile(ctx, h, path, false)
+		if err != nil || string(got) != content {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("zoo.cfg", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Upload(ctx, File{Path: link, Content: []byte("third\n"), Mode: 0o600}); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.Stat(path)
+	if err := h.Upload(ctx, File{Path: path, Content: []byte("fourth\n"), InPlace: true}); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := os.Stat(path)
+	if !os.SameFile(before, after) {
+		t.Error("an upload in place changed the inode")
+	}
+	states, err := Stat(ctx, h, false, path, link, dir, filepath.Join(dir, "none"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := states[0]; s.Kind != "file" || s.Mode != 0o600 || s.Size != 7 || len(s.SHA256) != 64 {
+		t.Errorf("file: %+v", s)
+	}
+	if s := states[1]; s.Kind != "link" || s.Target != "zoo.cfg" || s.SHA256 != states[0].SHA256 {
+		t.Errorf("link: %+v", s)
+	}
+	if states[2].Kind != "dir" || states[3].Exists {
+		t.Errorf("others: %+v %+v", states[2], states[3])
+	}
+	entries, _ := os.ReadDir(dir)
+	if len(entries) != 2 {
+		t.Errorf("left behind: %v", entries)
+	}
+	if err := h.Upload(ctx, File{Path: filepath.Join(dir, "no", "file")}); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("missing directory: %v", err)
+	}
+	if err := h.Upload(ctx, File{Path: dir}); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("directory: %v", err)
+	}
+}

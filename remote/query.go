@@ -1,0 +1,186 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// FileState is what a host says about a path.
+type FileState struct {
+	Path    string
+	Exists  bool
+	Kind    string // "file", "dir", "link", "other"; empty if it does not exist
+	Target  string // of a link
+	Mode    fs.FileMode
+	Owner   string
+	Group   string
+	Size    int64
+	ModTime int64  // seconds since 1970
+	SHA256  string // hex, of a readable regular file or of the one a link leads to
+}
+
+// statScript prints for each argument one line of words: existence, kind, mode,
+// owner, group, size, mtime, sha256 or "-", and the
+// target of a link on a line of its own.
+const statScript = `
+for p do
+	if [ -L "$p" ]; then k=link
+	elif [ -f "$p" ]; then k=file
+	elif [ -d "$p" ]; then k=dir
+	elif [ -e "$p" ]; then k=other
+	else echo 'absent - - - - - -'; echo; continue; fi
+	s=-
+	if [ -f "$p" ] && [ -r "$p" ]; then s=$(sha256sum <"$p" 2>/dev/null || openssl dgst -sha256 -r <"$p"); s=${s%% *}; fi
+	echo "$k $(stat -c '%a %U %G %s %Y' -- "$p") ${s:--}"
+	if [ $k = link ]; then readlink -- "$p"; else echo; fi
+done
+`
+
+// Stat asks for the state of several paths in one round trip. The states come
+// in the order of the paths.
+func Stat(ctx context.Context, host Host, root bool, paths ...string) ([]FileState, error) {
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	res, err := host.Run(ctx, Command{Label: "look at files", Script: statScript, Args: paths, Root: root, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(string(res.Stdout), "\n")
+	states := make([]FileState, len(paths))
+	for i, p := range paths {
+		states[i] = FileState{Path: p}
+		if len(lines) < 2 {
+			return nil, fmt.Errorf("%s: look at files: answer ends before %s", host.Name(), p)
+		}
+		words, target := strings.Fields(lines[0]), lines[1]
+		lines = lines[2:]
+		if len(words) != 7 {
+			return nil, fmt.Errorf("%s: look at %s: unexpected answer %q", host.Name(), p, words)
+		}
+		if words[0] == "absent" {
+			continue
+		}
+		mode, err := strconv.ParseUint(words[1], 8, 32)
+		if err != nil {
+			return nil, fmt.Errorf("%s: look at %s: mode %q", host.Name(), p, words[1])
+		}
+		st := &states[i]
+		st.Exists, st.Kind, st.Target = true, words[0], target
+		st.Mode, st.Owner, st.Group = fs.FileMode(mode&0o777), words[2], words[3]
+		st.Size, _ = strconv.ParseInt(words[4], 10, 64)
+		st.ModTime, _ = strconv.ParseInt(words[5], 10, 64)
+		if words[6] != "-" {
+			st.SHA256 = words[6]
+		}
+	}
+	return states, nil
+}
+
+// ReadFile returns a file's content. A file that does not exist is an error
+// that wraps fs.ErrNotExist.
+func ReadFile(ctx context.Context, host Host, path string, root bool) ([]byte, error) {
+	const absent = 94
+	res, err := host.Run(ctx, Command{
+		Label:  "read " + path,
+		Script: `[ -e "$1" ] || exit 94; cat <"$1"`, Args: []string{path}, Root: root, ReadOnly: true,
+	})
+	if res.ExitCode == absent {
+		return nil, fmt.Errorf("%s: read %s: %w", host.Name(), path, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if res.Truncated {
+		return nil, fmt.Errorf("%s: read %s: more than %d bytes", host.Name(), path, CaptureLimit)
+	}
+	return res.Stdout, nil
+}
+
+// FieldsScript defines the shell functions with which an observing script
+// reports facts for ParseFields: `field name value`, and `file name path` for
+// the content of a file, which may be any bytes.
+const FieldsScript = `
+field() { printf '%s %s\n' "$1" "$(printf '%s' "$2" | enc)"; }
+file() { if [ -f "$2" ] && [ -r "$2" ]; then printf '%s %s\n' "$1" "$(enc <"$2")"; fi; }
+if command -v base64 >/dev/null 2>&1; then enc() { base64 | tr -d '\n'; }
+else enc() { od -An -v -tx1 | tr -d ' \n' | sed 's/^/x/'; }; fi
+`
+
+// Fields are named values that a script reported. A name that was reported more
+// than once has its values in order.
+type Fields map[string][][]byte
+
+// ParseFields reads what a script with FieldsScript printed. Lines that are not
+// fields are errors: the frame keeps noise out.
+func ParseFields(out []byte) (Fields, error) {
+	f := make(Fields)
+	for line := range bytes.Lines(out) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			continue
+		}
+		name, value, _ := bytes.Cut(line, []byte(" "))
+		data, err := decodeField(bytes.TrimSpace(value))
+		if err != nil {
+			return nil, fmt.Errorf("field %q: %w", name, err)
+		}
+		f[string(name)] = append(f[string(name)], data)
+	}
+	return f, nil
+}
+
+func decodeField(v []byte) ([]byte, error) {
+	if len(v) > 0 && v[0] == 'x' && len(v)%2 == 1 {
+		if data, err := hexBytes(v[1:]); err == nil {
+			return data, nil
+		}
+	}
+	data, err := base64.StdEncoding.AppendDecode(make([]byte, 0, len(v)), v)
+	return data, err
+}
+
+func hexBytes(v []byte) ([]byte, error) {
+	out := make([]byte, len(v)/2)
+	for i := range out {
+		n, err := strconv.ParseUint(string(v[2*i:2*i+2]), 16, 8)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = byte(n)
+	}
+	return out, nil
+}
+
+// Has reports whether the field was reported.
+func (f Fields) Has(name string) bool { return len(f[name]) > 0 }
+
+// Bytes returns the first value of a field, nil if there is none.
+func (f Fields) Bytes(name string) []byte {
+	if len(f[name]) == 0 {
+		return nil
+	}
+	return f[name][0]
+}
+
+// Text returns the first value of a field without surrounding white space.
+func (f Fields) Text(name string) string { return strings.TrimSpace(string(f.Bytes(name))) }
+
+// Texts returns all values of a field.
+func (f Fields) Texts(name string) []string {
+	var out []string
+	for _, v := range f[name] {
+		out = append(out, strings.TrimSpace(string(v)))
+	}
+	return out
+}
+
+// Lines returns the lines of the first value that are not empty.
+func (f Fields) Lines(name string) []string {
+	return strings.FieldsFunc(string(f.Bytes(name)), func(r rune) bool { return r == '\n' || r == '\r' })
+}
