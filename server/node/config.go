@@ -38,6 +38,10 @@ type Config struct {
 	// random, so that members do not all write theirs at once. At least 2.
 	SnapCount int
 
+	// CommitLogCount is how many txns are kept in memory for learners that missed a few (zookeeper.commitLogCount); 0 for
+	// 500. Whoever misses more gets a snapshot.
+	CommitLogCount int
+
 	// ContainerCheckInterval is the time between searches for empty containers and old TTL nodes
 	// (znode.container.checkIntervalMs), 0 for a minute; of those found, at most ContainerMaxPerMinute
 	// (znode.container.maxPerMinute), 0 for 10000, are deleted.
@@ -74,6 +78,9 @@ func (c *Config) withDefaults() Config {
 		d.MaxSessionTimeout = 20 * d.TickTime
 	}
 	d.SnapCount = max(d.SnapCount, 2)
+	if d.CommitLogCount == 0 {
+		d.CommitLogCount = zab.HistoryLimit
+	}
 	if d.ContainerCheckInterval == 0 {
 		d.ContainerCheckInterval = time.Minute
 	}

@@ -1,11 +1,7 @@
 package node
 
 import (
-	"time"
-
-	"github.com/zkctl/zkctl/server/election"
 	"github.com/zkctl/zkctl/server/session"
-	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -171,12 +167,3 @@ func (n *Node) settle() {
 	}
 	n.becomeLooking()
 }
-
-// historyOf is the history that a database read from disk stands for.
-func historyOf(db *Database) *zab.History { return zab.NewHistory(db.LastZxid, db.Recent) }
-
-var (
-	_ = election.Vote{}
-	_ = txn.Entry{}
-	_ = time.Second
-)

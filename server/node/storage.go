@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 
+	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -130,5 +131,5 @@ func (n *Node) install(db *Database) {
 		panic(fmt.Sprintf("node: database at %v has a tree at %v", db.LastZxid, db.Tree.LastZxid()))
 	}
 	n.tree = db.Tree
-	n.history = historyOf(db)
+	n.history = zab.NewHistory(n.cfg.CommitLogCount, db.LastZxid, db.Recent)
 }

@@ -134,6 +134,7 @@ func (c *simClient) request(op *operation) {
 		op.xid = c.xid
 	}
 	c.pending = append(c.pending, op)
+	c.w.tracef("client %d: asks %v %s, xid %d", c.index, op.op, op.path, op.xid)
 	c.link.send(node.ClientRequest{
 		Client: c.link.id, Header: wire.RequestHeader{Xid: op.xid, Type: op.op}, Body: op.body,
 	})
@@ -169,6 +170,7 @@ func (c *simClient) receive(l *link, frame []byte) {
 		c.w.fail("client protocol", "client %d: reply to %v: %v", c.index, op.op, err)
 		return
 	}
+	c.w.tracef("client %d: is told %v, xid %d: %v at %v", c.index, op.op, op.xid, header.Err, header.Zxid)
 	c.checkZxid(header, op)
 	c.w.checks.answered(c, op, a)
 	if op.op == wire.OpCloseSession {

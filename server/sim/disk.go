@@ -147,6 +147,7 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 		}
 		return node.StorageDone{ID: e.ID, Database: db, Err: err}, nil
 	case node.Reload:
+		d.m.w.tracef("%s TAINTED reload", d.m.name)
 		db, err := d.files.reload()
 		if err == nil {
 			d.m.model.restart(db.LastZxid)
@@ -231,6 +232,7 @@ func (k *walk) restore() (*tree.Tree, error) {
 
 // sendSnapshot streams the tree to a learner while it changes.
 func (m *machine) sendSnapshot(e *end, s node.SendSnapshot) {
+	m.w.tracef("%s sends SNAPSHOT %v", m.name, s.Zxid)
 	w := m.w
 	life := m.life
 	p := &parcel{packet: wire.QuorumPacket{Type: wire.PacketSnap, Zxid: s.Zxid}}

@@ -7,10 +7,10 @@ func (w *World) misbehave() {
 	if w.calm {
 		return
 	}
-	w.after(w.between(20*time.Millisecond, 900*time.Millisecond), w.misbehave)
+	w.after(w.between(10*time.Millisecond, 600*time.Millisecond), w.misbehave)
 	m := w.machines[w.rand.IntN(len(w.machines))]
 	other := w.machines[w.rand.IntN(len(w.machines))]
-	switch w.rand.IntN(14) {
+	switch w.rand.IntN(15) {
 	case 0, 1, 2:
 		m.crash()
 		w.after(w.between(10*time.Millisecond, 1500*time.Millisecond), m.start)
@@ -66,6 +66,16 @@ func (w *World) misbehave() {
 			w.after(w.between(10*time.Millisecond, time.Second), leader.start)
 		}
 	case 13:
+		if leader := w.leader(); leader != nil {
+			w.tracef("the leader %s is cut off", leader.name)
+			for _, other := range w.machines {
+				if other != leader {
+					w.net.block(leader, other)
+				}
+			}
+			w.after(w.between(100*time.Millisecond, 2*time.Second), w.heal)
+		}
+	case 14:
 		c := w.clients[w.rand.IntN(len(w.clients))]
 		if c.link != nil {
 			c.link.drop()

@@ -82,6 +82,7 @@ func (m *machine) carryOut(e node.Effect) {
 			net.dial(m, e.Conn, to, e.Timeout)
 		}
 	case node.SendPacket:
+		m.w.tracef("%s sends %v %v on %d", m.name, e.Packet.Type, e.Packet.Zxid, e.Conn)
 		if end := m.ends[e.Conn]; end != nil {
 			net.send(end, &parcel{packet: e.Packet, ready: true})
 		}

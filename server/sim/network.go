@@ -106,6 +106,10 @@ func (n *network) dial(from *machine, id node.ConnID, to *machine, timeout time.
 		n.conns = append(n.conns, c)
 		from.ends[id] = c.ends[0]
 		to.ends[n.nextID] = c.ends[1]
+		if !n.w.calm && n.w.chance(0.2) {
+			// Most of what can go wrong goes wrong while a learner is being synchronised.
+			n.w.after(n.w.between(time.Millisecond, 40*time.Millisecond), func() { n.cut(c, 20*time.Millisecond) })
+		}
 		to.step(node.LearnerAccepted{Conn: n.nextID, Remote: from.name})
 		n.w.after(n.delay(), func() {
 			if from.life == life && c.open {

@@ -60,7 +60,7 @@ const quietTime = 2 * time.Second
 // Shape draws the shape of the run of a seed.
 func Shape(seed uint64) Options {
 	r := rand.New(rand.NewPCG(seed, 1))
-	opts := Options{Voters: 3, Clients: 2 + r.IntN(3), Faults: 5 * time.Second, Calm: 8 * time.Second}
+	opts := Options{Voters: 3, Clients: 2 + r.IntN(3), Faults: 8 * time.Second, Calm: 8 * time.Second}
 	switch n := r.IntN(20); {
 	case n == 0:
 		opts.Voters = 1
@@ -95,6 +95,7 @@ func (w *World) config(m *machine) node.Config {
 		Self: m.id, Observer: m.index >= w.opts.Voters, TickTime: tickTime, InitLimitTicks: 10, SyncLimitTicks: 5,
 		MaxSessionTimeout: 20 * tickTime,
 		SnapCount:         20 + 2*m.rand.IntN(60),
+		CommitLogCount:    1 + m.rand.IntN(30),
 		Rand:              m.rand,
 		Unsafe:            w.opts.Unsafe,
 	}

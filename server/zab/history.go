@@ -7,7 +7,7 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// HistoryLimit is how many committed txns a server keeps in memory for learners that missed a few
+// HistoryLimit is how many committed txns a server usually keeps in memory for learners that missed a few
 // (zookeeper.commitLogCount).
 const HistoryLimit = 500
 
@@ -20,18 +20,19 @@ type History struct {
 	entries []txn.Entry
 	base    wire.Zxid
 	last    wire.Zxid
+	limit   int
 }
 
 // NewHistory returns the history of a state at zxid last. Of recent, the txns of its log in order, the longest
-// contiguous end is kept, and nothing unless that ends at last.
-func NewHistory(last wire.Zxid, recent []txn.Entry) *History {
-	h := &History{last: last, base: last}
+// contiguous end is kept, and nothing unless that ends at last. Between limit and twice as many txns are kept.
+func NewHistory(limit int, last wire.Zxid, recent []txn.Entry) *History {
+	h := &History{last: last, base: last, limit: max(limit, 1)}
 	n := len(recent)
 	if n == 0 || recent[n-1].Header.Zxid != last {
 		return h
 	}
 	first := n - 1
-	for first > 0 && n-first < HistoryLimit && Follows(recent[first-1].Header.Zxid, recent[first].Header.Zxid) {
+	for first > 0 && n-first < h.limit && Follows(recent[first-1].Header.Zxid, recent[first].Header.Zxid) {
 		first--
 	}
 	h.base = 0
@@ -56,8 +57,8 @@ func (h *History) Add(e txn.Entry) {
 	if !Follows(h.last, e.Header.Zxid) {
 		panic(fmt.Sprintf("zab: txn %v does not follow %v", e.Header.Zxid, h.last))
 	}
-	if len(h.entries) >= 2*HistoryLimit {
-		drop := len(h.entries) - HistoryLimit
+	if len(h.entries) >= 2*h.limit {
+		drop := len(h.entries) - h.limit
 		h.base = h.entries[drop-1].Header.Zxid
 		n := copy(h.entries, h.entries[drop:])
 		clear(h.entries[n:])
@@ -68,7 +69,7 @@ func (h *History) Add(e txn.Entry) {
 }
 
 // Reset forgets everything: the state is another one, at zxid last.
-func (h *History) Reset(last wire.Zxid) { *h = History{base: last, last: last} }
+func (h *History) Reset(last wire.Zxid) { *h = History{base: last, last: last, limit: h.limit} }
 
 // After returns the txns behind zxid and true, if they are known to continue a history that ends with zxid. The slice
 // is shared.

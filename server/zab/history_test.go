@@ -48,7 +48,7 @@ func TestFollows(t *testing.T) {
 
 // The log of a server can hold a hole behind a snapshot; what is before it must never reach a learner.
 func TestHistoryKeepsOnlyWhatIsContiguous(t *testing.T) {
-	h := NewHistory(z(2, 2), txns(z(1, 1), z(1, 2), z(1, 5), z(1, 6), z(2, 1), z(2, 2)))
+	h := NewHistory(HistoryLimit, z(2, 2), txns(z(1, 1), z(1, 2), z(1, 5), z(1, 6), z(2, 1), z(2, 2)))
 	if h.Len() != 4 || h.Last() != z(2, 2) {
 		t.Fatalf("%d txns up to %v", h.Len(), h.Last())
 	}
@@ -58,13 +58,13 @@ func TestHistoryKeepsOnlyWhatIsContiguous(t *testing.T) {
 	if got, ok := h.After(z(1, 4)); !ok || len(got) != 4 {
 		t.Error("a learner at 1/4 lacks four txns")
 	}
-	if h := NewHistory(z(2, 9), txns(z(2, 1))); h.Len() != 0 {
+	if h := NewHistory(HistoryLimit, z(2, 9), txns(z(2, 1))); h.Len() != 0 {
 		t.Error("txns that do not end at the last zxid are of another history")
 	}
 }
 
 func TestHistoryForgetsTheOldest(t *testing.T) {
-	h := NewHistory(z(1, 0), nil)
+	h := NewHistory(HistoryLimit, z(1, 0), nil)
 	for i := uint32(1); i <= 5*HistoryLimit; i++ {
 		h.Add(entry(z(1, i)))
 	}
@@ -86,6 +86,6 @@ func TestHistoryRefusesHoles(t *testing.T) {
 			t.Error("1/3 after 1/1 was accepted")
 		}
 	}()
-	h := NewHistory(z(1, 1), nil)
+	h := NewHistory(HistoryLimit, z(1, 1), nil)
 	h.Add(entry(z(1, 3)))
 }

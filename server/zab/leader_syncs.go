@@ -18,13 +18,13 @@ type waitingSync struct {
 // Request takes a request of a client of the learner behind conn, or of this server (conn 0): it comes back as Forwarded
 // when it is its turn; a sync is answered by SYNC or Synced.
 func (l *Leader) Request(conn ConnID, r Request) {
-	for i := len(l.syncs) - 1; i >= 0; i-- {
-		if s := &l.syncs[i]; s.conn == conn && s.session == r.Session {
-			s.behind = append(s.behind, r)
-			return
-		}
-	}
 	if r.Op != wire.OpSync {
+		for i := len(l.syncs) - 1; i >= 0; i-- {
+			if s := &l.syncs[i]; s.conn == conn && s.session == r.Session {
+				s.behind = append(s.behind, r)
+				return
+			}
+		}
 		l.note(Forwarded{Conn: conn, Request: r})
 		return
 	}
@@ -71,7 +71,7 @@ func (l *Leader) answerSyncs() {
 			l.send(p, wire.QuorumPacket{Type: wire.PacketSync})
 		}
 		for _, r := range s.behind {
-			l.Request(s.conn, r)
+			l.note(Forwarded{Conn: s.conn, Request: r})
 		}
 	}
 }

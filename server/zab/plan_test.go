@@ -12,10 +12,10 @@ func TestPlanSync(t *testing.T) {
 		log = append(log, z(1, i))
 	}
 	log = append(log, z(2, 1), z(2, 2), z(4, 1))
-	old := NewHistory(z(1, 9), txns(log[:7]...))
-	all := NewHistory(z(4, 1), txns(log...))
-	empty := NewHistory(0, nil)
-	fromSnapshot := NewHistory(z(3, 0), nil)
+	old := NewHistory(HistoryLimit, z(1, 9), txns(log[:7]...))
+	all := NewHistory(HistoryLimit, z(4, 1), txns(log...))
+	empty := NewHistory(HistoryLimit, 0, nil)
+	fromSnapshot := NewHistory(HistoryLimit, z(3, 0), nil)
 
 	for _, c := range []struct {
 		name      string

@@ -98,7 +98,7 @@ func infoData(id wire.ServerID) []byte {
 
 // leads brings server 1 with a log up to 1/2 to synchronisation with server 2, which lacks 1/2.
 func leads(t *testing.T) (*scene, *Leader) {
-	h := NewHistory(z(1, 2), txns(z(1, 1), z(1, 2)))
+	h := NewHistory(HistoryLimit, z(1, 2), txns(z(1, 1), z(1, 2)))
 	l := NewLeader(config(1), Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, h, 0)
 	s := &scene{t: t, taker: l}
 	l.Accept(20, "")
@@ -199,7 +199,7 @@ func TestLeaderDropsWhoDoesNotAcknowledge(t *testing.T) {
 }
 
 func TestLeaderRefusesWhoIsAhead(t *testing.T) {
-	l := NewLeader(config(1), Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, NewHistory(z(1, 2), nil), 0)
+	l := NewLeader(config(1), Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, NewHistory(HistoryLimit, z(1, 2), nil), 0)
 	s := &scene{t: t, taker: l}
 	l.Accept(20, "")
 	l.Receive(20, packet(wire.PacketFollowerInfo, z(1, 0), infoData(2)...))
@@ -249,7 +249,7 @@ func TestTheLastCounterIsNotUsed(t *testing.T) {
 // follows brings server 2, which has 1/1 and maybe more, to the point where its leader sends the first packet.
 func follows(t *testing.T, zxids ...wire.Zxid) (*scene, *Learner) {
 	last := zxids[len(zxids)-1]
-	l := NewLearner(config(2), 9, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: last}, NewHistory(last, txns(zxids...)), 0)
+	l := NewLearner(config(2), 9, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: last}, NewHistory(HistoryLimit, last, txns(zxids...)), 0)
 	s := &scene{t: t, taker: l}
 	l.Connected(0)
 	s.expect("hello", "9<-FOLLOWERINFO 1/0")
@@ -292,13 +292,13 @@ func TestFollowerCutsItsLog(t *testing.T) {
 	if !l.Tainted() {
 		t.Error("memory still holds what is being cut")
 	}
-	l.Truncated(NewHistory(z(1, 1), txns(z(1, 1))), nil)
+	l.Truncated(NewHistory(HistoryLimit, z(1, 1), txns(z(1, 1))), nil)
 	s.expect("it goes on", "save currentEpoch 5")
 
 	s, l = follows(t, z(1, 1), z(1, 3))
 	l.Receive(packet(wire.PacketTrunc, z(1, 2)))
 	s.expect("cut", "truncate 1/2")
-	l.Truncated(NewHistory(z(1, 1), txns(z(1, 1))), nil)
+	l.Truncated(NewHistory(HistoryLimit, z(1, 1), txns(z(1, 1))), nil)
 	s.expect("the wanted txn was not there", "give up, need a snapshot")
 }
 
@@ -340,7 +340,7 @@ func TestFollowerRefusesHoles(t *testing.T) {
 }
 
 func TestFollowerRefusesAnEarlierEpoch(t *testing.T) {
-	l := NewLearner(config(2), 9, Durable{AcceptedEpoch: 6, CurrentEpoch: 4, LastZxid: z(4, 1)}, NewHistory(z(4, 1), nil), 0)
+	l := NewLearner(config(2), 9, Durable{AcceptedEpoch: 6, CurrentEpoch: 4, LastZxid: z(4, 1)}, NewHistory(HistoryLimit, z(4, 1), nil), 0)
 	s := &scene{t: t, taker: l}
 	l.Connected(0)
 	l.Receive(packet(wire.PacketLeaderInfo, z(5, 0), 0, 1, 0, 0))
@@ -358,7 +358,7 @@ func TestFollowerLeavesASilentLeader(t *testing.T) {
 func TestObserverLogsAndNeverAcknowledges(t *testing.T) {
 	cfg := config(9)
 	cfg.Observer = true
-	l := NewLearner(cfg, 9, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 1)}, NewHistory(z(1, 1), nil), 0)
+	l := NewLearner(cfg, 9, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 1)}, NewHistory(HistoryLimit, z(1, 1), nil), 0)
 	s := &scene{t: t, taker: l}
 	l.Connected(0)
 	l.Receive(packet(wire.PacketLeaderInfo, z(5, 0), 0, 1, 0, 0))
