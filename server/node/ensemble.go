@@ -28,9 +28,10 @@ func (n *Node) drain() {
 		if len(n.roleEffects) == 0 {
 			return
 		}
+		ended := n.ended
 		for _, e := range n.roleEffects {
-			if n.role == Stopping {
-				break // of the role that has just ended
+			if n.ended != ended {
+				break // the rest is of a role that is over
 			}
 			n.carryOut(e)
 		}

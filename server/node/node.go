@@ -50,6 +50,7 @@ type Node struct {
 	// The role, and what only one role has.
 	role         Role
 	term         uint64 // number of the role, to tell its disk writes from those of others
+	ended        uint64 // number of roles that have ended
 	reason       string
 	since        time.Duration
 	lookingSince time.Duration

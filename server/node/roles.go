@@ -114,6 +114,7 @@ func (n *Node) endRole(reason string) {
 	if n.role == Stopping || n.role == Stopped {
 		return
 	}
+	n.ended++
 	n.reason = reason
 	switch {
 	case n.leader != nil:
@@ -160,9 +161,7 @@ func (n *Node) settle() {
 	}
 	n.unapplied = nil
 	if n.stop {
-		if n.storage.background == 0 {
-			n.setRole(Stopped)
-		}
+		n.setRole(Stopped)
 		return
 	}
 	n.becomeLooking()

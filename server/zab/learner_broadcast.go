@@ -43,6 +43,9 @@ func (l *Learner) handleBroadcast(packet wire.QuorumPacket) error {
 		l.note(Revalidated{Session: session, Valid: valid})
 	case wire.PacketSync:
 		l.note(Synced{})
+	case wire.PacketCommitAndActivate, wire.PacketInformAndActivate:
+		// To go on with the old membership could split the ensemble.
+		return fmt.Errorf("%v %v: reconfiguration is not supported", packet.Type, packet.Zxid)
 	case wire.PacketUpToDate, wire.PacketNewLeader, wire.PacketDiff, wire.PacketTrunc, wire.PacketSnap:
 		return fmt.Errorf("%v during broadcast", packet.Type)
 	}
