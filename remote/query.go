@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -104,12 +105,16 @@ func ReadFile(ctx context.Context, host Host, path string, root bool) ([]byte, e
 
 // FieldsScript defines the shell functions with which an observing script
 // reports facts for ParseFields: `field name value`, and `file name path` for
-// the content of a file, which may be any bytes.
+// the content of a file, which may be any bytes. Each report is a line: name,
+// tab, then "=" and a one-line value, or the value in base64, or "x" and the value
+// in hexadecimal where the host has no base64.
 const FieldsScript = `
-field() { printf '%s %s\n' "$1" "$(printf '%s' "$2" | enc)"; }
-file() { if [ -f "$2" ] && [ -r "$2" ]; then printf '%s %s\n' "$1" "$(enc <"$2")"; fi; }
+nl='
+'
+field() { case $2 in *"$nl"*) printf '%s\t%s\n' "$1" "$(printf '%s' "$2" | enc)" ;; *) printf '%s\t=%s\n' "$1" "$2" ;; esac; }
+file() { if [ -f "$2" ] && [ -r "$2" ]; then printf '%s\t%s\n' "$1" "$(enc <"$2")"; fi; }
 if command -v base64 >/dev/null 2>&1; then enc() { base64 | tr -d '\n'; }
-else enc() { od -An -v -tx1 | tr -d ' \n' | sed 's/^/x/'; }; fi
+else enc() { printf x; od -An -v -tx1 | tr -d ' \n'; }; fi
 `
 
 // Fields are named values that a script reported. A name that was reported more
@@ -121,12 +126,12 @@ type Fields map[string][][]byte
 func ParseFields(out []byte) (Fields, error) {
 	f := make(Fields)
 	for line := range bytes.Lines(out) {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 {
-			continue
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		name, value, ok := bytes.Cut(line, []byte("\t"))
+		if !ok {
+			return nil, fmt.Errorf("unexpected answer %q", lastLines(line))
 		}
-		name, value, _ := bytes.Cut(line, []byte(" "))
-		data, err := decodeField(bytes.TrimSpace(value))
+		data, err := decodeField(value)
 		if err != nil {
 			return nil, fmt.Errorf("field %q: %w", name, err)
 		}
@@ -136,25 +141,13 @@ func ParseFields(out []byte) (Fields, error) {
 }
 
 func decodeField(v []byte) ([]byte, error) {
-	if len(v) > 0 && v[0] == 'x' && len(v)%2 == 1 {
-		if data, err := hexBytes(v[1:]); err == nil {
-			return data, nil
-		}
+	switch {
+	case len(v) > 0 && v[0] == '=':
+		return bytes.Clone(v[1:]), nil
+	case len(v)%2 == 1 && v[0] == 'x':
+		return hex.AppendDecode([]byte{}, v[1:])
 	}
-	data, err := base64.StdEncoding.AppendDecode(make([]byte, 0, len(v)), v)
-	return data, err
-}
-
-func hexBytes(v []byte) ([]byte, error) {
-	out := make([]byte, len(v)/2)
-	for i := range out {
-		n, err := strconv.ParseUint(string(v[2*i:2*i+2]), 16, 8)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = byte(n)
-	}
-	return out, nil
+	return base64.StdEncoding.AppendDecode([]byte{}, v)
 }
 
 // Has reports whether the field was reported.

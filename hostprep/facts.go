@@ -1,0 +1,361 @@
+package hostprep
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zkctl/zkctl/remote"
+)
+
+// Facts are what one host said about itself in one round trip.
+type Facts struct {
+	Host      string // name in the inventory
+	OS        OS
+	Arch      string // as Go names it: "amd64", "arm64"; the machine's own word if Go has none
+	Kernel    string // release
+	IsRoot    bool   // the facts were gathered as the superuser
+	User      string // login user
+	Home      string // of the login user
+	Hostname  string
+	MachineID string
+	MemoryKiB int64
+	CPUs      int
+
+	Skew            time.Duration // the host's clock minus ours
+	SkewUncertainty time.Duration // half the time during which the host may have read its clock
+
+	Disks    []Disk
+	Ports    []Listener
+	Data     []DataDir
+	Files    map[string]remote.FileState // of those asked for; absent ones have Exists false
+	Contents map[string][]byte           // of those asked for that exist
+	Units    map[string]Unit
+	Accounts map[string]Account
+
+	Systemd      bool
+	SystemdState string // "running", "degraded", …
+	Init         string // name of process 1
+	Firewall     Firewall
+	SELinux      SELinux
+	Hosts        HostsFile
+	Tools        []string // of systemctl, restorecon, crontab, ssh, ssh-keygen, logger: those present
+
+	Fields remote.Fields // all that was reported, for the fragments of other packages
+}
+
+// OS is the content of /etc/os-release that matters; see os-release(5).
+type OS struct {
+	Kernel  string // "Linux"
+	ID      string // "debian", "centos"
+	Version string
+	Pretty  string
+}
+
+// Disk is the file system that holds a path.
+type Disk struct {
+	Path     string
+	SizeKiB  int64
+	AvailKiB int64 // for an ordinary user
+}
+
+// Listener is a TCP port in use.
+type Listener struct {
+	Port    int
+	Address netip.Addr // unspecified for all addresses
+	PID     int        // 0 if the owner could not be seen
+	Process string     // short name
+	Command string     // command line
+	Unit    string     // systemd unit of the process, if its cgroup shows one
+}
+
+// DataDir is an existing data directory.
+type DataDir struct {
+	Path    string
+	MyID    string // content of myid, trimmed; empty if there is none
+	HasData bool   // there are txn logs or snapshots
+}
+
+// Unit is a systemd unit's state.
+type Unit struct {
+	Loaded  bool   // the unit exists
+	Masked  bool   // it is masked
+	Active  string // "active", "inactive", "failed", "activating", …
+	Sub     string
+	Enabled string // "enabled", "disabled", "static", …
+	MainPID int
+	Started string // monotonic timestamp of the main process in µs; changes with every restart
+}
+
+// Account is a user that exists.
+type Account struct {
+	UID, GID int
+	Group    string
+}
+
+// Firewall is what is known of the host's packet filters.
+type Firewall struct {
+	Firewalld Unit
+	UFW       string // first line of `ufw status`
+	Zones     []Zone // active zones of firewalld, if asked for
+}
+
+// Zone is a firewalld zone with its open ports, such as "2181/tcp".
+type Zone struct {
+	Name      string
+	Open      []string // at runtime
+	Permanent []string
+}
+
+// SELinux is its state on the host.
+type SELinux struct {
+	Present bool   // there is a configuration or a tool
+	Runtime string // "Enforcing", "Permissive", "Disabled"; empty if not present
+	Config  []byte // content of /etc/selinux/config; nil if there is none
+	Path    string // of the file that the configuration really is
+}
+
+// On reports whether files carry labels at present.
+func (s SELinux) On() bool { return s.Runtime == "Enforcing" || s.Runtime == "Permissive" }
+
+// HostsFile is /etc/hosts.
+type HostsFile struct {
+	Content   []byte
+	Link      string // where it leads to, if it is a symbolic link
+	Mounted   bool   // a mount of its own: it can be rewritten but not replaced
+	Immutable bool   // chattr +i
+	CloudInit bool   // cloud-init is told to rewrite it at boot
+}
+
+func parseFacts(host string, fields remote.Fields) *Facts {
+	f := &Facts{
+		Host: host, Fields: fields,
+		Arch: goArch(fields.Text("machine"), fields.Text("bits")), Kernel: fields.Text("release"),
+		IsRoot: fields.Text("uid") == "0", User: fields.Text("user"), Home: fields.Text("home"),
+		Hostname: fields.Text("hostname"), MachineID: fields.Text("machine_id"),
+		SystemdState: fields.Text("systemd"), Systemd: fields.Has("systemd"), Init: fields.Text("init"),
+		Tools: fields.Texts("tool"),
+		Files: make(map[string]remote.FileState), Contents: make(map[string][]byte),
+		Units: make(map[string]Unit), Accounts: make(map[string]Account),
+	}
+	f.MemoryKiB, _ = strconv.ParseInt(fields.Text("memory"), 10, 64)
+	f.CPUs, _ = strconv.Atoi(fields.Text("cpus"))
+	f.OS = parseOS(fields)
+	for _, d := range fields.Texts("disk") {
+		size, rest, _ := strings.Cut(d, " ")
+		avail, path, ok := strings.Cut(rest, " ")
+		if !ok {
+			continue
+		}
+		disk := Disk{Path: path}
+		disk.SizeKiB, _ = strconv.ParseInt(size, 10, 64)
+		disk.AvailKiB, _ = strconv.ParseInt(avail, 10, 64)
+		f.Disks = append(f.Disks, disk)
+	}
+	for _, p := range fields.Texts("port") {
+		f.Ports = append(f.Ports, parseListener(p, fields))
+	}
+	for _, d := range fields.Texts("data") {
+		f.Data = append(f.Data, DataDir{Path: d, MyID: fields.Text("myid." + d), HasData: fields.Has("holds." + d)})
+	}
+	for _, s := range fields.Texts("stat") {
+		if st, ok := parseStat(s); ok {
+			st.Target = fields.Text("link." + st.Path)
+			f.Files[st.Path] = st
+		}
+	}
+	for name, values := range fields {
+		if path, ok := strings.CutPrefix(name, "content."); ok {
+			f.Contents[path] = values[0]
+		}
+		if unit, ok := strings.CutPrefix(name, "unit."); ok {
+			f.Units[unit] = parseUnit(fields.Lines(name))
+		}
+	}
+	for _, a := range fields.Texts("account") {
+		var name string
+		var acc Account
+		if n, _ := fmt.Sscan(a, &name, &acc.UID, &acc.GID, &acc.Group); n == 4 {
+			f.Accounts[name] = acc
+		}
+	}
+	f.Firewall = Firewall{Firewalld: f.Units["firewalld.service"], UFW: fields.Text("ufw")}
+	for _, z := range fields.Texts("zone") {
+		f.Firewall.Zones = append(f.Firewall.Zones, Zone{
+			Name: z, Open: strings.Fields(fields.Text("open." + z)), Permanent: strings.Fields(fields.Text("permanent." + z))})
+	}
+	f.SELinux = parseSELinux(fields)
+	f.Hosts = HostsFile{
+		Content: fields.Bytes("hosts"), Link: fields.Text("hosts_link"), Mounted: fields.Has("hosts_mount"),
+		Immutable: immutable(fields.Text("hosts_immutable")),
+	}
+	for _, l := range fields.Texts("cloud_hosts") {
+		value := strings.Trim(strings.TrimSpace(strings.TrimPrefix(l, "manage_etc_hosts:")), `"'`)
+		f.Hosts.CloudInit = strings.ToLower(value) != "false"
+	}
+	return f
+}
+
+// goArch translates uname -m. A 32-bit userland under a 64-bit kernel needs the
+// 32-bit program, which is why the word size of the C library counts.
+func goArch(machine, bits string) string {
+	switch machine {
+	case "x86_64", "amd64":
+		if bits == "32" {
+			return "386"
+		}
+		return "amd64"
+	case "aarch64", "arm64":
+		if bits == "32" {
+			return "arm"
+		}
+		return "arm64"
+	case "i386", "i486", "i586", "i686":
+		return "386"
+	case "armv6l", "armv7l", "armv8l":
+		return "arm"
+	}
+	return machine
+}
+
+func parseOS(fields remote.Fields) OS {
+	o := OS{Kernel: fields.Text("kernel")}
+	for _, line := range fields.Lines("os_release") {
+		key, value, _ := strings.Cut(line, "=")
+		value = strings.Trim(value, `"'`)
+		switch key {
+		case "ID":
+			o.ID = value
+		case "VERSION_ID":
+			o.Version = value
+		case "PRETTY_NAME":
+			o.Pretty = value
+		}
+	}
+	return o
+}
+
+func parseListener(s string, fields remote.Fields) Listener {
+	words := strings.SplitN(s, " ", 4)
+	var l Listener
+	if len(words) < 4 {
+		return l
+	}
+	l.Port, _ = strconv.Atoi(words[0])
+	l.Address = procAddr(words[1])
+	l.PID, _ = strconv.Atoi(words[2])
+	if l.PID == 0 {
+		return l
+	}
+	l.Process = words[3]
+	l.Command = fields.Text("cmdline." + words[2])
+	for _, line := range fields.Lines("cgroup." + words[2]) {
+		for part := range strings.SplitSeq(line, "/") {
+			if strings.HasSuffix(part, ".service") {
+				l.Unit = part
+			}
+		}
+	}
+	return l
+}
+
+// procAddr reads an address of /proc/net/tcp: 32-bit words in the host's byte
+// order, little-endian on all that we run on; see proc_net_tcp in the kernel's
+// documentation.
+func procAddr(s string) netip.Addr {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b)%4 != 0 {
+		return netip.Addr{}
+	}
+	for i := 0; i < len(b); i += 4 {
+		slices.Reverse(b[i : i+4])
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a.Unmap()
+}
+
+func parseStat(s string) (remote.FileState, bool) {
+	w := strings.SplitN(s, " ", 8)
+	if len(w) != 8 {
+		return remote.FileState{}, false
+	}
+	st := remote.FileState{Exists: true, Kind: w[0], Owner: w[2], Group: w[3], Path: w[7]}
+	mode, _ := strconv.ParseUint(w[1], 8, 32)
+	st.Mode = fs.FileMode(mode & 0o777)
+	st.Size, _ = strconv.ParseInt(w[4], 10, 64)
+	st.ModTime, _ = strconv.ParseInt(w[5], 10, 64)
+	if w[6] != "-" {
+		st.SHA256 = w[6]
+	}
+	return st, true
+}
+
+func parseUnit(lines []string) Unit {
+	var u Unit
+	for _, line := range lines {
+		key, value, _ := strings.Cut(line, "=")
+		switch key {
+		case "LoadState":
+			u.Loaded = value == "loaded"
+			u.Masked = value == "masked"
+		case "ActiveState":
+			u.Active = value
+		case "SubState":
+			u.Sub = value
+		case "UnitFileState":
+			u.Enabled = value
+		case "MainPID":
+			u.MainPID, _ = strconv.Atoi(value)
+		case "ExecMainStartTimestampMonotonic":
+			u.Started = value
+		}
+	}
+	return u
+}
+
+func parseSELinux(fields remote.Fields) SELinux {
+	s := SELinux{Config: fields.Bytes("selinux_config"), Path: "/etc/selinux/config", Runtime: fields.Text("getenforce")}
+	if link := fields.Text("selinux_link"); link != "" {
+		s.Path = link
+	}
+	if s.Runtime == "" {
+		switch fields.Text("selinux_enforce") {
+		case "1":
+			s.Runtime = "Enforcing"
+		case "0":
+			s.Runtime = "Permissive"
+		}
+	}
+	s.Present = s.Config != nil || s.Runtime != ""
+	if s.Present && s.Runtime == "" {
+		s.Runtime = "Disabled"
+	}
+	return s
+}
+
+// immutable reads a line of lsattr(1).
+func immutable(s string) bool {
+	flags, _, _ := strings.Cut(s, " ")
+	return strings.Contains(flags, "i")
+}
+
+// setClock compares the middle of the host's reading with the middle of ours.
+func (f *Facts) setClock(fields remote.Fields, before, after time.Time) {
+	t0, err0 := strconv.ParseInt(fields.Text("time0"), 10, 64)
+	t1, err1 := strconv.ParseInt(fields.Text("time1"), 10, 64)
+	if err0 != nil || err1 != nil {
+		return
+	}
+	theirs := time.Duration(t1 - t0)
+	elapsed := after.Sub(before)
+	f.Skew = time.Unix(0, t0+int64(theirs/2)).Sub(before.Add(elapsed / 2).Round(0))
+	f.SkewUncertainty = max(0, (elapsed-theirs)/2)
+}
+
+// HasTool reports whether a program is there.
+func (f *Facts) HasTool(name string) bool { return slices.Contains(f.Tools, name) }

@@ -1,0 +1,197 @@
+package hostprep
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/remote/shell"
+)
+
+// Wanted says which facts of a host to gather. The zero value gathers what every
+// host has.
+type Wanted struct {
+	Root      bool     // gather as the superuser; without it owners of ports stay unknown
+	LoginUser string   // whose home directory to report; empty means the user that runs the script
+	DiskPaths []string // free space of the file systems that hold, or would hold, these
+	Ports     []int    // who listens on these TCP ports
+	DataDirs  []string // myid and data present
+	Files     []string // state and SHA-256
+	Contents  []string // content, of files that exist
+	Units     []string // systemd units
+	Users     []string // existence of accounts
+	Firewall  bool     // list the ports that firewalld has open; takes about a second
+
+	// Extra are script fragments of other packages. They report by the functions of
+	// remote.FieldsScript; what they report is found in Facts.Fields.
+	Extra []string
+}
+
+// gatherScript reports everything by fields. It gets LoginUser as $1; lists are
+// set in front of it as shell functions by Gather.
+const gatherScript = `
+field time0 "$(now)"
+[ -n "$1" ] || set -- "$(id -un)"
+file os_release /etc/os-release
+field kernel "$(uname -s)"
+field release "$(uname -r)"
+field machine "$(uname -m)"
+field bits "$(getconf LONG_BIT 2>/dev/null)"
+field uid "$(id -u)"
+field user "$1"
+field hostname "$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname)"
+field machine_id "$(cat /etc/machine-id 2>/dev/null)"
+field memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+field cpus "$(grep -c '^processor' /proc/cpuinfo)"
+
+home=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
+home=${home%:*}
+field home "${home##*:}"
+for u in $(list_users); do
+	id -u "$u" >/dev/null 2>&1 && field account "$u $(id -u "$u") $(id -g "$u") $(id -gn "$u")"
+done
+
+list_disks | while IFS= read -r p; do
+	q=$p
+	while [ ! -e "$q" ]; do q=${q%/*}; [ -n "$q" ] || q=/; done
+	field disk "$(df -Pk "$q" 2>/dev/null | sed -n '2s/^.* \([0-9]*\)  *\([0-9]*\)  *\([0-9]*\)  *[0-9-]*% .*$/\1 \3/p') $p"
+done
+
+owner() {
+	for d in /proc/[0-9]*; do
+		if ls -l "$d/fd" 2>/dev/null | grep -qF "socket:[$1]"; then
+			echo "${d#/proc/} $(cat "$d/comm" 2>/dev/null)"
+			return
+		fi
+	done
+	echo '0 -'
+}
+for p in $(list_ports); do
+	hex=$(printf %04X "$p")
+	sed -n "s/^ *[0-9]*: \([0-9A-F]*\):$hex [0-9A-F]*:[0-9A-F]* 0A .*\$/\1 &/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+	while read -r addr _ _ _ _ _ _ _ _ _ inode _; do
+		o=$(owner "$inode"); pid=${o%% *}
+		field port "$p $addr $o"
+		[ "$pid" = 0 ] || field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+		[ "$pid" = 0 ] || field "cgroup.$pid" "$(cat "/proc/$pid/cgroup" 2>/dev/null)"
+	done
+done
+
+list_data | while IFS= read -r d; do
+	[ -d "$d" ] || continue
+	field data "$d"
+	file "myid.$d" "$d/myid"
+	for f in "$d"/version-2/*; do
+		[ -e "$f" ] && { field "holds.$d" "${f##*/}"; break; }
+	done
+done
+
+list_files | while IFS= read -r p; do
+	if [ -L "$p" ]; then k=link
+	elif [ -f "$p" ]; then k=file
+	elif [ -d "$p" ]; then k=dir
+	elif [ -e "$p" ]; then k=other
+	else continue; fi
+	s=-
+	if [ -f "$p" ] && [ -r "$p" ]; then s=$(sha256sum <"$p" 2>/dev/null || openssl dgst -sha256 -r <"$p"); s=${s%% *}; fi
+	field stat "$k $(stat -c '%a %U %G %s %Y' -- "$p") ${s:--} $p"
+	[ $k != link ] || field "link.$p" "$(readlink -- "$p")"
+done
+list_contents | while IFS= read -r p; do file "content.$p" "$p"; done
+
+if [ -d /run/systemd/system ]; then
+	field systemd "$(systemctl is-system-running 2>/dev/null)"
+	for u in $(list_units); do
+		field "unit.$u" "$(systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState -p MainPID -p ExecMainStartTimestampMonotonic "$u" 2>/dev/null)"
+	done
+	for u in firewalld.service ufw.service nftables.service iptables.service; do
+		field "unit.$u" "$(systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState "$u" 2>/dev/null)"
+	done
+elif command -v firewall-cmd >/dev/null 2>&1; then
+	firewall-cmd --state >/dev/null 2>&1 && field unit.firewalld.service 'LoadState=loaded
+ActiveState=active'
+fi
+field init "$(cat /proc/1/comm 2>/dev/null)"
+command -v ufw >/dev/null 2>&1 && field ufw "$(ufw status 2>/dev/null | head -n 1)"
+if want_firewall && command -v firewall-cmd >/dev/null 2>&1 && firewall-cmd --state >/dev/null 2>&1; then
+	zones=$(firewall-cmd --get-active-zones 2>/dev/null | sed -n 's/^\([^ ][^ ]*\).*$/\1/p')
+	[ -n "$zones" ] || zones=$(firewall-cmd --get-default-zone)
+	for z in $zones; do
+		field zone "$z"
+		field "open.$z" "$(firewall-cmd --zone="$z" --list-ports)"
+		field "permanent.$z" "$(firewall-cmd --permanent --zone="$z" --list-ports 2>/dev/null)"
+	done
+fi
+
+command -v getenforce >/dev/null 2>&1 && field getenforce "$(getenforce 2>/dev/null)"
+[ -e /sys/fs/selinux/enforce ] && field selinux_enforce "$(cat /sys/fs/selinux/enforce)"
+file selinux_config /etc/selinux/config
+[ -L /etc/selinux/config ] && field selinux_link "$(readlink -f /etc/selinux/config)"
+
+file hosts /etc/hosts
+[ -L /etc/hosts ] && field hosts_link "$(readlink -f /etc/hosts)"
+grep -q ' /etc/hosts ' /proc/self/mountinfo 2>/dev/null && field hosts_mount yes
+command -v lsattr >/dev/null 2>&1 && field hosts_immutable "$(lsattr -d /etc/hosts 2>/dev/null)"
+grep -hE '^ *manage_etc_hosts: *[^ ]' /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg 2>/dev/null |
+while IFS= read -r l; do field cloud_hosts "$l"; done
+
+for t in systemctl restorecon crontab ssh ssh-keygen logger; do
+	command -v "$t" >/dev/null 2>&1 && field tool "$t"
+done
+`
+
+// nowScript prints nanoseconds since 1970 where date knows them, else seconds.
+const nowScript = `
+now() { t=$(date +%s%N); case $t in *[!0-9]*|??????????) t=$(date +%s)000000000 ;; esac; echo "$t"; }
+`
+
+// Gather asks a host for its facts, in one round trip. It changes nothing.
+func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) {
+	var script strings.Builder
+	script.WriteString(remote.FieldsScript)
+	script.WriteString(nowScript)
+	list := func(name string, items []string) {
+		fmt.Fprintf(&script, "%s() {\n", name)
+		for _, i := range items {
+			fmt.Fprintf(&script, "printf '%%s\\n' %s\n", shell.Quote(i))
+		}
+		script.WriteString(":\n}\n")
+	}
+	var ports []string
+	for _, p := range want.Ports {
+		ports = append(ports, strconv.Itoa(p))
+	}
+	list("list_disks", want.DiskPaths)
+	list("list_ports", ports)
+	list("list_data", want.DataDirs)
+	list("list_files", want.Files)
+	list("list_contents", want.Contents)
+	list("list_units", want.Units)
+	list("list_users", want.Users)
+	fmt.Fprintf(&script, "want_firewall() { %t; }\n", want.Firewall)
+	script.WriteString(gatherScript)
+	for _, extra := range want.Extra {
+		script.WriteString(extra)
+		script.WriteString("\n")
+	}
+	script.WriteString("field time1 \"$(now)\"\n:\n")
+
+	before := time.Now()
+	res, err := host.Run(ctx, remote.Command{
+		Label: "gather facts", Script: script.String(), Args: []string{want.LoginUser}, Root: want.Root, ReadOnly: true,
+	})
+	after := time.Now()
+	if err != nil {
+		return nil, err
+	}
+	fields, err := remote.ParseFields(res.Stdout)
+	if err != nil {
+		return nil, fmt.Errorf("%s: gather facts: %w", host.Name(), err)
+	}
+	f := parseFacts(host.Name(), fields)
+	f.setClock(fields, before, after)
+	return f, nil
+}

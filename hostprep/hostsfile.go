@@ -1,0 +1,189 @@
+package hostprep
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Entry is a line that /etc/hosts must have.
+type Entry struct {
+	Address netip.Addr
+	Names   []string // the first is the canonical one
+}
+
+// The marks of what is ours in /etc/hosts. A neutralised line keeps its text after
+// the mark, so that removing the mark restores it.
+const (
+	hostsBegin   = "# BEGIN zkctl: ensemble members, written by zkctl; edits between these lines are lost"
+	hostsEnd     = "# END zkctl"
+	hostsNeutral = "# zkctl: was: "
+)
+
+// HostsContent returns /etc/hosts with exactly one block that holds the entries,
+// at the place of the old block or at the end. Other lines stay byte for byte,
+// with one exception: where a loopback line carries own, this host's name, the
+// line is commented out, and put again without that name if it has others.
+// A server that resolves its own name to 127.0.1.1, as Debian's installer
+// arranges it, listens where no other member can reach it.
+//
+// An empty list of entries removes the block and restores what was commented out.
+func HostsContent(content []byte, entries []Entry, own string) []byte {
+	lines := splitLines(content)
+	eol := "\n"
+	if len(lines) > 0 && strings.HasSuffix(lines[0], "\r\n") {
+		eol = "\r\n"
+	}
+	var out []string
+	at, inside := -1, false
+	for i := 0; i < len(lines); i++ {
+		text := strings.TrimRight(lines[i], "\r\n")
+		switch {
+		case strings.HasPrefix(text, "# BEGIN zkctl"):
+			if closes(lines[i+1:]) {
+				inside = true
+			}
+			if at < 0 {
+				at = len(out)
+			}
+		case strings.HasPrefix(text, hostsEnd):
+			inside = false
+		case inside:
+		case strings.HasPrefix(text, hostsNeutral):
+			was := strings.TrimPrefix(lines[i], hostsNeutral)
+			// What stood in its place follows it, if anything was left of it.
+			if rest, ok := withoutName(was, own); ok && i+1 < len(lines) && rest != "" && lines[i+1] == rest {
+				i++
+			}
+			out = append(out, was)
+		default:
+			out = append(out, lines[i])
+		}
+	}
+	if len(entries) == 0 {
+		return []byte(strings.Join(out, ""))
+	}
+
+	block := []string{hostsBegin + eol}
+	for _, e := range entries {
+		block = append(block, fmt.Sprintf("%s\t%s%s", e.Address, strings.Join(e.Names, " "), eol))
+	}
+	block = append(block, hostsEnd+eol)
+
+	var b bytes.Buffer
+	put := func(line string) {
+		if rest, ok := withoutName(line, own); ok {
+			b.WriteString(hostsNeutral + line)
+			if !strings.HasSuffix(line, "\n") {
+				b.WriteString(eol)
+			}
+			b.WriteString(rest)
+			return
+		}
+		b.WriteString(line)
+	}
+	for i, line := range out {
+		if i == at {
+			b.WriteString(strings.Join(block, ""))
+		}
+		put(line)
+	}
+	if at < 0 || at >= len(out) {
+		if b.Len() > 0 && !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
+			b.WriteString(eol)
+		}
+		b.WriteString(strings.Join(block, ""))
+	}
+	return b.Bytes()
+}
+
+// closes reports whether an opened block is closed before another one opens. One
+// that is not was damaged by hand; what follows it is not ours to remove.
+func closes(lines []string) bool {
+	for _, l := range lines {
+		if strings.HasPrefix(l, hostsEnd) {
+			return true
+		}
+		if strings.HasPrefix(l, "# BEGIN zkctl") {
+			return false
+		}
+	}
+	return false
+}
+
+// withoutName tells whether a line maps own to a loopback address, and what
+// remains of it without that name; empty if the name was its only one. Names
+// of localhost never count as own.
+func withoutName(line, own string) (rest string, maps bool) {
+	body := strings.TrimRight(line, "\r\n")
+	eol := line[len(body):]
+	text, _, _ := strings.Cut(body, "#")
+	words := strings.Fields(text)
+	if own == "" || len(words) < 2 {
+		return "", false
+	}
+	addr, err := netip.ParseAddr(words[0])
+	if err != nil || !addr.IsLoopback() {
+		return "", false
+	}
+	isOwn := func(name string) bool {
+		short, _, _ := strings.Cut(name, ".")
+		return !strings.HasPrefix(name, "localhost") && (strings.EqualFold(name, own) || strings.EqualFold(short, own))
+	}
+	if !slices.ContainsFunc(words[1:], isOwn) {
+		return "", false
+	}
+	kept := slices.DeleteFunc(slices.Clone(words[1:]), isOwn)
+	if len(kept) == 0 {
+		return "", true
+	}
+	if eol == "" {
+		eol = "\n"
+	}
+	return words[0] + "\t" + strings.Join(kept, " ") + eol, true
+}
+
+// splitLines cuts after each newline; the last line may have none.
+func splitLines(content []byte) []string {
+	if len(content) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(strings.SplitAfter(string(content), "\n"), func(l string) bool { return l == "" })
+}
+
+// PlanHosts plans /etc/hosts for a host. A line that maps the host's name, or the
+// first name of its own entry, to loopback is neutralised. Findings tell what
+// stands in the way or would undo the change.
+func PlanHosts(f *Facts, entries []Entry, self Entry) ([]Change, []Finding) {
+	var own []string
+	short, _, _ := strings.Cut(f.Hostname, ".")
+	for _, n := range append([]string{short}, self.Names...) {
+		if n != "" && !slices.Contains(own, n) {
+			own = append(own, n)
+		}
+	}
+	after := HostsContent(f.Hosts.Content, entries, "")
+	for _, name := range own {
+		after = HostsContent(after, entries, name)
+	}
+	if bytes.Equal(after, f.Hosts.Content) {
+		return nil, nil
+	}
+	var findings []Finding
+	if f.Hosts.Immutable {
+		return nil, []Finding{{Host: f.Host, Check: "hosts file", Severity: Error,
+			Text: "/etc/hosts must be changed but is immutable", Remedy: "run `chattr -i /etc/hosts`, or set the policy to leave it alone"}}
+	}
+	if f.Hosts.CloudInit {
+		findings = append(findings, Finding{Host: f.Host, Check: "hosts file", Severity: Warning,
+			Text:   "cloud-init is told to rewrite /etc/hosts at boot (manage_etc_hosts)",
+			Remedy: "set `manage_etc_hosts: false` in /etc/cloud/cloud.cfg.d, or the block is gone after a reboot"})
+	}
+	return []Change{{
+		Kind: WriteFile, Target: "/etc/hosts", Summary: "write the ensemble's block in /etc/hosts",
+		Before: f.Hosts.Content, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true,
+		InPlace: f.Hosts.Mounted,
+	}}, findings
+}
