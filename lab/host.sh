@@ -239,6 +239,7 @@ host_variant() {
 				>"$root/etc/ssh/sshd_config.d/01-auth.conf"
 			;;
 		no-root-login) echo 'PermitRootLogin no' >"$root/etc/ssh/sshd_config.d/01-root.conf" ;;
+		root-login) rm -f "$root/etc/ssh/sshd_config.d/01-root.conf" ;;
 		max-sessions-1) echo 'MaxSessions 1' >"$root/etc/ssh/sshd_config.d/01-sessions.conf" ;;
 		no-firewalld) nsenter --target "$(host_init "$name")" --all systemctl disable --now firewalld >/dev/null 2>&1 ;;
 		*) fail "unknown variant \"$variant\"" ;;

@@ -14,7 +14,7 @@
 #	lab/lab.sh partition A B     no packet between two hosts any more; "partition A B oneway" stops only A's to B
 #	lab/lab.sh heal              end of all partitions
 #	lab/lab.sh variant NAME V... change a host: no-sftp chatty sudo-password password-only keyboard-interactive
-#	                             no-root-login max-sessions-1 no-firewalld
+#	                             no-root-login root-login max-sessions-1 no-firewalld
 #
 # Environment: ZKCTL_LAB (lab number 0..9, default 0: each has its own network 10.99.<number>.0/24 and hosts),
 # ZKCTL_LAB_CACHE (base image, default /var/cache/zkctl-lab), ZKCTL_LAB_DIR (disks, default /var/lib/zkctl-lab).

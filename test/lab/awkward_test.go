@@ -1,0 +1,59 @@
+//go:build lab
+
+package lab
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestAwkwardHosts bootstraps hosts as they are found in the field, as a user with sudo: without sftp, with shells that
+// talk, sudo that asks for a password, one session per connection, no root login, no firewalld.
+func TestAwkwardHosts(t *testing.T) {
+	h := bare(t)
+	h.lab("variant", "master", "sudo-password", "no-root-login")
+	h.lab("variant", "slave1", "no-sftp", "chatty", "max-sessions-1")
+	h.lab("variant", "slave2", "no-firewalld", "chatty", "sudo-password")
+	h.rewrite("user: root", "user: vagrant", "hosts:", "become:\n  method: auto\n  password: {env: ZKCTL_SUDO_PASSWORD}\nhosts:")
+	h.must("bootstrap")
+	// Root may not log in on master any more, so what follows looks at it through vagrant's key.
+	h.lab("variant", "master", "root-login")
+	h.step(t, "ssh mesh", func(t *testing.T, h *hosts) { sshMesh(t, h, "vagrant") })
+	h.step(t, "hosts file", hostsFile)
+	h.step(t, "SELinux", selinux)
+	h.step(t, "files", files)
+	h.step(t, "commands", commands)
+	h.step(t, "ensemble", serves)
+	if r := h.must("bootstrap"); !strings.Contains(r.stdout+r.stderr, "nothing to do") {
+		t.Errorf("the second run has something to do: %v", r)
+	}
+}
+
+// TestPasswordLogin has no key at all: the password comes from the environment and shows nowhere.
+func TestPasswordLogin(t *testing.T) {
+	h := bare(t)
+	h.lab("variant", "slave1", "keyboard-interactive")
+	h.rewrite("user: root", "user: vagrant\n  password: {env: ZKCTL_SSH_PASSWORD}", "hosts:",
+		"become:\n  password: {env: ZKCTL_SUDO_PASSWORD}\nsystem:\n  ssh_keys: leave\nhosts:",
+		"identity_files: ["+filepath.Join(h.outDir(), "id_ed25519")+"]", "port: 22")
+	r := h.must("bootstrap")
+	if strings.Contains(r.stdout+r.stderr, "lab-vagrant") {
+		t.Error("the password is in the output")
+	}
+	h.leader()
+}
+
+// rewrite changes the inventory: pairs of old and new text.
+func (h *hosts) rewrite(pairs ...string) {
+	h.t.Helper()
+	text, err := os.ReadFile(h.inventory)
+	must(h.t, err)
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(string(text), pairs[i]) {
+			h.t.Fatalf("no %q in the inventory:\n%s", pairs[i], text)
+		}
+	}
+	must(h.t, os.WriteFile(h.inventory, []byte(strings.NewReplacer(pairs...).Replace(string(text))), 0o600))
+}
