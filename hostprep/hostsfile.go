@@ -20,17 +20,18 @@ const (
 	hostsBegin   = "# BEGIN zkctl: ensemble members, written by zkctl; edits between these lines are lost"
 	hostsEnd     = "# END zkctl"
 	hostsNeutral = "# zkctl: was: "
+	hostsPartial = "# zkctl: was, with the next line in its place: "
 )
 
 // HostsContent returns /etc/hosts with exactly one block that holds the entries,
 // at the place of the old block or at the end. Other lines stay byte for byte,
-// with one exception: where a loopback line carries own, this host's name, the
-// line is commented out, and put again without that name if it has others.
+// with one exception: where a loopback line carries one of own, this host's names,
+// the line is commented out, and put again without that name if it has others.
 // A server that resolves its own name to 127.0.1.1, as Debian's installer
 // arranges it, listens where no other member can reach it.
 //
 // An empty list of entries removes the block and restores what was commented out.
-func HostsContent(content []byte, entries []Entry, own string) []byte {
+func HostsContent(content []byte, entries []Entry, own ...string) []byte {
 	lines := splitLines(content)
 	eol := "\n"
 	if len(lines) > 0 && strings.HasSuffix(lines[0], "\r\n") {
@@ -52,12 +53,10 @@ func HostsContent(content []byte, entries []Entry, own string) []byte {
 			inside = false
 		case inside:
 		case strings.HasPrefix(text, hostsNeutral):
-			was := strings.TrimPrefix(lines[i], hostsNeutral)
-			// What stood in its place follows it, if anything was left of it.
-			if rest, ok := withoutName(was, own); ok && i+1 < len(lines) && rest != "" && lines[i+1] == rest {
-				i++
-			}
-			out = append(out, was)
+			out = append(out, strings.TrimPrefix(lines[i], hostsNeutral))
+		case strings.HasPrefix(text, hostsPartial):
+			out = append(out, strings.TrimPrefix(lines[i], hostsPartial))
+			i++
 		default:
 			out = append(out, lines[i])
 		}
@@ -74,15 +73,20 @@ func HostsContent(content []byte, entries []Entry, own string) []byte {
 
 	var b bytes.Buffer
 	put := func(line string) {
-		if rest, ok := withoutName(line, own); ok {
-			b.WriteString(hostsNeutral + line)
-			if !strings.HasSuffix(line, "\n") {
-				b.WriteString(eol)
-			}
-			b.WriteString(rest)
+		rest, ok := withoutNames(line, own)
+		if !ok {
+			b.WriteString(line)
 			return
 		}
-		b.WriteString(line)
+		mark := hostsNeutral
+		if rest != "" {
+			mark = hostsPartial
+		}
+		b.WriteString(mark + line)
+		if !strings.HasSuffix(line, "\n") {
+			b.WriteString(eol)
+		}
+		b.WriteString(rest)
 	}
 	for i, line := range out {
 		if i == at {
@@ -113,15 +117,15 @@ func closes(lines []string) bool {
 	return false
 }
 
-// withoutName tells whether a line maps own to a loopback address, and what
-// remains of it without that name; empty if the name was its only one. Names
-// of localhost never count as own.
-func withoutName(line, own string) (rest string, maps bool) {
+// withoutNames tells whether a line maps a name of own to a loopback address, and
+// what remains of it without such names; empty if it has no others. Names of
+// localhost never count as own.
+func withoutNames(line string, own []string) (rest string, maps bool) {
 	body := strings.TrimRight(line, "\r\n")
 	eol := line[len(body):]
 	text, _, _ := strings.Cut(body, "#")
 	words := strings.Fields(text)
-	if own == "" || len(words) < 2 {
+	if len(words) < 2 {
 		return "", false
 	}
 	addr, err := netip.ParseAddr(words[0])
@@ -130,7 +134,9 @@ func withoutName(line, own string) (rest string, maps bool) {
 	}
 	isOwn := func(name string) bool {
 		short, _, _ := strings.Cut(name, ".")
-		return !strings.HasPrefix(name, "localhost") && (strings.EqualFold(name, own) || strings.EqualFold(short, own))
+		return !strings.HasPrefix(name, "localhost") && slices.ContainsFunc(own, func(o string) bool {
+			return strings.EqualFold(name, o) || strings.EqualFold(short, o)
+		})
 	}
 	if !slices.ContainsFunc(words[1:], isOwn) {
 		return "", false
@@ -164,10 +170,7 @@ func PlanHosts(f *Facts, entries []Entry, self Entry) ([]Change, []Finding) {
 			own = append(own, n)
 		}
 	}
-	after := HostsContent(f.Hosts.Content, entries, "")
-	for _, name := range own {
-		after = HostsContent(after, entries, name)
-	}
+	after := HostsContent(f.Hosts.Content, entries, own...)
 	if bytes.Equal(after, f.Hosts.Content) {
 		return nil, nil
 	}
