@@ -1,0 +1,136 @@
+package sshkeys
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/remote/shell"
+)
+
+// Observed is what a host has in the way of SSH keys.
+type Observed struct {
+	User, Group string
+	Home        string
+	HomeMode    fs.FileMode
+	HasSSH      bool // the programs ssh and ssh-keygen are there
+
+	Keys   []UserKey // usable key pairs of the user, the preferred one first
+	Locked []string  // key files that need a passphrase or cannot be read
+
+	Dir            Entry // ~/.ssh
+	AuthorizedPath string
+	Authorized     Entry
+	KnownPath      string
+	Known          Entry
+
+	HostKeys []PublicKey
+}
+
+// Entry is a file or directory as it was found.
+type Entry struct {
+	Exists  bool
+	Mode    fs.FileMode
+	Owner   string
+	Content []byte
+}
+
+// UserKey is a key pair that works without a passphrase.
+type UserKey struct {
+	File   string // of the private key
+	Public PublicKey
+}
+
+// observeScript reports by the functions of remote.FieldsScript; $ssh_user is set
+// in front of it. It runs as that user or as root.
+const observeScript = `
+ssh_home=$(getent passwd "$ssh_user" 2>/dev/null || grep "^$ssh_user:" /etc/passwd)
+ssh_home=${ssh_home%:*}; ssh_home=${ssh_home##*:}
+field ssh.user "$ssh_user"
+field ssh.group "$(id -gn "$ssh_user")"
+field ssh.home "$ssh_home"
+command -v ssh >/dev/null 2>&1 && command -v ssh-keygen >/dev/null 2>&1 && field ssh.client yes
+for f in id_ed25519 id_ecdsa id_rsa; do
+	f=$ssh_home/.ssh/$f
+	[ -f "$f" ] || continue
+	if pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null); then field ssh.key "$f $pub"
+	else field ssh.locked "$f"; fi
+done
+ssh_auth=$(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null | sed -n 's/^authorizedkeysfile //p')
+[ -n "$ssh_auth" ] || ssh_auth=$(sed -n 's/^[ \t]*[Aa]uthorized[Kk]eys[Ff]ile[ \t]*//p' /etc/ssh/sshd_config 2>/dev/null | head -n 1)
+field ssh.authfile "$ssh_auth"
+ssh_auth=${ssh_auth%% *}
+[ -n "$ssh_auth" ] && [ "$ssh_auth" != none ] || ssh_auth=.ssh/authorized_keys
+case $ssh_auth in *%*) ssh_auth=$(printf '%s' "$ssh_auth" | sed "s|%h|$ssh_home|g; s|%u|$ssh_user|g; s|%%|%|g") ;; esac
+case $ssh_auth in /*) ;; *) ssh_auth=$ssh_home/$ssh_auth ;; esac
+field ssh.authpath "$ssh_auth"
+for f in "$ssh_home" "$ssh_home/.ssh" "$ssh_auth" "$ssh_home/.ssh/known_hosts"; do
+	[ -e "$f" ] && field "ssh.stat.$f" "$(stat -L -c '%a %U' -- "$f")"
+done
+file ssh.authorized "$ssh_auth"
+file ssh.known "$ssh_home/.ssh/known_hosts"
+for f in /etc/ssh/ssh_host_*_key.pub; do file ssh.hostkey "$f"; done
+`
+
+// Fragment is the script that observes the keys of a user, for
+// hostprep.Wanted.Extra. An empty user means the one that runs it.
+func Fragment(user string) string {
+	set := `ssh_user=$(id -un)`
+	if user != "" {
+		set = "ssh_user=" + shell.Quote(user)
+	}
+	return set + "\n" + observeScript
+}
+
+// Parse reads what the Fragment reported.
+func Parse(fields remote.Fields) (Observed, error) {
+	o := Observed{
+		User: fields.Text("ssh.user"), Group: fields.Text("ssh.group"), Home: fields.Text("ssh.home"),
+		HasSSH: fields.Has("ssh.client"), Locked: fields.Texts("ssh.locked"),
+		AuthorizedPath: path.Clean(fields.Text("ssh.authpath")),
+	}
+	if o.Home == "" || !path.IsAbs(o.Home) {
+		return o, fmt.Errorf("user %s has no home directory", o.User)
+	}
+	o.KnownPath = o.Home + "/.ssh/known_hosts"
+	o.HomeMode = stat(fields, o.Home).Mode
+	o.Dir = stat(fields, o.Home+"/.ssh")
+	o.Authorized = stat(fields, o.AuthorizedPath)
+	o.Authorized.Content = fields.Bytes("ssh.authorized")
+	o.Known = stat(fields, o.KnownPath)
+	o.Known.Content = fields.Bytes("ssh.known")
+	if o.Authorized.Exists && o.Authorized.Content == nil || o.Known.Exists && o.Known.Content == nil {
+		return o, fmt.Errorf("the SSH files of user %s cannot be read", o.User)
+	}
+	for _, k := range fields.Texts("ssh.key") {
+		file, line, _ := strings.Cut(k, " ")
+		public, err := ParsePublicKey(line)
+		if err != nil {
+			return o, fmt.Errorf("%s: %w", file, err)
+		}
+		if public.comment == "" {
+			public.comment = o.User
+		}
+		o.Keys = append(o.Keys, UserKey{File: file, Public: public})
+	}
+	for _, line := range fields.Texts("ssh.hostkey") {
+		if public, err := ParsePublicKey(line); err == nil {
+			o.HostKeys = append(o.HostKeys, public)
+		}
+	}
+	slices.SortStableFunc(o.HostKeys, func(a, b PublicKey) int { return strings.Compare(a.Type(), b.Type()) })
+	return o, nil
+}
+
+func stat(fields remote.Fields, p string) Entry {
+	words := strings.Fields(fields.Text("ssh.stat." + p))
+	if len(words) != 2 {
+		return Entry{}
+	}
+	mode, _ := strconv.ParseUint(words[0], 8, 32)
+	return Entry{Exists: true, Mode: fs.FileMode(mode & 0o777), Owner: words[1]}
+}
