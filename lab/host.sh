@@ -217,7 +217,7 @@ host_freeze() {
 # --- variants: hosts as they are found in the field ------------------------------------------------------------------
 
 host_variant() {
-	local name=$1 variant root restart=
+	local name=$1 variant root
 	shift
 	root=$(host_proc "$name")/root
 	[ -d "$root/etc" ] || fail "$name: not running"
