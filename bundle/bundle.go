@@ -22,9 +22,6 @@ var files embed.FS
 // ErrMissing says that this zkctl carries no program for the architecture.
 var ErrMissing = errors.New("not in the bundle")
 
-// Version is that of the bundled programs, set by the linker to the version of zkctl itself: they are built together.
-var Version = "0.1.0"
-
 // Program is an executable for one architecture.
 type Program struct {
 	Name   string

@@ -125,6 +125,9 @@ func (m Member) SupervisorPidFile() string {
 	return path.Join(m.Host.Server.Paths.Data, "supervisor.pid")
 }
 
+// Started is the copy of zoo.cfg that the running server was started with.
+func (m Member) Started() string { return path.Join(m.Host.Server.Paths.Data, "zoo.cfg.started") }
+
 // UnitFile is the path of the systemd unit.
 func (m Member) UnitFile() string {
 	return "/etc/systemd/system/" + m.Host.Server.Service + ".service"

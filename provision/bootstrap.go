@@ -1,0 +1,302 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/zkctl/zkctl/bundle"
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+)
+
+// ErrChecks says that a host does not meet what a member needs. The findings were reported.
+var ErrChecks = errors.New("hosts do not meet the requirements")
+
+// The names of the steps of a bootstrap, as they are reported.
+const (
+	stepChecks    = "check hosts"
+	stepKeys      = "ssh keys"
+	stepHostsFile = "/etc/hosts"
+	stepFirewall  = "firewall"
+	stepSELinux   = "SELinux"
+	stepUser      = "user and directories"
+	stepServer    = "server"
+	stepFiles     = "configuration and service"
+	stepStart     = "start"
+	stepRestart   = "rolling restart"
+	stepReady     = "readiness"
+)
+
+// Outcome is what an operation came to.
+type Outcome struct {
+	// Plan is what was found to do.
+	Plan *Plan
+	// Restarts says of running members why they have to be restarted, by name.
+	Restarts map[string]string
+	// Starts are the members that do not run, by name in inventory order.
+	Starts []string
+	// Seen and Verdict are the state at the end; nil in a dry run.
+	Seen    []Observation
+	Verdict Verdict
+}
+
+// Nothing reports whether the operation had nothing to do.
+func (o *Outcome) Nothing() bool {
+	return o.Plan.Len() == 0 && len(o.Restarts) == 0 && len(o.Starts) == 0
+}
+
+// Bootstrap makes the hosts a serving ensemble: it finds out what is missing, does it, starts what does not run, and
+// proves that a client can write through each member and read it at the others. With DryRun it returns the plan.
+func (r *Run) Bootstrap(ctx context.Context) (*Outcome, error) {
+	members, err := r.observe(ctx, r.Inventory.Hosts)
+	if err != nil {
+		return nil, err
+	}
+	programs := make([][2]bundle.Program, len(members))
+	for i, m := range members {
+		server, client, err := r.Programs(m.Host, m.facts.Arch)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Host.Name, err)
+		}
+		programs[i] = [2]bundle.Program{server, client}
+	}
+	if err := r.step(ctx, stepChecks, func(context.Context) error { return r.check(members) }); err != nil {
+		return nil, err
+	}
+	ring, err := r.keyring(members)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := r.planKeys(ring)
+	if err != nil {
+		return nil, err
+	}
+	out := &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}
+	names, hosts, software := &Plan{}, &Plan{}, &Plan{}
+	r.planNames(members, names)
+	r.planHosts(members, hosts)
+	r.planMembers(members, programs, software, out)
+	for _, p := range []*Plan{keys, names, hosts, software} {
+		out.Plan.Steps = append(out.Plan.Steps, p.Steps...)
+	}
+	if r.DryRun {
+		r.changes += out.Plan.Len() + len(out.Starts) + len(out.Restarts)
+		return out, nil
+	}
+	if len(ring.hosts) > 0 {
+		if err := r.applyKeys(ctx, ring); err != nil {
+			return out, err
+		}
+	}
+	if err := r.apply(ctx, names); err != nil {
+		return out, err
+	}
+	if len(ring.hosts) > 1 {
+		if err := r.proveKeys(ctx, ring); err != nil {
+			return out, err
+		}
+	}
+	for _, p := range []*Plan{hosts, software} {
+		if err := r.apply(ctx, p); err != nil {
+			return out, err
+		}
+	}
+	if err := r.startMissing(ctx, members, out); err != nil {
+		return out, err
+	}
+	err = r.step(ctx, stepReady, func(ctx context.Context) error {
+		seen, err := r.awaitReady(ctx, members)
+		if seen != nil {
+			out.Seen, out.Verdict = seen, Judge(seen)
+		}
+		return err
+	})
+	return out, err
+}
+
+// check applies the checks to all hosts and reports every finding.
+func (r *Run) check(members []member) error {
+	var findings []hostprep.Finding
+	var facts []*hostprep.Facts
+	for _, m := range members {
+		s := m.Host.Server
+		findings = append(findings, hostprep.Check(m.facts, hostprep.Requirements{
+			ID: m.Host.ID, NeedRoot: privileged(m.Member), DataDir: s.Paths.Data,
+			MinAvailKiB: int64(m.Host.System.MinFree) * 1024,
+			Ports:       []int{s.Ports.Client, s.Ports.Peer, s.Ports.Election, s.Ports.Metrics},
+			Ours: func(l hostprep.Listener) bool {
+				return l.PID != 0 && l.PID == m.pid || strings.Contains(l.Command, m.Config()) || m.running && l.PID == 0
+			},
+		})...)
+		if m.Host.Connection == inventory.OverSSH {
+			facts = append(facts, m.facts)
+		}
+	}
+	if len(members) > 0 {
+		findings = append(findings, hostprep.CheckTogether(facts, members[0].Host.System.MaxSkew)...)
+	}
+	return r.findings(stepChecks, findings)
+}
+
+// findings reports findings; errors among them become ErrChecks.
+func (r *Run) findings(step string, findings []hostprep.Finding) error {
+	var errs []error
+	for _, f := range findings {
+		text := f.Check + ": " + f.Text
+		if f.Remedy != "" && f.Severity != hostprep.Note {
+			text += " (" + f.Remedy + ")"
+		}
+		switch f.Severity {
+		case hostprep.Error:
+			errs = append(errs, fmt.Errorf("%s: %s", f.Host, text))
+		case hostprep.Warning:
+			r.report(Event{Kind: Warning, Step: step, Host: f.Host, Text: text})
+		default:
+			r.report(Event{Kind: Note, Step: step, Host: f.Host, Text: text})
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w:\n%w", ErrChecks, errors.Join(errs...))
+	}
+	return nil
+}
+
+// planNames plans /etc/hosts.
+func (r *Run) planNames(members []member, p *Plan) {
+	entries := r.hostsEntries(members)
+	for _, m := range machines(members) {
+		if m.Host.System.HostsFile == "manage" && privileged(m.Member) {
+			changes, findings := hostprep.PlanHosts(m.facts, entries, entryOf(entries, m.Host.Name))
+			p.add(stepHostsFile, m.Host, changes, texts(findings)...)
+		}
+	}
+}
+
+// planHosts plans the rest of the preparation of the hosts themselves: firewall and SELinux.
+func (r *Run) planHosts(members []member, p *Plan) {
+	for _, m := range machines(members) {
+		if m.Host.System.Firewall == "leave" || !privileged(m.Member) {
+			continue
+		}
+		var ports []int
+		for _, o := range members {
+			if len(machines([]member{m, o})) == 1 {
+				s := o.Host.Server.Ports
+				ports = append(ports, s.Client, s.Peer, s.Election)
+				if s.Metrics != 0 {
+					ports = append(ports, s.Metrics)
+				}
+			}
+		}
+		changes, findings := hostprep.PlanFirewall(m.facts, hostprep.FirewallPolicy(m.Host.System.Firewall), ports)
+		p.add(stepFirewall, m.Host, changes, texts(findings)...)
+	}
+	for _, m := range machines(members) {
+		if m.Host.System.SELinux != "leave" && privileged(m.Member) {
+			changes, findings := hostprep.PlanSELinux(m.facts, hostprep.SELinuxPolicy(m.Host.System.SELinux))
+			p.add(stepSELinux, m.Host, changes, texts(findings)...)
+		}
+	}
+}
+
+func texts(findings []hostprep.Finding) []string {
+	var out []string
+	for _, f := range findings {
+		out = append(out, f.Text)
+	}
+	return out
+}
+
+// hostsEntries are the lines of the block in /etc/hosts: members whose address is an IP address, one line for each
+// address.
+func (r *Run) hostsEntries(members []member) []hostprep.Entry {
+	var entries []hostprep.Entry
+	for _, m := range members {
+		if m.Host.System.HostsFile != "manage" {
+			continue
+		}
+		address, err := netip.ParseAddr(m.Host.PeerAddress)
+		if err != nil {
+			r.report(Event{Kind: Warning, Step: stepHostsFile, Host: m.Host.Name,
+				Text: fmt.Sprintf("%s is not an IP address: no line in /etc/hosts for it (set peer_address)", m.Host.PeerAddress)})
+			continue
+		}
+		merged := false
+		for i := range entries {
+			if entries[i].Address == address {
+				entries[i].Names = append(entries[i].Names, m.Host.Name)
+				merged = true
+			}
+		}
+		if !merged {
+			entries = append(entries, hostprep.Entry{Address: address, Names: []string{m.Host.Name}})
+		}
+	}
+	return entries
+}
+
+func entryOf(entries []hostprep.Entry, name string) hostprep.Entry {
+	for _, e := range entries {
+		for _, n := range e.Names {
+			if n == name {
+				return hostprep.Entry{Address: e.Address, Names: []string{name}}
+			}
+		}
+	}
+	return hostprep.Entry{Names: []string{name}}
+}
+
+// planMembers plans what makes a host a member, and finds out who has to be started or restarted.
+func (r *Run) planMembers(members []member, programs [][2]bundle.Program, p *Plan, out *Outcome) {
+	changes := make([][]hostprep.Change, len(members))
+	add := func(step string, i int, c []hostprep.Change, notes ...string) {
+		p.add(step, members[i].Host, c, notes...)
+		changes[i] = append(changes[i], c...)
+	}
+	for i, m := range members {
+		add(stepUser, i, m.planUser())
+	}
+	for i, m := range members {
+		add(stepServer, i, m.planServer(r.Version, programs[i][0], programs[i][1]))
+	}
+	for i, m := range members {
+		c, notes := m.planFiles()
+		add(stepFiles, i, c, notes...)
+	}
+	for i, m := range members {
+		if !m.running {
+			out.Starts = append(out.Starts, m.Host.Name)
+		} else if why := m.needsRestart(changes[i]); why != "" {
+			out.Restarts[m.Host.Name] = why
+		}
+	}
+}
+
+// startMissing starts what does not run, then restarts, rolling, what runs something else than is configured.
+func (r *Run) startMissing(ctx context.Context, members []member, out *Outcome) error {
+	if len(out.Starts) > 0 {
+		if err := r.step(ctx, stepStart, func(ctx context.Context) error { return r.start(ctx, members) }); err != nil {
+			return err
+		}
+	}
+	if len(out.Restarts) == 0 {
+		return nil
+	}
+	return r.step(ctx, stepRestart, func(ctx context.Context) error {
+		var targets []member
+		for _, m := range members {
+			if why := out.Restarts[m.Host.Name]; why != "" {
+				r.note(stepRestart, m.Host.Name, "has to be restarted: %s", why)
+				targets = append(targets, m)
+			}
+		}
+		// Members that were just started need a moment to join; the gate then judges what is there.
+		if _, err := r.awaitMembers(ctx, members); err != nil {
+			return err
+		}
+		return r.restartRolling(ctx, members, targets, nil)
+	})
+}

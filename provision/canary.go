@@ -1,0 +1,117 @@
+package provision
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zkctl/zkctl/inventory"
+)
+
+// Canary writes through each of the members and reads what was written at all the others. The nodes are ephemeral, so
+// that a canary which is cut off leaves nothing behind; the paths are random, below the root. Each member has to hold a
+// session of its own: the connection never moves to another one.
+func Canary(ctx context.Context, hosts []inventory.Host) error {
+	conns := make([]*zk.Conn, len(hosts))
+	defer func() {
+		for _, c := range conns {
+			if c != nil {
+				c.Close()
+			}
+		}
+	}()
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, h := range hosts {
+		group.Go(func() (err error) {
+			conns[i], err = dial(groupCtx, h)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	})
+	defer stop()
+
+	run := "/zkctl-canary-" + rand.Text()
+	paths := make([]string, len(hosts))
+	group = new(errgroup.Group)
+	for i, h := range hosts {
+		group.Go(func() error {
+			paths[i] = fmt.Sprintf("%s-%d", run, h.ID)
+			_, err := conns[i].Create(paths[i], []byte(h.Name), zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+			return canaryError(ctx, h, "write", err)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	group = new(errgroup.Group)
+	for i, h := range hosts {
+		group.Go(func() error {
+			if _, err := conns[i].Sync(paths[i]); err != nil {
+				return canaryError(ctx, h, "sync", err)
+			}
+			for j, writer := range hosts {
+				data, _, err := conns[i].Get(paths[j])
+				if err == nil && string(data) != writer.Name {
+					err = fmt.Errorf("read %q", data)
+				}
+				if err != nil {
+					return canaryError(ctx, h, "read what was written through "+writer.Name, err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	group = new(errgroup.Group)
+	for i, h := range hosts {
+		group.Go(func() error { return canaryError(ctx, h, "delete", conns[i].Delete(paths[i], -1)) })
+	}
+	return group.Wait()
+}
+
+func canaryError(ctx context.Context, h inventory.Host, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, zk.ErrClosing) {
+		err = cause
+	}
+	return fmt.Errorf("%s: canary: %s: %w", h.Name, what, err)
+}
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+// dial opens a session at one member.
+func dial(ctx context.Context, h inventory.Host) (*zk.Conn, error) {
+	conn, events, err := zk.Connect([]string{h.ClientAddress()}, 10*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false))
+	if err != nil {
+		return nil, fmt.Errorf("%s: canary: connect to %s: %w", h.Name, h.ClientAddress(), err)
+	}
+	for {
+		select {
+		case e := <-events:
+			if e.State == zk.StateHasSession {
+				return conn, nil
+			}
+		case <-ctx.Done():
+			conn.Close()
+			return nil, fmt.Errorf("%s: canary: no session at %s: %w", h.Name, h.ClientAddress(), context.Cause(ctx))
+		}
+	}
+}

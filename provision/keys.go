@@ -1,0 +1,178 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/sshkeys"
+	"github.com/zkctl/zkctl/templates"
+)
+
+const stepProof = "log in from each host to each other"
+
+// managesKeys reports whether the host takes part in the exchange of SSH keys.
+func managesKeys(h inventory.Host) bool { return h.System.SSHKeys == "manage" }
+
+// keyFragments are the scripts that observe a host's keys.
+func (r *Run) keyFragments(m templates.Member) []string {
+	if !managesKeys(m.Host) {
+		return nil
+	}
+	return []string{sshkeys.Fragment(m.Host.SSH.User)}
+}
+
+// machines returns the members that stand for their machine: all of them, but for pseudo-clusters, where the first on
+// each machine does. What belongs to a machine is planned for these only.
+func machines(members []member) []member {
+	var first []member
+	for _, m := range members {
+		taken := slices.ContainsFunc(first, func(o member) bool {
+			if m.Host.Connection == inventory.Local || o.Host.Connection == inventory.Local {
+				return m.Host.Connection == o.Host.Connection
+			}
+			return strings.EqualFold(m.Host.Address, o.Host.Address) && m.Host.SSH.Port == o.Host.SSH.Port
+		})
+		if !taken {
+			first = append(first, m)
+		}
+	}
+	return first
+}
+
+// keyring are the hosts that take part in the exchange of SSH keys, as their peers call them.
+type keyring struct {
+	hosts   []inventory.Host
+	members []sshkeys.Member
+}
+
+// keyring reads the keys of all hosts from their facts.
+func (r *Run) keyring(members []member) (*keyring, error) {
+	k := &keyring{}
+	for _, m := range machines(members) {
+		if !managesKeys(m.Host) {
+			continue
+		}
+		observed, err := sshkeys.Parse(m.facts.Fields)
+		if err != nil {
+			return nil, fmt.Errorf("%s: ssh keys: %w", m.Host.Name, err)
+		}
+		member := sshkeys.Member{Name: m.Host.Name, Port: m.Host.SSH.Port, Observed: observed, Addresses: []string{m.Host.PeerAddress}}
+		if m.Host.Address != m.Host.PeerAddress {
+			member.Addresses = append(member.Addresses, m.Host.Address)
+		}
+		k.hosts = append(k.hosts, m.Host)
+		k.members = append(k.members, member)
+	}
+	return k, nil
+}
+
+// planKeys plans the exchange of SSH keys as far as it can be known now: the lines for keys that are yet to be made come
+// with applyKeys. Findings that forbid going on are ErrChecks.
+func (r *Run) planKeys(k *keyring) (*Plan, error) {
+	p := &Plan{}
+	var all []hostprep.Finding
+	for i, self := range k.members {
+		pair, findings := sshkeys.PlanKeyPair(self, sshkeys.KeyType(k.hosts[i].System.KeyType))
+		mesh, more := sshkeys.PlanMesh(self, k.members)
+		var notes []string
+		for _, f := range append(findings, more...) {
+			if f.Severity == hostprep.Note {
+				notes = append(notes, f.Text)
+			} else {
+				all = append(all, f)
+			}
+		}
+		p.add(stepKeys, k.hosts[i], append(pair, mesh...), notes...)
+	}
+	return p, r.findings(stepKeys, all)
+}
+
+// applyKeys makes the missing key pairs, then gives every host the keys of all.
+func (r *Run) applyKeys(ctx context.Context, k *keyring) error {
+	return r.step(ctx, stepKeys, func(ctx context.Context) error {
+		err := r.each(ctx, stepKeys, k.hosts, func(ctx context.Context, i int) error {
+			changes, _ := sshkeys.PlanKeyPair(k.members[i], sshkeys.KeyType(k.hosts[i].System.KeyType))
+			for _, c := range changes {
+				if err := r.change(ctx, stepKeys, k.hosts[i], c); err != nil {
+					return err
+				}
+			}
+			if len(changes) == 0 {
+				return nil
+			}
+			return r.observeKeys(ctx, k.hosts[i], &k.members[i])
+		})
+		if err != nil {
+			return err
+		}
+		return r.each(ctx, stepKeys, k.hosts, func(ctx context.Context, i int) error {
+			changes, _ := sshkeys.PlanMesh(k.members[i], k.members)
+			for _, c := range changes {
+				if err := r.change(ctx, stepKeys, k.hosts[i], c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// observeKeys looks at a host's keys again, after a key pair was made.
+func (r *Run) observeKeys(ctx context.Context, h inventory.Host, m *sshkeys.Member) error {
+	host, err := r.host(h)
+	if err != nil {
+		return err
+	}
+	res, err := host.Run(ctx, remote.Command{
+		Label: "look at the ssh keys", Script: remote.FieldsScript + sshkeys.Fragment(h.SSH.User) + "\n:\n",
+		Root: privileged(templates.Member{Host: h}), ReadOnly: true,
+	})
+	if err != nil {
+		return err
+	}
+	fields, err := remote.ParseFields(res.Stdout)
+	if err == nil {
+		m.Observed, err = sshkeys.Parse(fields)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: ssh keys: %w", h.Name, err)
+	}
+	return nil
+}
+
+// proveKeys really logs in from every host to every other, by address, and by name where /etc/hosts is ours.
+func (r *Run) proveKeys(ctx context.Context, k *keyring) error {
+	return r.step(ctx, stepProof, func(ctx context.Context) error {
+		return r.each(ctx, stepProof, k.hosts, func(ctx context.Context, i int) error {
+			var targets []sshkeys.Target
+			for j, h := range k.hosts {
+				if i == j {
+					continue
+				}
+				names := []string{h.PeerAddress}
+				if k.hosts[i].System.HostsFile == "manage" && h.Name != h.PeerAddress {
+					names = append(names, h.Name)
+				}
+				for _, name := range names {
+					targets = append(targets, sshkeys.Target{Member: h.Name, Host: name, User: k.members[j].Observed.User, Port: h.SSH.Port})
+				}
+			}
+			host, err := r.host(k.hosts[i])
+			if err != nil {
+				return err
+			}
+			failures, err := sshkeys.Prove(ctx, host, targets)
+			errs := []error{err}
+			for _, f := range failures {
+				errs = append(errs, f)
+			}
+			return errors.Join(errs...)
+		})
+	})
+}

@@ -1,0 +1,162 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote/shell"
+	"github.com/zkctl/zkctl/templates"
+)
+
+// member is one member as it was found: its host's facts and the state of its service.
+type member struct {
+	templates.Member
+	facts *hostprep.Facts
+	// running says that the service runs, or is being started again and again.
+	running bool
+	// pid is the server's process id, 0 where it does not run.
+	pid int
+	// exe is the file that the process runs, wanted the one that it would run if it were started now.
+	exe, wanted string
+	// started is the zoo.cfg it was started with, nil if unknown.
+	started []byte
+	// boot is how a supervised server is started at boot: openrc, sysv, cron or none.
+	boot string
+}
+
+// privileged reports whether the member's host is worked on as root: everywhere but for members on this machine that
+// run as whoever calls zkctl.
+func privileged(m templates.Member) bool { return m.User() != "" }
+
+// serviceFragment reports the state of the service, by the functions of remote.FieldsScript. Its arguments, as shell
+// variables: unit, link, pid_file, supervisor_pid_file, supervisor, started, marked, manager.
+const serviceFragment = `
+lives() {
+	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"
+}
+pid=0
+if [ "$manager" = systemd ] || { [ "$manager" = auto ] && [ -d /run/systemd/system ]; }; then
+	case $(systemctl is-active "$unit" 2>/dev/null) in active|activating|reloading) field member.running yes ;; esac
+	pid=$(systemctl show -p MainPID --value "$unit" 2>/dev/null || echo 0)
+else
+	if lives "$supervisor_pid_file" "$supervisor"; then field member.running yes; fi
+	if ! lives "$pid_file" zkserver; then pid=0; fi
+fi
+field member.pid "${pid:-0}"
+[ "${pid:-0}" = 0 ] || field member.exe "$(readlink "/proc/$pid/exe" 2>/dev/null)"
+field member.wanted "$(readlink -f "$link/bin/zkserver" 2>/dev/null)"
+field member.link "$(readlink "$link" 2>/dev/null)"
+file member.started "$started"
+[ -e "$marked" ] && field member.marked yes
+if [ -x /sbin/openrc-run ]; then field member.boot openrc
+elif [ -d /etc/init.d ] && { command -v update-rc.d || command -v chkconfig; } >/dev/null 2>&1; then field member.boot sysv
+elif [ -d /etc/cron.d ]; then field member.boot cron
+else field member.boot none; fi
+`
+
+// wanted lists what to ask a host for, so that everything that follows can be decided from one answer.
+func (r *Run) wanted(m templates.Member) hostprep.Wanted {
+	s := m.Host.Server
+	contents := []string{m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
+		m.UnitFile(), profilePath(m), bootPath(m, "openrc"), bootPath(m, "sysv"), bootPath(m, "cron")}
+	files := append([]string{s.Paths.Data, s.Paths.TxnLog, s.Paths.Install, s.Paths.Config, s.Paths.Log,
+		path.Join(s.Paths.Install, "bin"), path.Join(s.Paths.Install, "releases"), m.Server(), m.Client()}, contents...)
+	variables := ""
+	for _, v := range [][2]string{
+		{"unit", s.Service}, {"link", m.Current()}, {"pid_file", m.PidFile()}, {"supervisor_pid_file", m.SupervisorPidFile()},
+		{"supervisor", m.Supervisor()}, {"started", m.Started()}, {"marked", (member{Member: m}).markFile()},
+		{"manager", m.Host.System.Service},
+	} {
+		variables += v[0] + "=" + shell.Quote(v[1]) + "\n"
+	}
+	ports := []int{s.Ports.Client, s.Ports.Peer, s.Ports.Election}
+	if s.Ports.Metrics != 0 {
+		ports = append(ports, s.Ports.Metrics)
+	}
+	want := hostprep.Wanted{
+		Root:      privileged(m),
+		DiskPaths: []string{s.Paths.Data, s.Paths.TxnLog, s.Paths.Install},
+		Ports:     ports,
+		DataDirs:  []string{s.Paths.Data},
+		Files:     files,
+		Contents:  contents,
+		Units:     []string{s.Service + ".service"},
+		Firewall:  m.Host.System.Firewall == "open-ports",
+		Extra:     append([]string{variables + serviceFragment}, r.keyFragments(m)...),
+	}
+	if m.Host.Connection == inventory.OverSSH {
+		want.LoginUser = m.Host.SSH.User
+	}
+	if privileged(m) {
+		want.Users = []string{m.User()}
+	}
+	return want
+}
+
+// observe connects to the hosts and asks each for everything that the operation needs to know, in one round trip.
+func (r *Run) observe(ctx context.Context, hosts []inventory.Host) ([]member, error) {
+	members := make([]member, len(hosts))
+	const step = "connect and gather facts"
+	err := r.step(ctx, step, func(ctx context.Context) error {
+		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
+			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
+			host, err := r.host(hosts[i])
+			if err != nil {
+				return err
+			}
+			facts, err := hostprep.Gather(ctx, host, r.wanted(m))
+			if err != nil {
+				return err
+			}
+			members[i], err = found(m, facts)
+			return err
+		})
+	})
+	return members, err
+}
+
+// found reads a member's state from its host's facts.
+func found(m templates.Member, facts *hostprep.Facts) (member, error) {
+	m.Manager = templates.Supervisor
+	if m.Host.System.Service == "systemd" || m.Host.System.Service == "auto" && facts.Systemd {
+		if !facts.Systemd {
+			return member{}, fmt.Errorf("%s: service_manager is systemd, but the host does not run it", m.Host.Name)
+		}
+		m.Manager = templates.Systemd
+	}
+	f := facts.Fields
+	got := member{
+		Member: m, facts: facts, running: f.Has("member.running"), exe: f.Text("member.exe"), wanted: f.Text("member.wanted"),
+		started: f.Bytes("member.started"), boot: f.Text("member.boot"),
+	}
+	fmt.Sscan(f.Text("member.pid"), &got.pid)
+	if !privileged(m) {
+		got.boot = "none"
+	}
+	return got, nil
+}
+
+// observeServices connects to the hosts and asks each for the state of its service only.
+func (r *Run) observeServices(ctx context.Context, hosts []inventory.Host) ([]member, error) {
+	members := make([]member, len(hosts))
+	const step = "connect"
+	err := r.step(ctx, step, func(ctx context.Context) error {
+		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
+			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
+			host, err := r.host(hosts[i])
+			if err != nil {
+				return err
+			}
+			facts, err := hostprep.Gather(ctx, host, hostprep.Wanted{Root: privileged(m), Extra: r.wanted(m).Extra[:1]})
+			if err != nil {
+				return err
+			}
+			members[i], err = found(m, facts)
+			return err
+		})
+	})
+	return members, err
+}

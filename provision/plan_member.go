@@ -1,0 +1,257 @@
+package provision
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/zkctl/zkctl/bundle"
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/templates"
+)
+
+// restoreLabels ends scripts that make files: where SELinux is on, "$@" get the labels that the policy wants.
+const restoreLabels = `
+relabel() { if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@" 2>/dev/null || :; fi; }
+`
+
+// file plans a file with the given content, or nothing where it is as it should be. owner "" means whoever writes it.
+func (m member) file(p string, content []byte, mode fs.FileMode, owner string) []hostprep.Change {
+	state := m.facts.Files[p]
+	before, exists := m.facts.Contents[p]
+	if exists && before == nil {
+		before = []byte{}
+	}
+	if state.Exists && state.Mode == mode && (owner == "" || state.Owner == owner) && exists && bytes.Equal(before, content) {
+		return nil
+	}
+	verb := "write"
+	if state.Exists {
+		verb = "change"
+	}
+	if !exists {
+		before = nil
+	}
+	return []hostprep.Change{{
+		Kind: hostprep.WriteFile, Target: p, Summary: verb + " " + p, Before: before, After: content,
+		Mode: mode, Owner: owner, Root: privileged(m.Member),
+	}}
+}
+
+// root is the owner of files that the service must not change.
+func (m member) root() string {
+	if privileged(m.Member) {
+		return "root"
+	}
+	return ""
+}
+
+// planUser plans the service's user and the directories.
+func (m member) planUser() []hostprep.Change {
+	var changes []hostprep.Change
+	user := m.User()
+	if user != "" && user != "root" {
+		if _, ok := m.facts.Accounts[user]; !ok {
+			changes = append(changes, hostprep.Change{
+				Kind: hostprep.RunScript, Target: user, Summary: "create user " + user, Root: true,
+				Args: []string{user, m.Host.Server.Paths.Data},
+				Script: `
+nologin=$(command -v nologin || echo /bin/false)
+if command -v useradd >/dev/null 2>&1; then useradd -r -U -M -d "$2" -s "$nologin" "$1"
+else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
+`,
+				Verify: `id -u "$1" >/dev/null`,
+			})
+		}
+	}
+	type directory struct {
+		path, owner string
+		mode        fs.FileMode
+	}
+	paths := m.Host.Server.Paths
+	wanted := []directory{
+		{paths.Install, m.root(), 0o755},
+		{path.Join(paths.Install, "bin"), m.root(), 0o755},
+		{path.Join(paths.Install, "releases"), m.root(), 0o755},
+		{paths.Config, m.root(), 0o755},
+		{paths.Data, user, 0o750},
+	}
+	if paths.TxnLog != paths.Data {
+		wanted = append(wanted, directory{paths.TxnLog, user, 0o750})
+	}
+	if m.Manager == templates.Supervisor {
+		wanted = append(wanted, directory{paths.Log, user, 0o755})
+	}
+	var args, names []string
+	for _, d := range wanted {
+		state := m.facts.Files[d.path]
+		// A directory that is a link is somebody's decision; what counts is that it leads to one.
+		if state.Kind == "link" || state.Kind == "dir" && state.Mode == d.mode && (d.owner == "" || state.Owner == d.owner) {
+			continue
+		}
+		args = append(args, fmt.Sprintf("%o", d.mode), d.owner, d.path)
+		names = append(names, d.path)
+	}
+	if len(args) > 0 {
+		changes = append(changes, hostprep.Change{
+			Kind: hostprep.RunScript, Target: strings.Join(names, " "), Summary: "make directories " + strings.Join(names, " "),
+			Args: args, Root: privileged(m.Member),
+			// Data that an earlier server left under another owner follows its directory.
+			Script: restoreLabels + `
+set -e
+while [ $# -gt 0 ]; do
+	mkdir -p -- "$3"
+	if [ -n "$2" ]; then chown -R "$2:$(id -gn "$2")" "$3"; fi
+	chmod "$1" "$3"
+	relabel "$3"
+	shift 3
+done
+`,
+			Verify: `while [ $# -gt 0 ]; do [ -d "$3" ] || exit 1; shift 3; done`,
+		})
+	}
+	return changes
+}
+
+// release is the directory of the programs: named by version and content, so that it never changes.
+func (m member) release(version string, server, client bundle.Program) string {
+	return path.Join(m.Host.Server.Paths.Install, "releases", version+"-"+bundle.New("", []byte(server.SHA256+client.SHA256)).SHA256[:12])
+}
+
+// planServer plans the programs: pushed where their checksum differs, beside the ones in use, then switched to.
+func (m member) planServer(version string, server, client bundle.Program) []hostprep.Change {
+	release := m.release(version, server, client)
+	same := func(p string, program bundle.Program) bool {
+		return m.facts.Files[p].SHA256 == program.SHA256 && m.facts.Files[p].Mode == 0o755
+	}
+	linked := m.facts.Fields.Text("member.link") == path.Join("releases", path.Base(release))
+	if linked && same(m.Server(), server) && same(m.Client(), client) {
+		return nil
+	}
+	owner := m.root()
+	bin := path.Join(release, "bin")
+	changes := []hostprep.Change{{
+		Kind: hostprep.RunScript, Target: bin, Summary: "make directory " + bin, Root: privileged(m.Member), Args: []string{bin},
+		Script: `mkdir -p -- "$1"`, Verify: `[ -d "$1" ]`,
+	}}
+	for _, program := range []bundle.Program{server, client} {
+		changes = append(changes, hostprep.Change{
+			Kind: hostprep.WriteFile, Target: path.Join(bin, program.Name),
+			Summary: fmt.Sprintf("push %s (%d KiB, sha256 %.12s)", program.Name, len(program.Bytes)/1024, program.SHA256),
+			After:   program.Bytes, Mode: 0o755, Owner: owner, Root: privileged(m.Member), Timeout: 10 * time.Minute,
+		})
+	}
+	return append(changes, hostprep.Change{
+		Kind: hostprep.RunScript, Target: m.Current(), Summary: "switch " + m.Current() + " to " + path.Base(release),
+		Root: privileged(m.Member), Args: []string{m.Current(), path.Join("releases", path.Base(release)), release},
+		Timeout: time.Minute,
+		// The programs must run here before anything points to them: a wrong architecture or a noexec mount shows now.
+		Script: restoreLabels + `
+set -e
+relabel "$3"
+"$3/bin/zkserver" --version >/dev/null
+rm -f "$1.new"
+ln -s "$2" "$1.new"
+mv -fT "$1.new" "$1" 2>/dev/null || { ln -sfn "$2" "$1"; rm -f "$1.new"; }
+`,
+		Verify: `[ "$(readlink "$1")" = "$2" ] && [ -x "$1/bin/zkserver" ]`,
+	})
+}
+
+// planFiles plans configuration, commands and what starts the service at boot.
+func (m member) planFiles() (changes []hostprep.Change, notes []string) {
+	t := m.Member
+	user := m.User()
+	changes = append(changes, m.file(t.Config(), templates.ZooCfg(t), 0o644, m.root())...)
+	changes = append(changes, m.file(path.Join(m.Host.Server.Paths.Data, "myid"), templates.MyID(t), 0o644, user)...)
+	changes = append(changes, m.file(t.ServerScript(), templates.ServerScript(t), 0o755, m.root())...)
+	changes = append(changes, m.file(t.ClientScript(), templates.ClientScript(t), 0o755, m.root())...)
+	if m.Host.System.Profile == "manage" && privileged(t) {
+		changes = append(changes, m.file(profilePath(t), templates.Profile(t), 0o644, "root")...)
+	}
+	if m.Manager == templates.Systemd {
+		return append(changes, m.planUnit()...), nil
+	}
+	changes = append(changes, m.file(t.Supervisor(), templates.SupervisorScript(t), 0o755, m.root())...)
+	if !privileged(t) {
+		return changes, nil
+	}
+	boot := bootPath(t, m.boot)
+	switch m.boot {
+	case "openrc":
+		written := m.file(boot, templates.OpenRCScript(t), 0o755, "root")
+		changes = append(changes, written...)
+		if len(written) > 0 {
+			changes = append(changes, m.enable("rc-update add local default", "rc-update show default | grep -q local"))
+		}
+	case "sysv":
+		written := m.file(boot, templates.SysVScript(t), 0o755, "root")
+		changes = append(changes, written...)
+		if len(written) > 0 {
+			changes = append(changes, m.enable(`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d "$1" defaults >/dev/null; else chkconfig --add "$1"; fi`, ":"))
+		}
+	case "cron":
+		changes = append(changes, m.file(boot, templates.CronTab(t), 0o644, "root")...)
+	default:
+		notes = append(notes, "nothing on this host can start the server at boot (no systemd, OpenRC, init scripts or cron)")
+	}
+	return changes, notes
+}
+
+// planUnit plans the systemd unit, enabled.
+func (m member) planUnit() []hostprep.Change {
+	changes := m.file(m.UnitFile(), templates.Unit(m.Member), 0o644, "root")
+	if len(changes) > 0 || m.facts.Units[m.Host.Server.Service+".service"].Enabled != "enabled" {
+		changes = append(changes, m.enable(`systemctl daemon-reload && systemctl enable -q "$1.service"`, `systemctl is-enabled -q "$1.service"`))
+	}
+	return changes
+}
+
+// enable plans the script that makes the service start at boot.
+func (m member) enable(script, verify string) hostprep.Change {
+	return hostprep.Change{
+		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: "enable " + m.Host.Server.Service + " at boot",
+		Args: []string{m.Host.Server.Service}, Root: true, Script: script, Verify: verify,
+	}
+}
+
+func profilePath(m templates.Member) string { return "/etc/profile.d/" + m.Host.Server.Service + ".sh" }
+
+// bootPath is the file that starts a supervised server at boot.
+func bootPath(m templates.Member, boot string) string {
+	switch boot {
+	case "openrc":
+		return "/etc/local.d/" + m.Host.Server.Service + ".start"
+	case "sysv":
+		return "/etc/init.d/" + m.Host.Server.Service
+	case "cron":
+		return "/etc/cron.d/" + strings.ReplaceAll(m.Host.Server.Service, ".", "-")
+	}
+	return ""
+}
+
+func (m member) needsRestart(changes []hostprep.Change) string {
+	if !m.running {
+		return ""
+	}
+	for _, c := range changes {
+		switch c.Target {
+		case m.Config():
+			return "zoo.cfg changes"
+		case m.Current():
+			return "the server changes"
+		case m.UnitFile(), m.Supervisor():
+			return "the service changes"
+		}
+	}
+	if m.started != nil && !bytes.Equal(m.started, templates.ZooCfg(m.Member)) {
+		return "it was started with another zoo.cfg"
+	}
+	if m.exe != "" && m.wanted != "" && m.exe != m.wanted {
+		return "it runs another server: " + m.exe
+	}
+	return ""
+}

@@ -1,0 +1,225 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zkctl/zkctl/bundle"
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+)
+
+// Run is one operation on an ensemble: what it works with and what it has found out so far. Fill in the exported fields,
+// call one of the operations, then Close.
+type Run struct {
+	Inventory *inventory.Inventory
+	// Connect returns a host, connected or to be connected at first use.
+	Connect func(h inventory.Host) (remote.Host, error)
+	// Programs returns what is pushed to a host of the architecture.
+	Programs func(h inventory.Host, arch string) (server, client bundle.Program, err error)
+	// Version names the release of the programs.
+	Version string
+	// Probe asks members how they are.
+	Probe Probe
+	// Canary writes through the members and reads at them; see Canary.
+	Canary func(ctx context.Context, hosts []inventory.Host) error
+	// Parallel bounds the hosts worked on at a time.
+	Parallel int
+	// ReadyTimeout bounds each wait for members to serve.
+	ReadyTimeout time.Duration
+	// Deadline bounds each round of probes.
+	Deadline time.Duration
+	// DryRun ends every change before it happens.
+	DryRun bool
+	// Report is told what happens, one call at a time.
+	Report func(Event)
+
+	mu      sync.Mutex
+	hosts   map[string]remote.Host
+	changes int
+	times   []StepTime
+}
+
+// StepTime is how long a step took.
+type StepTime struct {
+	Step    string        `json:"step"`
+	Elapsed time.Duration `json:"elapsed_ns"`
+}
+
+// EventKind says what an Event tells.
+type EventKind string
+
+// The kinds of events.
+const (
+	StepBegins EventKind = "step"
+	StepEnds   EventKind = "step-done"
+	HostBegins EventKind = "host"
+	HostEnds   EventKind = "host-done"
+	Changed    EventKind = "change"
+	Note       EventKind = "note"
+	Warning    EventKind = "warning"
+)
+
+// Event is one thing that happened in an operation.
+type Event struct {
+	Time    time.Time     `json:"time"`
+	Kind    EventKind     `json:"kind"`
+	Step    string        `json:"step,omitempty"`
+	Host    string        `json:"host,omitempty"`
+	Text    string        `json:"text,omitempty"`
+	Elapsed time.Duration `json:"elapsed_ns,omitempty"`
+	Error   string        `json:"error,omitempty"`
+}
+
+func (r *Run) report(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.Time = time.Now()
+	if r.Report != nil {
+		r.Report(e)
+	}
+}
+
+// Changes is the number of changes made so far; in a dry run, of those that would have been made.
+func (r *Run) Changes() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changes
+}
+
+// Times are the durations of the steps done so far.
+func (r *Run) Times() []StepTime {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]StepTime(nil), r.times...)
+}
+
+// Close ends all connections.
+func (r *Run) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.hosts {
+		h.Close()
+	}
+	r.hosts = nil
+}
+
+// step runs one named part of an operation and takes its time.
+func (r *Run) step(ctx context.Context, name string, f func(ctx context.Context) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	r.report(Event{Kind: StepBegins, Step: name})
+	err := f(ctx)
+	elapsed := time.Since(began)
+	r.mu.Lock()
+	r.times = append(r.times, StepTime{name, elapsed})
+	r.mu.Unlock()
+	e := Event{Kind: StepEnds, Step: name, Elapsed: elapsed}
+	if err != nil {
+		e.Error = err.Error()
+	}
+	r.report(e)
+	return err
+}
+
+// each runs f for all hosts, a bounded number at a time. Every host is tried; failures are joined in inventory order.
+func (r *Run) each(ctx context.Context, step string, hosts []inventory.Host, f func(ctx context.Context, i int) error) error {
+	errs := make([]error, len(hosts))
+	var group errgroup.Group
+	group.SetLimit(max(1, r.Parallel))
+	for i, h := range hosts {
+		group.Go(func() error {
+			if errs[i] = context.Cause(ctx); errs[i] != nil {
+				return nil
+			}
+			began := time.Now()
+			r.report(Event{Kind: HostBegins, Step: step, Host: h.Name})
+			errs[i] = f(ctx, i)
+			e := Event{Kind: HostEnds, Step: step, Host: h.Name, Elapsed: time.Since(began)}
+			if errs[i] != nil {
+				e.Error = errs[i].Error()
+			}
+			r.report(e)
+			return nil
+		})
+	}
+	group.Wait()
+	return joined(errs)
+}
+
+// joined joins errors, and leaves a single one as it is. That all hosts were interrupted is said once.
+func joined(errs []error) error {
+	var some []error
+	interrupted := false
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !remote.NeverRan(err) {
+			if interrupted {
+				continue
+			}
+			interrupted = true
+		}
+		some = append(some, err)
+	}
+	if len(some) == 1 {
+		return some[0]
+	}
+	return errors.Join(some...)
+}
+
+// host returns the connection to a member, made at the first call.
+func (r *Run) host(h inventory.Host) (remote.Host, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := r.hosts[h.Name]; ok {
+		return c, nil
+	}
+	c, err := r.Connect(h)
+	if err != nil {
+		return nil, err
+	}
+	if r.hosts == nil {
+		r.hosts = map[string]remote.Host{}
+	}
+	r.hosts[h.Name] = c
+	return c, nil
+}
+
+// change is the one function through which every change to a host passes. A dry run ends here.
+func (r *Run) change(ctx context.Context, step string, h inventory.Host, c hostprep.Change) error {
+	r.mu.Lock()
+	r.changes++
+	dry := r.DryRun
+	r.mu.Unlock()
+	if dry {
+		r.report(Event{Kind: Changed, Step: step, Host: h.Name, Text: "would " + c.Summary})
+		return nil
+	}
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("%s: %s: %w", h.Name, c.Summary, err)
+	}
+	host, err := r.host(h)
+	if err != nil {
+		return err
+	}
+	if err := c.Exec(ctx, host); err != nil {
+		return fmt.Errorf("%s: %w", step, err)
+	}
+	r.report(Event{Kind: Changed, Step: step, Host: h.Name, Text: c.Summary})
+	return nil
+}
+
+// note tells something about a host that is no change.
+func (r *Run) note(step, host, format string, args ...any) {
+	r.report(Event{Kind: Note, Step: step, Host: host, Text: fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,380 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/templates"
+)
+
+// service plans a call of zkServer.sh on a member's host.
+func (m member) service(verb, verify string) hostprep.Change {
+	return hostprep.Change{
+		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: verb + " the server", Root: privileged(m.Member),
+		Args: []string{m.ServerScript(), verb}, Timeout: time.Minute,
+		Script: `[ -x "$1" ] || { echo "$1 is not there: run zkctl bootstrap first" >&2; exit 1; }
+out=$("$1" "$2" 2>/dev/null) && exit
+echo "$out" >&2
+exit 1`,
+		Verify: verify,
+	}
+}
+
+// start starts the members that do not run, in inventory order. A lone member of three never serves, so up to the
+// majority only the process is waited for, and from then on for a leader.
+func (r *Run) start(ctx context.Context, members []member) error {
+	voters, majority := 0, r.Inventory.Voters()/2+1
+	for i := range members {
+		m := &members[i]
+		if !m.running {
+			began := time.Now()
+			r.report(Event{Kind: HostBegins, Step: stepStart, Host: m.Host.Name})
+			err := r.change(ctx, stepStart, m.Host, m.service("start", ""))
+			if err != nil {
+				err = fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
+			}
+			e := Event{Kind: HostEnds, Step: stepStart, Host: m.Host.Name, Elapsed: time.Since(began)}
+			if err != nil {
+				e.Error = err.Error()
+				r.report(e)
+				return err
+			}
+			r.report(e)
+			m.running = !r.DryRun
+		}
+		if m.Host.Role == inventory.Voter {
+			voters++
+		}
+		if r.DryRun || voters < majority {
+			continue
+		}
+		if err := r.await(ctx, "a leader", func(seen []Observation) string {
+			v := Judge(seen)
+			if v.Leader != "" && v.Serving >= v.Majority {
+				return ""
+			}
+			return v.Text
+		}, members, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await probes until met returns "", and at most ReadyTimeout. met gets fresh observations and returns what is missing.
+func (r *Run) await(ctx context.Context, what string, met func([]Observation) string, members []member, last *[]Observation) error {
+	limit := time.NewTimer(r.ReadyTimeout)
+	defer limit.Stop()
+	pause := 20 * time.Millisecond
+	for {
+		seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+		if last != nil {
+			*last = seen
+		}
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("wait for %s: %w", what, err)
+		}
+		missing := met(seen)
+		if missing == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
+		case <-limit.C:
+			return &NotReadyError{What: what, Missing: missing, After: r.ReadyTimeout, Details: r.details(ctx, seen, members)}
+		case <-time.After(pause):
+			pause = min(2*pause, 250*time.Millisecond)
+		}
+	}
+}
+
+// NotReadyError says that members did not come to serve in time.
+type NotReadyError struct {
+	What, Missing string
+	After         time.Duration
+	// Details are one paragraph for each member that does not serve.
+	Details string
+}
+
+// Error has what was waited for, what is missing, and what the members' logs say.
+func (e *NotReadyError) Error() string {
+	return fmt.Sprintf("waited %v for %s: %s%s", e.After, e.What, e.Missing, e.Details)
+}
+
+// Hint says where to look.
+func (e *NotReadyError) Hint() string {
+	return "look at the members' logs (journalctl -u zookeeper, or the log directory); then run the same command again"
+}
+
+// details describes the members that do not serve, with the end of their logs.
+func (r *Run) details(ctx context.Context, seen []Observation, members []member) string {
+	var b strings.Builder
+	for _, o := range seen {
+		if o.Synced() {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s: %s: %s", o.Host.Name, o.State, o.Reason)
+		for _, m := range members {
+			if m.Host.Name == o.Host.Name {
+				b.WriteString(r.lastWords(ctx, m.Member))
+			}
+		}
+	}
+	return b.String()
+}
+
+// lastWords returns the end of a member's log, indented, "" if it cannot be had.
+func (r *Run) lastWords(ctx context.Context, m templates.Member) string {
+	host, err := r.host(m.Host)
+	if err != nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	res, err := host.Run(ctx, remote.Command{
+		Label: "read the end of the log", Root: privileged(m), ReadOnly: true, Args: []string{m.Host.Server.Service, m.Log(), string(m.Manager)},
+		Script: `if [ "$3" = systemd ]; then journalctl -q --no-pager -o cat -n 8 -u "$1"; else tail -n 8 "$2"; fi 2>/dev/null`,
+	})
+	if err != nil || len(res.Stdout) == 0 {
+		return ""
+	}
+	return "\n    " + strings.ReplaceAll(strings.TrimSpace(string(res.Stdout)), "\n", "\n    ")
+}
+
+// ready says what keeps the ensemble from being ready: every member serves and is synced, one leads, all are in its epoch.
+func ready(seen []Observation) string {
+	v := Judge(seen)
+	if v.Health != Healthy {
+		return v.Text
+	}
+	for _, o := range seen {
+		if _, ok := Lag(seen, o); !ok {
+			return fmt.Sprintf("%s is in epoch %d, not the leader's", o.Host.Name, o.Epoch())
+		}
+	}
+	return ""
+}
+
+// awaitMembers waits until every member is ready.
+func (r *Run) awaitMembers(ctx context.Context, members []member) ([]Observation, error) {
+	var seen []Observation
+	err := r.await(ctx, "all members to serve", ready, members, &seen)
+	return seen, err
+}
+
+// awaitReady waits until every member is ready and proves it by writing through each and reading at the others.
+func (r *Run) awaitReady(ctx context.Context, members []member) ([]Observation, error) {
+	seen, err := r.awaitMembers(ctx, members)
+	if err != nil {
+		return seen, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.ReadyTimeout, fmt.Errorf("no answer within %v", r.ReadyTimeout))
+	defer cancel()
+	return seen, r.Canary(ctx, r.Inventory.Hosts)
+}
+
+// Start starts the members that do not run, in inventory order, and waits until all serve. Only members in the list are
+// started; an empty list means all.
+func (r *Run) Start(ctx context.Context, names []string) (*Outcome, error) {
+	hosts, err := r.chosen(names)
+	if err != nil {
+		return nil, err
+	}
+	members, err := r.observeServices(ctx, hosts)
+	if err != nil {
+		return nil, err
+	}
+	out := &Outcome{Plan: &Plan{}}
+	for _, m := range members {
+		if !m.running {
+			out.Starts = append(out.Starts, m.Host.Name)
+		}
+	}
+	if err := r.step(ctx, stepStart, func(ctx context.Context) error { return r.startChosen(ctx, members) }); err != nil || r.DryRun {
+		return out, err
+	}
+	err = r.step(ctx, stepReady, func(ctx context.Context) error { return r.awaitChosen(ctx, members, out) })
+	return out, err
+}
+
+// startChosen starts members without waiting for a leader, who may be impossible with these members alone.
+func (r *Run) startChosen(ctx context.Context, members []member) error {
+	for i := range members {
+		m := &members[i]
+		if m.running {
+			r.note(stepStart, m.Host.Name, "runs already (process %d)", m.pid)
+			continue
+		}
+		if err := r.change(ctx, stepStart, m.Host, m.service("start", "")); err != nil {
+			return fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
+		}
+	}
+	return nil
+}
+
+// awaitChosen waits until the given members serve. Where that cannot be, because too few members run for a quorum,
+// it says so instead of waiting.
+func (r *Run) awaitChosen(ctx context.Context, members []member, out *Outcome) error {
+	chosen := map[string]bool{}
+	for _, m := range members {
+		chosen[m.Host.Name] = true
+	}
+	err := r.await(ctx, "the started members to serve", func(seen []Observation) string {
+		out.Seen, out.Verdict = seen, Judge(seen)
+		up := 0
+		for _, o := range seen {
+			if o.Host.Role == inventory.Voter && (o.State != Down || chosen[o.Host.Name]) {
+				up++
+			}
+		}
+		if up < out.Verdict.Majority {
+			return ""
+		}
+		for _, o := range seen {
+			if chosen[o.Host.Name] && !o.Synced() {
+				return fmt.Sprintf("%s does not serve", o.Host.Name)
+			}
+		}
+		return ""
+	}, members, &out.Seen)
+	out.Verdict = Judge(out.Seen)
+	return err
+}
+
+// Stop stops members, observers and followers first and the leader last. Without force it refuses to stop so many that
+// the ensemble loses its quorum, unless all members are to be stopped.
+func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, error) {
+	hosts, err := r.chosen(names)
+	if err != nil {
+		return nil, err
+	}
+	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+	if err := r.mayStopAll(seen, hosts, force); err != nil {
+		return nil, err
+	}
+	members, err := r.observeServices(ctx, hosts)
+	if err != nil {
+		return nil, err
+	}
+	out := &Outcome{Plan: &Plan{}}
+	err = r.step(ctx, "stop", func(ctx context.Context) error {
+		for _, m := range leaderLast(members, seen) {
+			if !m.running {
+				r.note("stop", m.Host.Name, "does not run")
+				continue
+			}
+			if err := r.change(ctx, "stop", m.Host, m.service("stop", "")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && !r.DryRun {
+		out.Seen = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+		out.Verdict = Judge(out.Seen)
+	}
+	return out, err
+}
+
+// mayStopAll decides whether a set of members may be stopped together.
+func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool) error {
+	v := Judge(seen)
+	if v.Leader == "" {
+		return nil // there is no quorum to lose
+	}
+	left := v.Serving
+	for _, o := range seen {
+		for _, h := range hosts {
+			if h.Name == o.Host.Name && o.Host.Role == inventory.Voter && o.Synced() {
+				left--
+			}
+		}
+	}
+	if left >= v.Majority {
+		return nil
+	}
+	text := fmt.Sprintf("%d of %d voters serve; after this %d would, and %d are needed: the ensemble stops serving",
+		v.Serving, v.Voters, left, v.Majority)
+	if len(hosts) == len(r.Inventory.Hosts) || force {
+		r.report(Event{Kind: Warning, Step: "stop", Text: text})
+		return nil
+	}
+	return &RefusedError{hosts[0].Name, text + " (--force stops it all the same)"}
+}
+
+// Restart stops the members and starts them again, all at once: for an ensemble that does not serve. One that does is
+// restarted by RollingRestart.
+func (r *Run) Restart(ctx context.Context, names []string, force bool) (*Outcome, error) {
+	if _, err := r.Stop(ctx, names, force); err != nil {
+		return nil, err
+	}
+	return r.Start(ctx, names)
+}
+
+// chosen returns the members of the given names, in inventory order; all without names.
+func (r *Run) chosen(names []string) ([]inventory.Host, error) {
+	if len(names) == 0 {
+		return r.Inventory.Hosts, nil
+	}
+	wanted := map[string]bool{}
+	for _, n := range names {
+		if r.Inventory.Host(n) == nil {
+			return nil, &UnknownHostError{n, r.Inventory}
+		}
+		wanted[n] = true
+	}
+	var hosts []inventory.Host
+	for _, h := range r.Inventory.Hosts {
+		if wanted[h.Name] {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts, nil
+}
+
+// UnknownHostError says that the inventory has no member of that name.
+type UnknownHostError struct {
+	Name      string
+	Inventory *inventory.Inventory
+}
+
+// Error lists the names that there are.
+func (e *UnknownHostError) Error() string {
+	var names []string
+	for _, h := range e.Inventory.Hosts {
+		names = append(names, h.Name)
+	}
+	return fmt.Sprintf("no host %q in the inventory; there are %s", e.Name, strings.Join(names, ", "))
+}
+
+// leaderLast orders members: observers, followers, then who was seen leading.
+func leaderLast(members []member, seen []Observation) []member {
+	rank := func(m member) int {
+		for _, o := range seen {
+			if o.Host.Name == m.Host.Name {
+				switch o.State {
+				case Leader:
+					return 2
+				case Observing:
+					return 0
+				}
+			}
+		}
+		return 1
+	}
+	var ordered []member
+	for want := range 3 {
+		for _, m := range members {
+			if rank(m) == want {
+				ordered = append(ordered, m)
+			}
+		}
+	}
+	return ordered
+}

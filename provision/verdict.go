@@ -1,0 +1,136 @@
+package provision
+
+import (
+	"fmt"
+
+	"github.com/zkctl/zkctl/inventory"
+)
+
+// Health is the state of an ensemble as a whole.
+type Health string
+
+// The states of an ensemble.
+const (
+	Healthy  Health = "healthy"
+	Degraded Health = "degraded"
+	NoQuorum Health = "no quorum"
+)
+
+// Verdict sums up one round of observations.
+type Verdict struct {
+	Health Health
+	// Voters and Serving count voting members: all, and those that serve and are synced.
+	Voters, Serving int
+	// Majority is the number of voters needed to serve.
+	Majority int
+	// FailuresLeft is how many more serving voters can fail before the quorum is lost.
+	FailuresLeft int
+	// Leader is the leader's name, "" without one.
+	Leader string
+	// Text is one line for an operator.
+	Text string
+}
+
+// Judge sums up observations of all members.
+func Judge(seen []Observation) Verdict {
+	v := Verdict{}
+	serving, leaders := 0, 0
+	for _, o := range seen {
+		voter := o.Host.Role == inventory.Voter
+		if voter {
+			v.Voters++
+		}
+		if o.Synced() {
+			serving++
+			if voter {
+				v.Serving++
+			}
+		}
+		if o.State == Leader || o.State == Standalone {
+			leaders++
+			v.Leader = o.Host.Name
+		}
+	}
+	v.Majority = v.Voters/2 + 1
+	v.FailuresLeft = max(0, v.Serving-v.Majority)
+	switch {
+	case leaders == 0 || v.Serving < v.Majority:
+		v.Health, v.FailuresLeft = NoQuorum, 0
+		v.Text = fmt.Sprintf("no quorum: %d of %d voters serve, %d are needed", v.Serving, v.Voters, v.Majority)
+		if leaders == 0 && v.Serving >= v.Majority {
+			v.Text = "no quorum: nobody leads"
+		}
+	case leaders > 1:
+		v.Health, v.FailuresLeft = Degraded, 0
+		v.Text = fmt.Sprintf("degraded: %d members say that they lead", leaders)
+	case serving < len(seen):
+		v.Health = Degraded
+		v.Text = fmt.Sprintf("degraded: %d of %d members serve, %s", serving, len(seen), failuresLeft(v.FailuresLeft))
+	default:
+		v.Health = Healthy
+		v.Text = fmt.Sprintf("healthy: all %d members serve, %s", len(seen), failuresLeft(v.FailuresLeft))
+	}
+	return v
+}
+
+func failuresLeft(n int) string {
+	switch n {
+	case 0:
+		return "no further failure is survived"
+	case 1:
+		return "one more failure is survived"
+	}
+	return fmt.Sprintf("%d more failures are survived", n)
+}
+
+// Lag is how many transactions a member is behind the leader, and whether that can be said: only within one epoch.
+func Lag(seen []Observation, o Observation) (uint64, bool) {
+	for _, leader := range seen {
+		if (leader.State == Leader || leader.State == Standalone) && o.Serving() && leader.Epoch() == o.Epoch() {
+			if o.Zxid >= leader.Zxid {
+				return 0, true
+			}
+			return leader.Zxid - o.Zxid, true
+		}
+	}
+	return 0, false
+}
+
+// RefusedError is an operation that a safety gate did not permit.
+type RefusedError struct {
+	// Host is the member that was to be stopped.
+	Host string
+	// Text has the numbers.
+	Text string
+}
+
+// Error has the host and the arithmetic.
+func (e *RefusedError) Error() string { return e.Host + ": refused: " + e.Text }
+
+// Hint says how to get permission.
+func (e *RefusedError) Hint() string {
+	return "bring the missing members back first (zkctl status shows them, zkctl start starts them)"
+}
+
+// MayStop decides from what was just observed whether the member may be stopped: the other voters that serve and are
+// synced must still be a majority. A voter that does not serve, or an observer, is missed by no quorum.
+func MayStop(seen []Observation, name string) error {
+	v := Judge(seen)
+	for _, o := range seen {
+		if o.Host.Name != name {
+			continue
+		}
+		if o.Host.Role != inventory.Voter || !o.Synced() {
+			return nil
+		}
+		if v.Leader == "" {
+			return &RefusedError{name, fmt.Sprintf("nobody leads: %d of %d voters serve, %d are needed", v.Serving, v.Voters, v.Majority)}
+		}
+		if v.Serving-1 < v.Majority {
+			return &RefusedError{name, fmt.Sprintf("%d of %d voters serve; without %s it would be %d, and %d are needed",
+				v.Serving, v.Voters, name, v.Serving-1, v.Majority)}
+		}
+		return nil
+	}
+	return fmt.Errorf("%s: was not observed", name)
+}
