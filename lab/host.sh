@@ -20,6 +20,7 @@ host_create() {
 	local number=$1 name=$2 dir=$lab_dir/$2 link ns
 	mkdir -p "$dir/disk" "$dir/root"
 	[ -f "$dir/number" ] || echo "$number" >"$dir/number"
+	[ -f "$dir/init" ] || echo "${ZKCTL_LAB_INIT:-systemd}" >"$dir/init"
 	link=$(host_link "$name") ns=$(host_netns "$name")
 	if [ ! -f "$dir/disk.ext4" ]; then
 		truncate -s "$disk_size" "$dir/disk.ext4.new" &&
@@ -103,6 +104,10 @@ host_boot() {
 	echo $! >"$dir/pid"
 }
 
+# sysv_boot is what process 2 of a host without systemd does, under a process 1 that only reaps: run level 2, as System V
+# init would enter it.
+sysv_boot='mkdir -p /run/sshd /run/lock; for script in /etc/rc2.d/S*; do "$script" start; done; exec sleep infinity'
+
 # host_run holds a host: it enters the host's control group and boots it again after each reboot, which nspawn reports
 # as status 133.
 host_run() {
@@ -110,12 +115,23 @@ host_run() {
 	echo $$ >"$dir/pid"
 	cgroup_enter "$name" $$
 	while [ "$status" = 133 ]; do
-		systemd-nspawn --directory="$dir/root" --boot --quiet --register=no --keep-unit --hostname="$name" \
+		if [ "$(cat "$dir/init")" = systemd ]; then set -- --boot; else set -- --as-pid2 /bin/sh -c "$sysv_boot"; fi
+		systemd-nspawn --directory="$dir/root" --quiet --register=no --keep-unit --hostname="$name" \
 			--machine="lab$lab_number-$name" --capability=CAP_NET_ADMIN,CAP_NET_RAW \
 			--network-namespace-path="/run/netns/$(host_netns "$name")" \
-			--resolv-conf=off --timezone=off --link-journal=no --console=pipe
+			--resolv-conf=off --timezone=off --link-journal=no --console=pipe "$@"
 		status=$?
 	done
+}
+
+# host_shutdown begins an orderly end.
+host_shutdown() {
+	if [ "$(cat "$lab_dir/$1/init")" = systemd ]; then
+		lab_ssh "$1" systemctl poweroff >/dev/null 2>&1
+	else
+		lab_ssh "$1" 'for script in $(ls -r /etc/rc2.d/S*); do [ "${script#*ssh}" != "$script" ] || "$script" stop; done' >/dev/null 2>&1
+		host_end "$1"
+	fi
 }
 
 # host_wait waits for a login, which is when a host counts as up, at most 60 s. firewalld is part of "up".
@@ -131,6 +147,7 @@ host_wait() {
 
 # host_settled tells whether the host has finished its boot, so that nothing starts behind a test's back.
 host_settled() {
+	[ "$(cat "$lab_dir/$1/init")" = systemd ] || return 0
 	case $(nsenter --target "$(host_init "$1")" --all systemctl is-system-running 2>/dev/null) in
 	running | degraded) return 0 ;;
 	esac
@@ -141,7 +158,7 @@ host_settled() {
 host_init() {
 	local pid
 	pid=$(cat "$lab_dir/$1/pid" 2>/dev/null) || return 1
-	pid=$(pgrep -P "$pid" -x systemd-nspawn) && pgrep -P "$pid" -x systemd
+	pid=$(pgrep -P "$pid" -x systemd-nspawn) && pgrep -P "$pid"
 }
 
 host_proc() { echo "/proc/$(host_init "$1")"; }
@@ -245,5 +262,5 @@ host_variant() {
 		*) fail "unknown variant \"$variant\"" ;;
 		esac
 	done
-	nsenter --target "$(host_init "$name")" --all systemctl restart ssh
+	nsenter --target "$(host_init "$name")" --all service ssh restart
 }

@@ -17,7 +17,8 @@
 #	                             no-root-login root-login max-sessions-1 no-firewalld
 #
 # Environment: ZKCTL_LAB (lab number 0..9, default 0: each has its own network 10.99.<number>.0/24 and hosts),
-# ZKCTL_LAB_CACHE (base image, default /var/cache/zkctl-lab), ZKCTL_LAB_DIR (disks, default /var/lib/zkctl-lab).
+# ZKCTL_LAB_CACHE (base image, default /var/cache/zkctl-lab), ZKCTL_LAB_DIR (disks, default /var/lib/zkctl-lab),
+# ZKCTL_LAB_INIT (what new hosts boot: systemd, or sysv: init scripts only, without systemd and firewalld).
 #
 # A host is a systemd-nspawn container in its own network namespace, control group and loop-mounted ext4 file system.
 # Where hosts cannot run, "up" prints "SKIP: reason" and ends with status 77.
@@ -152,7 +153,7 @@ lab_kill() {
 lab_stop() {
 	local name tries
 	[ $# -gt 0 ] || fail "stop: which host?"
-	for name in "$@"; do lab_ssh "$name" systemctl poweroff >/dev/null 2>&1; done
+	for name in "$@"; do host_shutdown "$name"; done
 	for name in "$@"; do
 		for ((tries = 0; tries < 300; tries++)); do
 			host_running "$name" || break

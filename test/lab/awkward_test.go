@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/test/ensemble"
 )
 
 // TestAwkwardHosts bootstraps hosts as they are found in the field, as a user with sudo: without sftp, with shells that
@@ -43,6 +46,50 @@ func TestPasswordLogin(t *testing.T) {
 		t.Error("the password is in the output")
 	}
 	h.leader()
+}
+
+// TestWithoutSystemd bootstraps hosts that boot with init scripts: a supervisor keeps the server running and starts it at
+// boot.
+func TestWithoutSystemd(t *testing.T) {
+	h := bare(t, "ZKCTL_LAB_INIT=sysv")
+	h.must("bootstrap")
+	h.step(t, "ssh mesh", func(t *testing.T, h *hosts) { sshMesh(t, h, "root") })
+	h.step(t, "hosts file", hostsFile)
+	h.step(t, "SELinux", selinux)
+	h.step(t, "files", files)
+	h.step(t, "commands", commands)
+	h.step(t, "ensemble", serves)
+	if r := h.must("bootstrap"); !strings.Contains(r.stdout+r.stderr, "nothing to do") {
+		t.Errorf("the second run has something to do: %v", r)
+	}
+	h.step(t, "a killed server comes back", func(t *testing.T, h *hosts) {
+		for _, name := range h.names {
+			before := h.run(name, "pidof zkserver")
+			h.run(name, "kill -9 "+before)
+			must(t, ensemble.Until(20*time.Second, name+": the supervisor restarts a killed server", func() bool {
+				now, err := h.try(name, "pidof zkserver")
+				return err == nil && strings.TrimSpace(now) != before && h.mode(name) != ""
+			}))
+		}
+	})
+	h.step(t, "a power cut of all three", func(t *testing.T, h *hosts) {
+		h.leader()
+		h.lab(append([]string{"kill"}, h.names...)...)
+		h.lab(append([]string{"start"}, h.names...)...)
+		h.leader()
+		serves(t, h)
+	})
+	h.step(t, "stop and start", func(t *testing.T, h *hosts) {
+		h.must("stop", "--yes")
+		for _, name := range h.names {
+			if pid, err := h.try(name, "pidof zkserver"); err == nil {
+				t.Errorf("%s: after stop the server runs: %s", name, pid)
+			}
+		}
+		h.must("start")
+		h.leader()
+		h.must("rolling-restart")
+	})
 }
 
 // rewrite changes the inventory: pairs of old and new text.

@@ -32,16 +32,19 @@ type hosts struct {
 	root      string // of the source tree
 	zkctl     string
 	inventory string
+	labEnv    []string // for lab.sh
 }
 
-// bare makes three fresh hosts. The test is skipped where hosts cannot run, and takes them down at its end.
-func bare(t *testing.T) *hosts {
+// bare makes three fresh hosts, with variables for lab.sh if any are given. The test is skipped where hosts cannot run,
+// and takes them down at its end.
+func bare(t *testing.T, labEnv ...string) *hosts {
 	t.Helper()
 	root, err := ensemble.Root()
 	must(t, err)
 	zkctl, err := ensemble.CtlBinary()
 	must(t, err)
-	h := &hosts{t: t, names: []string{"master", "slave1", "slave2"}, root: root, zkctl: zkctl}
+	h := &hosts{t: t, names: []string{"master", "slave1", "slave2"}, root: root, zkctl: zkctl,
+		labEnv: append(labEnv, "ZKCTL_LAB="+labNumber)}
 	out, err := h.labScript("fresh", "3")
 	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == 77 {
 		t.Skip(strings.TrimSpace(out))
@@ -86,7 +89,7 @@ func (h *hosts) outDir() string { return filepath.Join(h.root, "lab", "out-"+lab
 
 func (h *hosts) labScript(args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(h.root, "lab", "lab.sh"), args...)
-	cmd.Env = append(os.Environ(), "ZKCTL_LAB="+labNumber)
+	cmd.Env = append(os.Environ(), h.labEnv...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -297,7 +300,8 @@ func (h *hosts) processes() map[string]process {
 // evidence logs what a person would look at first.
 func (h *hosts) evidence() {
 	for _, name := range h.names {
-		out, err := h.try(name, "systemctl --no-pager status zookeeper | head -n 15; journalctl -q -u zookeeper -n 25 --no-pager; tail -n 5 /etc/hosts")
+		out, err := h.try(name, "systemctl --no-pager status zookeeper | head -n 15; journalctl -q -u zookeeper -n 25 --no-pager; "+
+			"tail -n 25 /var/log/zookeeper/*; tail -n 5 /etc/hosts")
 		h.t.Logf("--- %s (%v)\n%s", name, err, out)
 	}
 }
