@@ -1,0 +1,333 @@
+// Package sshtest is an SSH server inside the test process. It runs commands with
+// /bin/sh in a directory of its own and can be told to misbehave in the ways that
+// real hosts do: refused logins, no sftp, chatty start-up files, one session at a
+// time, dropped and frozen connections, sudo with a password.
+package sshtest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Options say how the server behaves. The zero value accepts nobody.
+type Options struct {
+	Keys        []ssh.PublicKey // accepted for login
+	Password    string          // accepted by the method password, if not empty
+	Interactive string          // accepted by keyboard-interactive, if not empty
+	HostKeys    []ssh.Signer    // none means a fresh ed25519 key
+	Mute        bool            // accept TCP connections and say nothing
+
+	Noise       string        // printed on both streams before each command, as a chatty .bashrc does
+	Shell       []string      // login shell, which gets "-c" and the command; nil means /bin/sh
+	Delay       time.Duration // before each request on a session is answered
+	MaxSessions int           // at a time on a connection; zero means no limit
+	NoSFTP      bool          // no sftp subsystem
+	BlindSFTP   bool          // an sftp subsystem that shows a file system of its own
+	NoSCP       bool          // no scp program
+	Sudo        *Sudo         // nil leaves the test process's own identity and sudo
+}
+
+// Sudo puts stand-ins for sudo and id first in PATH; the login user is then
+// nobody special, and root is who came through sudo.
+type Sudo struct {
+	Password   string // wanted by sudo; empty means none
+	RequireTTY bool   // sudo insists on a terminal
+	Forbidden  bool   // the user is not in the sudoers file
+}
+
+// Server is a running server.
+type Server struct {
+	Host string // 127.0.0.1
+	Port int
+	Home string // directory in which commands run
+
+	opts     Options
+	listener net.Listener
+	config   *ssh.ServerConfig
+	hostKeys []ssh.Signer
+	bin      string
+
+	mu    sync.Mutex
+	conns map[*faultyConn]bool
+
+	dropAfter atomic.Int64 // bytes until the next connection drop; 0 means none
+	frozen    atomic.Bool
+	dials     atomic.Int64
+	attempts  atomic.Int64
+	sessions  atomic.Int64
+	serving   sync.WaitGroup
+}
+
+// Start runs a server until the test ends.
+func Start(t testing.TB, opts Options) *Server {
+	t.Helper()
+	s := &Server{opts: opts, Home: t.TempDir(), hostKeys: opts.HostKeys, conns: make(map[*faultyConn]bool)}
+	if len(s.hostKeys) == 0 {
+		s.hostKeys = []ssh.Signer{NewKey(t)}
+	}
+	s.config = s.serverConfig()
+	for _, k := range s.hostKeys {
+		s.config.AddHostKey(k)
+	}
+	if opts.Sudo != nil {
+		s.bin = t.TempDir()
+		if err := opts.Sudo.install(s.bin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.listener = l
+	addr := l.Addr().(*net.TCPAddr)
+	s.Host, s.Port = "127.0.0.1", addr.Port
+	s.serving.Go(s.accept)
+	t.Cleanup(func() {
+		s.frozen.Store(false)
+		l.Close()
+		s.DropConnections()
+		s.serving.Wait()
+	})
+	return s
+}
+
+// NewKey makes an ed25519 key.
+func NewKey(t testing.TB) ssh.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// NewECDSAKey makes a key of another type.
+func NewECDSAKey(t testing.TB) ssh.Signer {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// WriteKey makes an ed25519 key and writes it to a file, encrypted if there is a
+// passphrase. It returns the file's path and the public key.
+func WriteKey(t testing.TB, passphrase string) (file string, public ssh.PublicKey) {
+	t.Helper()
+	pub, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "test")
+	if passphrase != "" {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "test", []byte(passphrase))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := pem.Encode(&text, block); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "id_ed25519")
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if public, err = ssh.NewPublicKey(pub); err != nil {
+		t.Fatal(err)
+	}
+	return file, public
+}
+
+// HostKey is the first host key's public half.
+func (s *Server) HostKey() ssh.PublicKey { return s.hostKeys[0].PublicKey() }
+
+// Addr is host:port.
+func (s *Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+
+// Dials is the number of TCP connections so far.
+func (s *Server) Dials() int { return int(s.dials.Load()) }
+
+// Attempts is the number of passwords and answers that were tried.
+func (s *Server) Attempts() int { return int(s.attempts.Load()) }
+
+// Sessions is the number of sessions opened so far.
+func (s *Server) Sessions() int { return int(s.sessions.Load()) }
+
+// DropAfter cuts the connection that receives the n-th byte from now on. It
+// happens once.
+func (s *Server) DropAfter(n int64) { s.dropAfter.Store(n) }
+
+// Freeze stops all reading and writing, as if the host had lost power: no
+// connection is closed.
+func (s *Server) Freeze() { s.frozen.Store(true) }
+
+// DropConnections closes all connections.
+func (s *Server) DropConnections() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.Close()
+	}
+}
+
+func (s *Server) serverConfig() *ssh.ServerConfig {
+	c := &ssh.ServerConfig{MaxAuthTries: 6}
+	if len(s.opts.Keys) > 0 {
+		c.PublicKeyCallback = func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			for _, k := range s.opts.Keys {
+				if bytes.Equal(k.Marshal(), key.Marshal()) {
+					return nil, nil
+				}
+			}
+			return nil, errors.New("unknown key")
+		}
+	}
+	if s.opts.Password != "" {
+		c.PasswordCallback = func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+			s.attempts.Add(1)
+			if string(password) == s.opts.Password {
+				return nil, nil
+			}
+			return nil, errors.New("wrong password")
+		}
+	}
+	if s.opts.Interactive != "" {
+		c.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+			answers, err := ask("", "", []string{"Password: "}, []bool{false})
+			s.attempts.Add(1)
+			if err == nil && len(answers) == 1 && answers[0] == s.opts.Interactive {
+				return nil, nil
+			}
+			return nil, errors.New("wrong answer")
+		}
+	}
+	if c.PublicKeyCallback == nil && c.PasswordCallback == nil && c.KeyboardInteractiveCallback == nil {
+		c.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, errors.New("nobody") }
+	}
+	return c
+}
+
+func (s *Server) accept() {
+	for {
+		tcp, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.dials.Add(1)
+		conn := &faultyConn{Conn: tcp, server: s, closed: make(chan struct{})}
+		s.mu.Lock()
+		s.conns[conn] = true
+		s.mu.Unlock()
+		s.serving.Go(func() {
+			s.serve(conn)
+			conn.Close()
+			s.mu.Lock()
+			delete(s.conns, conn)
+			s.mu.Unlock()
+		})
+	}
+}
+
+func (s *Server) serve(conn *faultyConn) {
+	if s.opts.Mute {
+		<-conn.closed
+		return
+	}
+	server, channels, requests, err := ssh.NewServerConn(conn, s.config)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go ssh.DiscardRequests(requests)
+	var open atomic.Int64
+	var sessions sync.WaitGroup
+	for ch := range channels {
+		if ch.ChannelType() != "session" {
+			ch.Reject(ssh.UnknownChannelType, "only sessions here")
+			continue
+		}
+		if limit := int64(s.opts.MaxSessions); limit > 0 && open.Load() >= limit {
+			ch.Reject(ssh.ConnectionFailed, "open failed")
+			continue
+		}
+		open.Add(1)
+		s.sessions.Add(1)
+		channel, requests, err := ch.Accept()
+		if err != nil {
+			open.Add(-1)
+			continue
+		}
+		sessions.Go(func() {
+			defer open.Add(-1)
+			(&session{server: s, channel: channel}).serve(requests)
+		})
+	}
+	sessions.Wait()
+}
+
+// faultyConn is a connection that can be cut or frozen.
+type faultyConn struct {
+	net.Conn
+	server *Server
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *faultyConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.wait()
+	if left := c.server.dropAfter.Load(); left > 0 && n > 0 {
+		left -= int64(n)
+		if left <= 0 {
+			c.server.dropAfter.Store(0)
+			c.Close()
+			return 0, fmt.Errorf("dropped as told")
+		}
+		c.server.dropAfter.Store(left)
+	}
+	return n, err
+}
+
+func (c *faultyConn) Write(p []byte) (int, error) {
+	c.wait()
+	return c.Conn.Write(p)
+}
+
+// wait holds a frozen connection until it is closed here.
+func (c *faultyConn) wait() {
+	if c.server.frozen.Load() {
+		<-c.closed
+	}
+}
+
+func (c *faultyConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
