@@ -1,0 +1,286 @@
+// Package election is ZooKeeper's fast leader election as a value: it is told of votes and of time, and says which votes
+// to send and when a leader is found. It decides only who tries to lead; that no two succeed is the business of the epoch
+// handshake (package zab), so a wrong decision costs nothing but time.
+//
+// The rules are those of org.apache.zookeeper.server.quorum.FastLeaderElection (lookForLeader and WorkerReceiver), so
+// that both kinds of servers elect together. The connections between the election ports are not here.
+package election
+
+import (
+	"cmp"
+	"math"
+	"time"
+
+	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/wire"
+)
+
+const (
+	// finalizeWait is how long the winner's voters wait for a better vote.
+	finalizeWait = 200 * time.Millisecond
+	// The time between two sendings of the same vote doubles from the shorter to the longer. Apache ZooKeeper lets it
+	// grow to a minute.
+	minInterval = 200 * time.Millisecond
+	maxInterval = 3200 * time.Millisecond
+)
+
+// Vote is a candidate and how good its history is.
+type Vote struct {
+	Leader    wire.ServerID
+	Zxid      wire.Zxid
+	PeerEpoch wire.Epoch
+}
+
+// none is the vote of those who do not vote.
+var none = Vote{Leader: math.MinInt64, Zxid: math.MinInt64, PeerEpoch: math.MinInt64}
+
+// Message is a vote to send.
+type Message struct {
+	To           wire.ServerID
+	Notification wire.Notification
+}
+
+// Config is who votes.
+type Config struct {
+	Self    wire.ServerID
+	Members *quorum.Config
+	// Text is the membership as votes carry it.
+	Text []byte
+	// Observer tells that this server only wants to know who leads.
+	Observer bool
+}
+
+// Election is the part of a server that votes. It lives as long as the server: who has found a leader goes on answering
+// those who look.
+type Election struct {
+	cfg   Config
+	state wire.ServerState
+	round int64 // logical clock: the number of the election
+	// initial is the own vote; vote is what is proposed, or the outcome, whose round was voteRound.
+	initial   Vote
+	vote      Vote
+	voteRound int64
+	decided   bool
+
+	// received are the votes of this round, outside those of servers that have a leader already.
+	received map[wire.ServerID]wire.Notification
+	outside  map[wire.ServerID]wire.Notification
+	// finalize is when the proposal, which has a quorum, is the outcome; 0 without a quorum.
+	finalize time.Duration
+	resend   time.Duration
+	interval time.Duration
+
+	messages []Message
+}
+
+// New returns the election of a server that has not looked for a leader yet.
+func New(cfg Config) *Election {
+	return &Election{cfg: cfg, state: wire.Looking, initial: none, vote: none}
+}
+
+// Look begins a new election, with the last zxid and currentEpoch of this server.
+func (e *Election) Look(now time.Duration, last wire.Zxid, current wire.Epoch) {
+	e.state = wire.Looking
+	e.decided = false
+	e.round++
+	e.initial = Vote{Leader: e.cfg.Self, Zxid: last, PeerEpoch: current}
+	switch {
+	case e.cfg.Observer:
+		e.initial = none
+	case !e.cfg.Members.IsVoter(e.cfg.Self):
+		e.initial.Leader = none.Leader
+	}
+	e.received = make(map[wire.ServerID]wire.Notification)
+	e.outside = make(map[wire.ServerID]wire.Notification)
+	e.interval = minInterval
+	e.propose(now, e.initial)
+	e.schedule(now)
+}
+
+// Tick lets time pass.
+func (e *Election) Tick(now time.Duration) {
+	switch {
+	case e.state != wire.Looking || e.received == nil:
+	case e.finalize != 0 && now >= e.finalize:
+		e.decide(e.vote, e.round)
+	case now >= e.resend:
+		e.sendToAll()
+		e.interval = min(2*e.interval, maxInterval)
+		e.schedule(now)
+	}
+}
+
+// Step handles a vote.
+func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notification) {
+	voter := e.cfg.Members.IsVoter(from)
+	switch {
+	case !voter:
+		e.send(from, e.notification(e.round)) // whoever does not vote only asks
+	case e.state != wire.Looking:
+		if n.State == wire.Looking {
+			e.send(from, e.notification(e.voteRound))
+		}
+	case e.received == nil || !e.cfg.Members.IsVoter(n.Leader):
+	case n.State == wire.Looking:
+		if n.ElectionEpoch < e.round {
+			e.send(from, e.notification(e.round))
+		}
+		e.stepLooking(now, from, n)
+	case n.State == wire.Following || n.State == wire.Leading:
+		e.stepDecided(from, n)
+	}
+}
+
+// stepLooking handles the vote of a server that looks, too.
+func (e *Election) stepLooking(now time.Duration, from wire.ServerID, n wire.Notification) {
+	if e.initial.Zxid == -1 || n.Zxid == -1 || n.ElectionEpoch < e.round {
+		return
+	}
+	v := voteOf(n)
+	switch {
+	case n.ElectionEpoch > e.round:
+		e.round = n.ElectionEpoch
+		clear(e.received)
+		better := e.initial
+		if e.beats(v, better) {
+			better = v
+		}
+		e.propose(now, better)
+	case e.beats(v, e.vote):
+		e.propose(now, v)
+	}
+	e.received[from] = n
+	e.maybeFinalize(now)
+}
+
+// maybeFinalize begins, or prolongs, the wait for a better vote.
+func (e *Election) maybeFinalize(now time.Duration) {
+	e.finalize = 0
+	if e.cfg.Members.Quorum(func(id wire.ServerID) bool {
+		n, ok := e.received[id]
+		return ok && n.State == wire.Looking && n.ElectionEpoch == e.round && voteOf(n) == e.vote
+	}) {
+		e.finalize = now + finalizeWait
+	}
+}
+
+// stepDecided handles the vote of a server that has a leader.
+func (e *Election) stepDecided(from wire.ServerID, n wire.Notification) {
+	if n.ElectionEpoch == e.round {
+		e.received[from] = n
+		if e.agree(e.received, n, 0) && e.leads(e.received, n) {
+			e.decide(voteOf(n), e.round)
+			return
+		}
+	}
+	e.outside[from] = n
+	if e.agree(e.outside, n, n.Version) && e.leads(e.outside, n) {
+		e.round = n.ElectionEpoch
+		e.decide(voteOf(n), e.round)
+	}
+}
+
+// agree tells whether a quorum of votes is for the leader of n. Among servers that have a leader only the leader and its
+// epoch are compared; and if one of two votes has version 0, as votes of the same round are taken to have, only the
+// leader.
+func (e *Election) agree(votes map[wire.ServerID]wire.Notification, n wire.Notification, version int32) bool {
+	return e.cfg.Members.Quorum(func(id wire.ServerID) bool {
+		other, ok := votes[id]
+		if !ok {
+			return false
+		}
+		if other.State == wire.Looking {
+			return voteOf(other) == voteOf(n) && other.ElectionEpoch == n.ElectionEpoch
+		}
+		otherVersion := other.Version
+		if version == 0 {
+			otherVersion = 0
+		}
+		if (otherVersion == 0) != (n.Version == 0) {
+			return other.Leader == n.Leader
+		}
+		return other.Leader == n.Leader && other.PeerEpoch == n.PeerEpoch
+	})
+}
+
+// leads tells whether the leader of n itself says that it leads; others may not know yet that it is gone.
+func (e *Election) leads(votes map[wire.ServerID]wire.Notification, n wire.Notification) bool {
+	if n.Leader == e.cfg.Self {
+		return n.ElectionEpoch == e.round
+	}
+	leader, ok := votes[n.Leader]
+	return ok && leader.State == wire.Leading
+}
+
+// beats tells whether one vote is better than another: by epoch, then zxid, then id.
+func (e *Election) beats(v, other Vote) bool {
+	if !e.cfg.Members.MayLead(v.Leader) {
+		return false
+	}
+	return cmp.Or(
+		cmp.Compare(v.PeerEpoch, other.PeerEpoch), cmp.Compare(v.Zxid, other.Zxid), cmp.Compare(v.Leader, other.Leader),
+	) > 0
+}
+
+// propose takes over a vote and tells everybody, this server included.
+func (e *Election) propose(now time.Duration, v Vote) {
+	e.vote = v
+	e.finalize = 0
+	e.sendToAll()
+	if e.cfg.Members.IsVoter(e.cfg.Self) && !e.cfg.Observer && e.initial.Zxid != -1 {
+		e.received[e.cfg.Self] = e.notification(e.round)
+		e.maybeFinalize(now)
+	}
+}
+
+func (e *Election) decide(v Vote, round int64) {
+	e.decided = true
+	e.vote, e.voteRound = v, round
+	switch {
+	case v.Leader == e.cfg.Self:
+		e.state = wire.Leading
+	case e.cfg.Observer:
+		e.state = wire.Observing
+	default:
+		e.state = wire.Following
+	}
+	e.received, e.outside = nil, nil
+}
+
+// Decision is the outcome of the election; ok is false while there is none.
+func (e *Election) Decision() (v Vote, ok bool) { return e.vote, e.decided }
+
+// Established tells that the elected leader leads in this epoch, which is what those who look have to be told.
+func (e *Election) Established(epoch wire.Epoch) { e.vote.PeerEpoch = epoch }
+
+// Take returns the votes to send since the last call, by receiver, and forgets them.
+func (e *Election) Take() []Message {
+	m := e.messages
+	e.messages = nil
+	return m
+}
+
+func (e *Election) sendToAll() {
+	for _, id := range e.cfg.Members.Voters() {
+		if id != e.cfg.Self {
+			e.send(id, e.notification(e.round))
+		}
+	}
+}
+
+func (e *Election) send(to wire.ServerID, n wire.Notification) {
+	e.messages = append(e.messages, Message{To: to, Notification: n})
+}
+
+func (e *Election) schedule(now time.Duration) { e.resend = now + e.interval }
+
+func (e *Election) notification(round int64) wire.Notification {
+	return wire.Notification{
+		State: e.state, Leader: e.vote.Leader, Zxid: e.vote.Zxid, ElectionEpoch: round, PeerEpoch: e.vote.PeerEpoch,
+		Version: wire.NotificationVersion, Config: e.cfg.Text,
+	}
+}
+
+func voteOf(n wire.Notification) Vote {
+	return Vote{Leader: n.Leader, Zxid: n.Zxid, PeerEpoch: n.PeerEpoch}
+}

@@ -1,0 +1,128 @@
+// Package quorum knows the members of an ensemble and what a quorum of them is: a majority, or, with groups, a majority
+// of weights in a majority of groups (org.apache.zookeeper.server.quorum.flexible).
+package quorum
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Member is a server of an ensemble.
+type Member struct {
+	ID       wire.ServerID
+	Observer bool
+}
+
+// Config is a membership. It does not change.
+type Config struct {
+	members []Member
+	voters  []wire.ServerID
+	version int64
+	// groups are those whose weights are not all zero; none for a majority of voters.
+	groups []Group
+	weight map[wire.ServerID]int64
+}
+
+// Group is a part of a hierarchical quorum.
+type Group struct {
+	Voters []Weighted
+}
+
+// Weighted is a voter of a group. With weight 0 it never counts and cannot lead.
+type Weighted struct {
+	ID     wire.ServerID
+	Weight int64
+}
+
+// New returns a membership in which a majority of the voters is a quorum, or, if there are groups, a majority of the weights in a majority of the
+// groups. Every voter must then be in exactly one.
+func New(members []Member, groups []Group, version int64) (*Config, error) {
+	c := &Config{members: slices.Clone(members), version: version}
+	slices.SortFunc(c.members, func(a, b Member) int { return int(a.ID - b.ID) })
+	for i, m := range c.members {
+		if i > 0 && c.members[i-1].ID == m.ID {
+			return nil, fmt.Errorf("server %d is listed twice", m.ID)
+		}
+		if !m.Observer {
+			c.voters = append(c.voters, m.ID)
+		}
+	}
+	if len(c.voters) == 0 {
+		return nil, fmt.Errorf("no server votes")
+	}
+	if len(groups) == 0 {
+		return c, nil
+	}
+	c.weight = make(map[wire.ServerID]int64)
+	for _, g := range groups {
+		var total int64
+		for _, v := range g.Voters {
+			if _, twice := c.weight[v.ID]; twice {
+				return nil, fmt.Errorf("server %d is in two groups", v.ID)
+			}
+			if v.Weight < 0 {
+				return nil, fmt.Errorf("server %d has weight %d", v.ID, v.Weight)
+			}
+			c.weight[v.ID] = v.Weight
+			total += v.Weight
+		}
+		if total > 0 {
+			c.groups = append(c.groups, g)
+		}
+	}
+	for _, id := range c.voters {
+		if _, ok := c.weight[id]; !ok {
+			return nil, fmt.Errorf("server %d is in no group", id)
+		}
+	}
+	if len(c.groups) == 0 {
+		return nil, fmt.Errorf("no group has a weight")
+	}
+	return c, nil
+}
+
+// Quorum tells whether the servers that satisfy has are a quorum.
+func (c *Config) Quorum(has func(wire.ServerID) bool) bool {
+	if c.groups == nil {
+		n := 0
+		for _, id := range c.voters {
+			if has(id) {
+				n++
+			}
+		}
+		return n > len(c.voters)/2
+	}
+	agreeing := 0
+	for _, g := range c.groups {
+		var got, total int64
+		for _, v := range g.Voters {
+			total += v.Weight
+			if has(v.ID) {
+				got += v.Weight
+			}
+		}
+		if got > total/2 {
+			agreeing++
+		}
+	}
+	return agreeing > len(c.groups)/2
+}
+
+// IsVoter tells whether a server votes.
+func (c *Config) IsVoter(id wire.ServerID) bool { return slices.Contains(c.voters, id) }
+
+// MayLead tells whether a server votes with a weight.
+func (c *Config) MayLead(id wire.ServerID) bool {
+	return c.IsVoter(id) && (c.groups == nil || c.weight[id] > 0)
+}
+
+// Voters lists the voters by id; it must not be changed.
+func (c *Config) Voters() []wire.ServerID { return c.voters }
+
+// Members lists all servers by id; it must not be changed.
+func (c *Config) Members() []Member { return c.members }
+
+// Version is that of the configuration: 0 unless it was made by a reconfiguration.
+func (c *Config) Version() int64 { return c.version }
