@@ -129,7 +129,7 @@ func (n *Node) establish(c *client) {
 	response := wire.ConnectResponse{
 		TimeOut: int32(c.timeout.Milliseconds()), SessionID: c.session, Passwd: password[:], HasReadOnly: c.hasReadOnly,
 	}
-	n.note(SendFrame{Client: c.id, Frame: response.Marshal()})
+	n.note(SendFrame{Client: c.id, Frame: response.Append(nil)})
 	c.creating, c.established = false, true
 	n.touch(c)
 	early := c.early
@@ -142,7 +142,7 @@ func (n *Node) establish(c *client) {
 // refuse tells a client that its session is over.
 func (n *Node) refuse(c *client) {
 	response := wire.ConnectResponse{Passwd: make([]byte, 16), HasReadOnly: c.hasReadOnly}
-	n.note(SendFrame{Client: c.id, Frame: response.Marshal()})
+	n.note(SendFrame{Client: c.id, Frame: response.Append(nil)})
 	n.closeClient(c)
 }
 

@@ -116,7 +116,9 @@ func New(cfg Config, db *Database) (*Node, error) {
 	}
 	n.final = &final.Server{T: func() *tree.Tree { return n.tree }}
 	if cfg.Members != nil {
-		n.election = election.New(cfg.Self, cfg.Members, cfg.Observer)
+		n.election = election.New(election.Config{
+			Self: cfg.Self, Members: cfg.Members, Text: cfg.ConfigText, Observer: cfg.Observer,
+		})
 	}
 	n.install(db)
 	n.proposed = db.LastZxid

@@ -177,9 +177,13 @@ var Mutations = []struct {
 }
 
 func (w *World) members() *quorum.Config {
-	c := &quorum.Config{}
-	for i := range w.opts.Voters {
-		c.Voters = append(c.Voters, wire.ServerID(i+1))
+	var list []quorum.Member
+	for i := range w.machines {
+		list = append(list, quorum.Member{ID: wire.ServerID(i + 1), Observer: i >= w.opts.Voters})
+	}
+	c, err := quorum.New(list, nil, 0)
+	if err != nil {
+		panic(err)
 	}
 	return c
 }
