@@ -20,12 +20,56 @@ type Become struct {
 
 // becomer holds what was learned about sudo on one host.
 type becomer struct {
+	gate sync.Mutex // held while a password is tried for the first time
+
 	mu       sync.Mutex
 	asked    bool
 	password string
 	proven   bool         // sudo accepted the password, or wanted none
 	refused  *BecomeError // no further attempt, or the account may be locked
 	terminal bool         // sudo insists on a terminal (requiretty)
+}
+
+// attempt says how to try the next command. The error is an earlier refusal or
+// the failure to get the password.
+func (b *becomer) attempt(become Become) (attempt, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refused != nil {
+		return attempt{}, b.refused
+	}
+	if become.Password != nil && !b.asked {
+		password, err := become.Password()
+		if err != nil {
+			return attempt{}, err
+		}
+		b.asked, b.password = true, password
+	}
+	return attempt{sudo: true, withPassword: b.asked, password: b.password, terminal: b.terminal}, nil
+}
+
+func (b *becomer) isProven() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.proven
+}
+
+func (b *becomer) prove() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.proven = true
+}
+
+func (b *becomer) needTerminal() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.terminal = true
+}
+
+func (b *becomer) refuse(err *BecomeError) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused = err
 }
 
 // sudoScript is evaluated by the loader in place of the command; it becomes root
@@ -43,7 +87,6 @@ func sudoScript(marker string, none, password bool) string {
 	case none:
 		fmt.Fprintf(&b, "echo 'zkctl: become is none' >&2; exit 1\n")
 	case password:
-		// -k would forget the user's ticket; an expired or present ticket both work.
 		fmt.Fprintf(&b, "LC_ALL=C exec sudo -S -p '%s password:' -- %s\n", marker, second)
 	default:
 		fmt.Fprintf(&b, "LC_ALL=C exec sudo -n -- %s\n", second)

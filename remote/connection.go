@@ -88,6 +88,17 @@ func (c *connection) isDead() bool {
 	}
 }
 
+// isDying is isDead for one who just saw a session end: the sessions of a lost
+// connection end a moment before the connection is known to be.
+func (c *connection) isDying() bool {
+	select {
+	case <-c.dead:
+		return true
+	case <-time.After(100 * time.Millisecond):
+		return false
+	}
+}
+
 // reason is why the connection ended.
 func (c *connection) reason() error {
 	c.mu.Lock()
@@ -136,7 +147,7 @@ func (s *SSH) session(ctx context.Context, step string, extra bool) (*ssh.Sessio
 	giveBack := func() { s.slots <- struct{}{} }
 	began := time.Now()
 	reconnected := false
-	pause := 20 * time.Millisecond
+	pause := 10 * time.Millisecond
 	for {
 		conn, err := s.connect(ctx)
 		if err != nil {
@@ -153,13 +164,19 @@ func (s *SSH) session(ctx context.Context, step string, extra bool) (*ssh.Sessio
 		case ctx.Err() != nil:
 			giveBack()
 			return nil, nil, nil, context.Cause(ctx)
+		case errors.As(err, &refused) && s.lowerLimit():
+			// The slot is gone; wait for one of those that are in use.
+			select {
+			case <-s.slots:
+			case <-ctx.Done():
+				return nil, nil, nil, context.Cause(ctx)
+			}
 		case errors.As(err, &refused) && time.Since(began) < refusalPatience:
-			// The limit is lower than ours, or a session is just ending.
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
 			}
-			pause = min(2*pause, 500*time.Millisecond)
+			pause = min(2*pause, 200*time.Millisecond)
 		case errors.As(err, &refused):
 			giveBack()
 			return nil, nil, nil, s.failure(step, ErrLost, fmt.Errorf("the host refuses a further session: %w", err), "raise MaxSessions in its sshd_config")
@@ -172,6 +189,18 @@ func (s *SSH) session(ctx context.Context, step string, extra bool) (*ssh.Sessio
 			return nil, nil, nil, s.failure(step, ErrLost, conn.reason(), "")
 		}
 	}
+}
+
+// lowerLimit notes that the host allows fewer sessions at a time than thought, by
+// giving up the caller's slot for good. The last slot stays.
+func (s *SSH) lowerLimit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.limit <= 1 {
+		return false
+	}
+	s.limit--
+	return true
 }
 
 // openSession opens a session, giving up with ctx.
@@ -299,7 +328,7 @@ func (p *sshProcess) status() exit {
 		return exit{code: -1, signal: code.Signal()}
 	case errors.As(p.err, &code):
 		return exit{code: code.ExitStatus()}
-	case errors.As(p.err, &missing) && !p.conn.isDead():
+	case errors.As(p.err, &missing) && !p.conn.isDying():
 		return exit{lost: errors.New("the session ended without an exit status")}
 	}
 	return exit{lost: p.conn.reason()}

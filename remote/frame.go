@@ -39,12 +39,16 @@ func newMarker() string {
 // line with the marker and on standard output the shell's process id; after
 // it a line with the exit status. payload is the number of bytes that follow on
 // standard input; where it is negative the script reads to end of file. (A
-// terminal has no end of file that binary data could be followed by.)
-func wrap(marker string, cmd Command, payload int) string {
+// terminal has no end of file that binary data could be followed by.) Where the
+// streams are merged, only standard output is marked.
+func wrap(marker string, cmd Command, payload int, merged bool) string {
 	var b strings.Builder
 	b.WriteString("LC_ALL=C LANG=C PATH=\"$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n")
 	b.WriteString("export LC_ALL LANG PATH; umask 022\n")
-	fmt.Fprintf(&b, "printf '%%s begin\\n' %s >&2; printf '%%s begin %%s\\n' %s \"$$\"\n", marker, marker)
+	if !merged {
+		fmt.Fprintf(&b, "printf '%%s begin\\n' %s >&2\n", marker)
+	}
+	fmt.Fprintf(&b, "printf '%%s begin %%s\\n' %s \"$$\"\n", marker)
 	body := fmt.Sprintf("( set -- %s\neval %s )", shell.Join(cmd.Args...), shell.Quote(cmd.Script))
 	switch {
 	case payload == 0:
@@ -54,7 +58,11 @@ func wrap(marker string, cmd Command, payload int) string {
 	default:
 		b.WriteString(body + "\n")
 	}
-	fmt.Fprintf(&b, "rc=$?; printf '\\n%%s end\\n' %s >&2; printf '\\n%%s end %%s\\n' %s \"$rc\"\n", marker, marker)
+	b.WriteString("rc=$?\n")
+	if !merged {
+		fmt.Fprintf(&b, "printf '\\n%%s end\\n' %s >&2\n", marker)
+	}
+	fmt.Fprintf(&b, "printf '\\n%%s end %%s\\n' %s \"$rc\"\n", marker)
 	return b.String()
 }
 

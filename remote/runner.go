@@ -83,49 +83,49 @@ func (r *runner) run(ctx context.Context, cmd Command) (Result, error) {
 		return r.attempt(ctx, cmd, attempt{})
 	}
 	if r.become.None {
-		return r.attempt(ctx, cmd, attempt{sudo: true, none: true})
+		res, err := r.attempt(ctx, cmd, attempt{sudo: true, none: true})
+		var refused *becomeFailure
+		if errors.As(err, &refused) {
+			err = refused.BecomeError
+		}
+		return res, err
 	}
 
-	// The first command that may feed the password goes alone, so that a wrong
-	// one is tried once and not by every command in flight.
+	// The first command that may feed the password goes alone until sudo has
+	// let it in, so that a wrong one is tried once and not by every command
+	// in flight.
 	s := &r.sudo
-	s.mu.Lock()
-	if s.refused != nil {
-		err := *s.refused
-		s.mu.Unlock()
-		err.Step = cmd.Label
-		return Result{ExitCode: -1}, &err
-	}
-	if r.become.Password != nil && !s.asked {
-		password, err := r.become.Password()
-		if err != nil {
-			s.mu.Unlock()
-			return Result{ExitCode: -1}, fmt.Errorf("%s: %s: become password: %w", r.name, cmd.Label, err)
+	s.gate.Lock()
+	open := sync.OnceFunc(s.gate.Unlock)
+	defer open()
+	a, err := s.attempt(r.become)
+	if err != nil {
+		var refused *BecomeError
+		if errors.As(err, &refused) {
+			again := *refused
+			again.Step = cmd.Label
+			return Result{ExitCode: -1}, &again
 		}
-		s.asked, s.password = true, password
+		return Result{ExitCode: -1}, fmt.Errorf("%s: %s: become password: %w", r.name, cmd.Label, err)
 	}
-	alone := s.asked && !s.proven
-	a := attempt{sudo: true, withPassword: s.asked, password: s.password, terminal: s.terminal}
-	if !alone {
-		s.mu.Unlock()
+	if !a.withPassword || s.isProven() {
+		open()
 	}
+	a.accepted = func() {
+		s.prove()
+		open()
+	}
+
 	res, err := r.attempt(ctx, cmd, a)
 	var refused *becomeFailure
 	if errors.As(err, &refused) && refused.tty && !a.terminal {
 		a.terminal = true
+		s.needTerminal()
 		res, err = r.attempt(ctx, cmd, a)
 	}
-	if !alone {
-		s.mu.Lock()
-	}
-	defer s.mu.Unlock()
-	if errors.As(err, &refused) {
-		s.refused = refused.BecomeError
+	if refused = nil; errors.As(err, &refused) {
+		s.refuse(refused.BecomeError)
 		return res, refused.BecomeError
-	}
-	if !NeverRan(err) && ctx.Err() == nil {
-		s.proven = true
-		s.terminal = a.terminal
 	}
 	return res, err
 }
@@ -142,6 +142,7 @@ type attempt struct {
 	withPassword bool
 	password     string
 	terminal     bool
+	accepted     func() // called once the script runs; may be nil
 }
 
 // call is one try of a command while it runs.
@@ -177,6 +178,12 @@ func (c *call) heard() (prompts int, ready bool) {
 	return prompts, ready
 }
 
+func (c *call) begun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.begun
+}
+
 func (c *call) ended(merged bool) (out, err bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -201,7 +208,7 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 	if a.terminal || len(cmd.Stdin) == 0 {
 		payload = len(cmd.Stdin)
 	}
-	input := append(pack(wrap(c.marker, cmd, payload)), cmd.Stdin...)
+	input := append(pack(wrap(c.marker, cmd, payload, a.terminal)), cmd.Stdin...)
 	send := func(b []byte, last bool) {
 		// The host may not read all of it. Releasing the process ends this.
 		go func() {
@@ -228,7 +235,7 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 		exited := false
 		select {
 		case <-ctx.Done():
-			return r.cancelled(ctx, cmd, c)
+			return r.cancelled(ctx, cmd, c, a)
 		case <-proc.exited():
 			exited = true
 		case <-grace:
@@ -248,6 +255,10 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 				proc.Write([]byte(a.password + "\n"))
 				answered = 1
 			}
+		}
+		if a.accepted != nil && c.begun() {
+			a.accepted()
+			a.accepted = nil
 		}
 		out, errEnd := c.ended(a.terminal)
 		if out && errEnd || exited {
@@ -353,32 +364,28 @@ exit 0
 `
 
 // cancelled kills what was started on the host and reports the cancellation.
-func (r *runner) cancelled(ctx context.Context, cmd Command, c *call) (Result, error) {
+func (r *runner) cancelled(ctx context.Context, cmd Command, c *call, a attempt) (Result, error) {
 	c.mu.Lock()
 	pid := c.out.pid
-	res := Result{Stdout: c.out.output(), Stderr: c.err.output(), ExitCode: -1}
+	res := Result{Stdout: bytes.Clone(c.out.output()), Stderr: bytes.Clone(c.err.output()), ExitCode: -1}
 	c.mu.Unlock()
 	cause := context.Cause(ctx)
 	if pid == 0 {
 		return res, fmt.Errorf("%s: %s: %w", r.name, cmd.Label, cause)
 	}
-	if err := r.kill(context.WithoutCancel(ctx), pid, c.sudo); err != nil {
+	if err := r.kill(context.WithoutCancel(ctx), pid, a); err != nil {
 		return res, fmt.Errorf("%s: %s: %w; it may still run on the host as process %d (%v)", r.name, cmd.Label, cause, pid, err)
 	}
 	return res, fmt.Errorf("%s: %s: %w; it was killed on the host", r.name, cmd.Label, cause)
 }
 
-func (r *runner) kill(ctx context.Context, pid int, sudo bool) error {
+// kill ends a process and its descendants, as the user that the command ran as.
+func (r *runner) kill(ctx context.Context, pid int, a attempt) error {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
-	killer := *newRunner(r.name, r.user, extraLauncher{r.launcher}, r.become)
-	killer.isRoot = r.isRoot
-	a := attempt{}
-	if sudo {
-		r.sudo.mu.Lock()
-		a = attempt{sudo: true, withPassword: r.sudo.asked, password: r.sudo.password, terminal: r.sudo.terminal}
-		r.sudo.mu.Unlock()
-	}
+	killer := newRunner(r.name, r.user, extraLauncher{r.launcher}, r.become)
+	killer.address = r.address
+	a.accepted = nil
 	_, err := killer.attempt(ctx, Command{Label: "kill", Script: killScript, Args: []string{strconv.Itoa(pid)}}, a)
 	return err
 }

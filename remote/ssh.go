@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -56,9 +58,12 @@ type SSH struct {
 	keys  hostKeys
 	link  string // host:port
 
-	mu     sync.Mutex // held while dialling, so that there is one connection
+	dialing sync.Mutex // so that there is one connection
+
+	mu     sync.Mutex
 	conn   *connection
 	closed bool
+	limit  int // sessions at a time; the host may allow fewer than MaxSessions
 
 	slots chan struct{} // one token per session that may be open
 }
@@ -101,6 +106,7 @@ func NewSSH(cfg SSHConfig) (*SSH, error) {
 		link:  net.JoinHostPort(cfg.Address, strconv.Itoa(cfg.Port)),
 		slots: make(chan struct{}, cfg.MaxSessions),
 	}
+	s.limit = cfg.MaxSessions
 	for range cfg.MaxSessions {
 		s.slots <- struct{}{}
 	}
@@ -146,38 +152,72 @@ func (s *SSH) Upload(ctx context.Context, file File) error {
 
 // connect returns the live connection, making it if need be.
 func (s *SSH) connect(ctx context.Context) (*connection, error) {
+	s.dialing.Lock()
+	defer s.dialing.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, s.failure("connect", ErrUnreachable, errors.New("the host was closed here"), "")
+	conn, closed := s.conn, s.closed
+	s.mu.Unlock()
+	if closed {
+		return nil, s.closedHere()
 	}
-	if s.conn != nil && !s.conn.isDead() {
-		return s.conn, nil
+	if conn != nil && !conn.isDead() {
+		return conn, nil
 	}
 	conn, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		conn.close(errors.New("closed here"))
+		return nil, s.closedHere()
+	}
 	s.conn = conn
 	return conn, nil
+}
+
+func (s *SSH) closedHere() error {
+	return s.failure("connect", ErrUnreachable, errors.New("the host was closed here"), "")
+}
+
+// dialAttempts is how often a connection is tried that the host takes and then
+// drops before the login, as sshd does at random when too many log in at
+// once (MaxStartups).
+const dialAttempts = 3
+
+// dial makes a connection.
+func (s *SSH) dial(ctx context.Context) (*connection, error) {
+	for try := 1; ; try++ {
+		conn, dropped, err := s.dialOnce(ctx)
+		if !dropped || try == dialAttempts {
+			return conn, err
+		}
+		pause := time.Duration(100+rand.IntN(400)) * time.Millisecond
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 func (s *SSH) failure(step string, kind, cause error, remedy string) *ConnError {
 	return &ConnError{Host: s.cfg.Name, Address: s.link, Step: step, Kind: kind, Cause: cause, Remedy: remedy}
 }
 
-// dial makes a connection: TCP, version exchange, keys, login, all within
-// ConnectTimeout.
-func (s *SSH) dial(ctx context.Context) (*connection, error) {
+// dialOnce makes a connection: TCP, version exchange, keys, login, all within
+// ConnectTimeout. It reports whether the host dropped the connection.
+func (s *SSH) dialOnce(ctx context.Context) (conn *connection, dropped bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)
 	defer cancel()
 	algorithms, err := s.keys.algorithms(s.link)
 	if err != nil {
-		return nil, s.failure("read known_hosts", ErrHostKey, err, "correct the line, or remove it")
+		return nil, false, s.failure("read known_hosts", ErrHostKey, err, "correct the line, or remove it")
 	}
 	tcp, err := s.cfg.DialContext(ctx, "tcp", s.link)
 	if err != nil {
-		return nil, s.failure("connect", ErrUnreachable, err, dialRemedy(err))
+		return nil, false, s.failure("connect", ErrUnreachable, err, dialRemedy(err))
 	}
 	deadline, _ := ctx.Deadline()
 	tcp.SetDeadline(deadline)
@@ -187,7 +227,7 @@ func (s *SSH) dial(ctx context.Context) (*connection, error) {
 	auth := newLogin(&s.cfg)
 	defer auth.close()
 	var keyErr error
-	conn, channels, requests, err := ssh.NewClientConn(watched, s.link, &ssh.ClientConfig{
+	client, channels, requests, err := ssh.NewClientConn(watched, s.link, &ssh.ClientConfig{
 		User:              s.cfg.User,
 		Auth:              auth.methods(),
 		HostKeyAlgorithms: algorithms,
@@ -198,15 +238,19 @@ func (s *SSH) dial(ctx context.Context) (*connection, error) {
 		ClientVersion: "SSH-2.0-zkctl",
 	})
 	if !stop() && err == nil {
-		conn.Close()
+		client.Close()
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		tcp.Close()
-		return nil, s.handshakeError(ctx, err, keyErr, auth, watched)
+		// The library closes its end when it reads the end of the other, and
+		// then may report either.
+		ended := errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		dropped = ended && ctx.Err() == nil && keyErr == nil && auth.failure == nil
+		return nil, dropped, s.handshakeError(ctx, err, keyErr, auth, watched)
 	}
 	tcp.SetDeadline(time.Time{})
-	return newConnection(ssh.NewClient(conn, channels, requests), watched, s.cfg.Silence), nil
+	return newConnection(ssh.NewClient(client, channels, requests), watched, s.cfg.Silence), false, nil
 }
 
 // handshakeError says at which point between the TCP connection and the login it
@@ -220,7 +264,7 @@ func (s *SSH) handshakeError(ctx context.Context, err, keyErr error, auth *login
 		return s.failure("check host key", ErrHostKey, keyErr, "")
 	case auth.failure != nil:
 		return s.failure("log in as "+s.cfg.User, ErrAuth, auth.failure, "")
-	case ctx.Err() != nil || os.IsTimeout(err):
+	case ctx.Err() != nil || isTimeout(err):
 		if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return s.failure("connect", ErrUnreachable, context.Cause(ctx), "")
 		}
@@ -244,6 +288,11 @@ func (s *SSH) handshakeError(ctx context.Context, err, keyErr error, auth *login
 	return s.failure("SSH handshake", ErrUnreachable, err, "")
 }
 
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
 func dialRemedy(err error) string {
 	text := err.Error()
 	var dns *net.DNSError
@@ -254,7 +303,7 @@ func dialRemedy(err error) string {
 		return "the host answers but nothing listens there: is sshd running, and is the port right?"
 	case strings.Contains(text, "no route to host"), strings.Contains(text, "network is unreachable"):
 		return "a firewall rejects it or the host is off: check the address and the firewall for the SSH port"
-	case os.IsTimeout(err), strings.Contains(text, "deadline exceeded"):
+	case isTimeout(err), strings.Contains(text, "deadline exceeded"):
 		return "no answer at all: the host is off, the address is wrong, or a firewall drops the packets"
 	}
 	return ""

@@ -252,7 +252,7 @@ func TestSudo(t *testing.T) {
 		{"password missing", sshtest.Sudo{Password: password2}, remote.Become{}, "sudo wants a password"},
 		{"wrong password", sshtest.Sudo{Password: password2}, remote.Become{Password: secret("guess")}, "refused the password"},
 		{"not allowed", sshtest.Sudo{Forbidden: true}, remote.Become{}, "sudoers"},
-		{"none", sshtest.Sudo{}, remote.Become{None: true}, "become is none"},
+		{"none", sshtest.Sudo{}, remote.Become{None: true}, "is not root and become is none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server, h := dial(t, sshtest.Options{Sudo: &c.sudo, Noise: "hello\n"}, func(cfg *remote.SSHConfig) { cfg.Become = c.become })
