@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+)
+
+func bootstrapCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "bootstrap",
+		Usage:     "make the hosts of the inventory a serving ensemble",
+		ArgsUsage: "[INVENTORY]",
+		Description: `Looks at all hosts at once, does what is missing and proves that the ensemble serves. In this order: checks; SSH keys,
+proved by logging in from each host to each other; /etc/hosts; firewall and SELinux as the inventory says; service
+user, directories, server; zoo.cfg, myid, profile and service unit; start in order; readiness; status.
+
+Run again, it finds nothing to do. Cut off, it is finished by running it again. A member that runs something else than
+is configured is restarted, one at a time and only while the rest keeps the quorum.
+
+   zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files`,
+		Flags: flagsFor(hostFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "server-binary", Usage: "push the server in `FILE` (and zkcli beside it) instead of the bundled one"},
+		}),
+		Action: runBootstrap,
+	}
+}
+
+func runBootstrap(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	run, err := newRun(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	result, err := run.Bootstrap(ctx)
+	out.clear()
+	if err != nil {
+		out.times(run.Times())
+		if result != nil && run.Changes() > 0 && exitCode(err) == exitFailed {
+			err = &provision.PartialError{Cause: err, Left: []string{"see above"}}
+		}
+		return err
+	}
+	if run.DryRun {
+		return showPlan(out, result)
+	}
+	if out.json {
+		s := statusOf(inv.Name, inv.ConnectString(), result.Seen)
+		out.line(struct {
+			ensembleStatus
+			Changes int                  `json:"changes"`
+			Steps   []provision.StepTime `json:"steps"`
+		}{s, run.Changes(), run.Times()})
+		return healthError(result.Verdict)
+	}
+	out.times(run.Times())
+	if result.Nothing() {
+		fmt.Fprintf(out.stdout, "nothing to do: all %d hosts are as the inventory says\n", len(inv.Hosts))
+	} else {
+		fmt.Fprintf(out.stdout, "%d changes\n", run.Changes())
+	}
+	out.table(result.Seen)
+	nextSteps(out, inv)
+	return healthError(result.Verdict)
+}
+
+func healthError(v provision.Verdict) error {
+	if v.Health != provision.Healthy {
+		return errUnhealthy
+	}
+	return nil
+}
+
+// nextSteps tells how to connect and what to type next.
+func nextSteps(out *output, inv *inventory.Inventory) {
+	flag := ""
+	if inv.File != "" && inv.File != "inventory.yaml" {
+		flag = " -i " + inv.File
+	}
+	fmt.Fprintf(out.stdout, `
+connect clients to   %s
+look at it           zkctl status%s
+restart it safely    zkctl rolling-restart%s
+`, inv.ConnectString(), flag, flag)
+	first := inv.Hosts[0]
+	if first.Connection == inventory.Local {
+		fmt.Fprintf(out.stdout, "work with it         %s/bin/zkCli.sh\n", first.Server.Paths.Install)
+		fmt.Fprintf(out.stdout, "stop it              zkctl stop%s\n", flag)
+		return
+	}
+	fmt.Fprintf(out.stdout, "work with it         zkCli.sh on any of the hosts (zkServer.sh status for its server)\n")
+}
+
+// showPlan writes what a dry run found.
+func showPlan(out *output, result *provision.Outcome) error {
+	if out.json {
+		type change struct {
+			Step    string `json:"step"`
+			Host    string `json:"host"`
+			Summary string `json:"summary"`
+			Target  string `json:"target"`
+		}
+		changes := []change{}
+		for _, s := range result.Plan.Steps {
+			for _, h := range s.Hosts {
+				for _, c := range h.Changes {
+					changes = append(changes, change{s.Name, h.Host.Name, c.Summary, c.Target})
+				}
+			}
+		}
+		out.line(struct {
+			Kind     string            `json:"kind"`
+			Changes  []change          `json:"changes"`
+			Starts   []string          `json:"starts"`
+			Restarts map[string]string `json:"restarts"`
+		}{"plan", changes, result.Starts, result.Restarts})
+		return nil
+	}
+	if result.Nothing() {
+		fmt.Fprintln(out.stdout, "nothing to do")
+		return nil
+	}
+	result.Plan.Print(out.stdout)
+	if len(result.Starts) > 0 {
+		fmt.Fprintf(out.stdout, "start\n  %s\n", strings.Join(result.Starts, ", then "))
+	}
+	if len(result.Restarts) > 0 {
+		fmt.Fprintln(out.stdout, "rolling restart")
+		for _, s := range result.Plan.Steps[len(result.Plan.Steps)-1].Hosts {
+			if why := result.Restarts[s.Host.Name]; why != "" {
+				fmt.Fprintf(out.stdout, "  %s: %s\n", s.Host.Name, why)
+			}
+		}
+	}
+	fmt.Fprintf(out.stdout, "%d changes, %d members to start, %d to restart; nothing was changed\n",
+		result.Plan.Len(), len(result.Starts), len(result.Restarts))
+	return nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+)
+
+func inventoryCommand() *cli.Command {
+	return &cli.Command{
+		Name: "inventory", Usage: "write a first inventory, or check one",
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usage("no command inventory %q; there are init, validate", c.Args().First())
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+		Subcommands: []*cli.Command{
+			{
+				Name: "init", Usage: "write an inventory of the given hosts to stdout", ArgsUsage: "[NAME=]ADDRESS...",
+				Description: "zkctl inventory init master=10.0.0.11 slave1=10.0.0.12 slave2=10.0.0.13 > inventory.yaml",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "name", Value: "ensemble", Usage: "`NAME` of the ensemble"},
+					&cli.StringFlag{Name: "ssh-user", Value: "root", Usage: "`USER` to log in as"},
+				},
+				Action: inventoryInit,
+			},
+			{
+				Name: "validate", Usage: "check an inventory; every problem is shown with its place", ArgsUsage: "[INVENTORY]",
+				Flags:  flagsFor(),
+				Action: inventoryValidate,
+			},
+		},
+	}
+}
+
+func inventoryInit(c *cli.Context) error {
+	if !c.Args().Present() {
+		return usage("inventory init needs the hosts: [NAME=]ADDRESS...")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `# An ensemble for zkctl. inventory.example.yaml of the zkctl sources explains every key.
+name: %s
+ssh:
+  user: %s
+  host_key_policy: accept-new    # strict | accept-new | off
+become:
+  method: auto                   # sudo, unless the user is root
+system:                          # what happens to the hosts themselves; leave: do not touch
+  ssh_keys: manage               # manage | leave
+  hosts_file: manage             # manage | leave
+  firewall: disable              # disable | open-ports | leave
+  selinux: disabled              # disabled | permissive | leave
+hosts:
+`, c.String("name"), c.String("ssh-user"))
+	for i, arg := range c.Args().Slice() {
+		name, address, named := strings.Cut(arg, "=")
+		if !named {
+			address = arg
+			name = fmt.Sprintf("zk%d", i+1)
+			if net.ParseIP(arg) == nil {
+				name, _, _ = strings.Cut(arg, ".")
+			}
+		}
+		fmt.Fprintf(&b, "  - {name: %s, address: %q, id: %d}\n", name, address, i+1)
+	}
+	inv, err := inventory.Parse("(new inventory)", []byte(b.String()))
+	if err != nil {
+		return err
+	}
+	for _, w := range inv.Warnings {
+		fmt.Fprintf(c.App.ErrWriter, "zkctl: warning: %s\n", w.Text)
+	}
+	_, err = fmt.Fprint(c.App.Writer, b.String())
+	return err
+}
+
+func inventoryValidate(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	for _, w := range inv.Warnings {
+		fmt.Fprintf(out.stderr, "zkctl: warning: %v\n", w)
+	}
+	for _, h := range inv.Hosts {
+		for _, file := range h.SSH.IdentityFiles {
+			if _, err := os.Stat(file); err != nil && h.Connection == inventory.OverSSH {
+				fmt.Fprintf(out.stderr, "zkctl: warning: %s: identity file: %v\n", h.Name, err)
+			}
+		}
+	}
+	if out.json {
+		out.line(map[string]any{"kind": "inventory", "name": inv.Name, "hosts": len(inv.Hosts), "voters": inv.Voters(), "connect": inv.ConnectString()})
+		return nil
+	}
+	fmt.Fprintf(out.stdout, "%s: %s with %d hosts, %d of them voters; clients connect to %s\n", inv.File, inv.Name, len(inv.Hosts),
+		inv.Voters(), inv.ConnectString())
+	return nil
+}

@@ -1,0 +1,175 @@
+// Command zkctl makes bare Linux hosts a serving ZooKeeper ensemble and operates it.
+//
+// Each verb has a file of its own. What they do is in package provision; here are flags, output and exit codes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+	"github.com/zkctl/zkctl/remote"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// The exit codes, as in the help text and README.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnhealthy   = 3
+	exitUnreachable = 5
+	exitRefused     = 7
+	exitPartial     = 8
+	exitTimeout     = 124
+	exitInterrupted = 130
+)
+
+const exitCodes = `
+EXIT CODES:
+   0    done, or nothing to do
+   1    an operation failed
+   2    wrong usage or inventory
+   3    a check failed, or the ensemble is not healthy
+   5    a host cannot be reached or refuses to let us in
+   7    refused by a safety gate, for example: stopping this member would lose the quorum
+   8    partly done; run the same command again
+   124  timed out
+   130  interrupted
+`
+
+var (
+	errInterrupted = errors.New("interrupted")
+	errTimeout     = errors.New("timed out (--timeout)")
+	errUnhealthy   = errors.New("the ensemble is not healthy")
+)
+
+// usageError is a wrong command line.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+func (e *usageError) Hint() string  { return "zkctl --help, or zkctl COMMAND --help" }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+func main() {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "zkctl: interrupted: ending what is under way (again to leave at once)")
+		cancel(errInterrupted)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	err := Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	report(os.Stderr, err)
+	os.Exit(exitCode(err))
+}
+
+// Run carries out one command line. Results go to stdout, everything else to stderr.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	app := newApp(stdout, stderr)
+	ordered, err := order(app, args)
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, append([]string{"zkctl"}, ordered...))
+}
+
+func newApp(stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:  "zkctl",
+		Usage: "make bare hosts a serving ZooKeeper ensemble, and operate it",
+		UsageText: `zkctl inventory init 10.0.0.11 10.0.0.12 10.0.0.13 > inventory.yaml
+   zkctl bootstrap inventory.yaml --dry-run
+   zkctl bootstrap inventory.yaml
+   zkctl status
+   zkctl rolling-restart
+
+   The inventory is the argument of bootstrap and validate, else -i FILE, else $ZKCTL_INVENTORY, else ./inventory.yaml.`,
+		HideVersion: true, HideHelpCommand: true,
+		Writer: stdout, ErrWriter: stderr,
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   onUsageError,
+		CommandNotFound: func(*cli.Context, string) {
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usage("no command %q", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+		Commands: []*cli.Command{
+			bootstrapCommand(), statusCommand(), rollingRestartCommand(),
+			startCommand(), stopCommand(), restartCommand(),
+			inventoryCommand(), completionCommand(), versionCommand(),
+		},
+	}
+	app.CustomAppHelpTemplate = cli.AppHelpTemplate + exitCodes
+	for _, c := range app.Commands {
+		c.OnUsageError = onUsageError
+		c.HideHelpCommand = true
+		for _, sub := range c.Subcommands {
+			sub.OnUsageError = onUsageError
+			sub.HideHelpCommand = true
+		}
+	}
+	return app
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+
+// report writes an error and its hint.
+func report(w io.Writer, err error) {
+	if err == nil || errors.Is(err, errUnhealthy) {
+		return
+	}
+	fmt.Fprintf(w, "zkctl: error: %v\n", err)
+	if hint := remote.HintOf(err); hint != "" {
+		fmt.Fprintf(w, "zkctl: hint: %s\n", hint)
+	}
+}
+
+// exitCode maps an error to the documented codes.
+func exitCode(err error) int {
+	var (
+		wrong    *usageError
+		problems inventory.Problems
+		unknown  *provision.UnknownHostError
+		refused  *provision.RefusedError
+		late     *provision.NotReadyError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.Is(err, errTimeout):
+		return exitTimeout
+	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &unknown):
+		return exitUsage
+	case provision.Partial(err):
+		return exitPartial
+	case errors.As(err, &refused):
+		return exitRefused
+	case errors.Is(err, errUnhealthy), errors.Is(err, provision.ErrChecks):
+		return exitUnhealthy
+	case remote.NeverRan(err):
+		return exitUnreachable
+	case errors.As(err, &late):
+		return exitTimeout
+	}
+	return exitFailed
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/provision"
+)
+
+func rollingRestartCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "rolling-restart",
+		Usage:     "restart the members one at a time, the leader last, without losing the quorum",
+		ArgsUsage: "[INVENTORY]",
+		Description: `Before each member: who leads is looked up anew, and the voters that serve without this member must still be a majority,
+or it refuses with the numbers (exit code 7). After each: it must serve, be synced and have caught up. The first failure
+ends it with the ensemble still serving (exit code 8); run it again to go on with the members that are left.`,
+		Flags: flagsFor(hostFlags(), chosenFlag(), []cli.Flag{
+			&cli.BoolFlag{Name: "fresh", Usage: "restart all members, also those that an earlier, unfinished run has restarted"},
+		}),
+		Action: runRollingRestart,
+	}
+}
+
+func runRollingRestart(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	run, err := newRun(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	result, err := run.RollingRestart(ctx, c.StringSlice("host"), c.Bool("fresh"))
+	out.clear()
+	if err != nil {
+		out.times(run.Times())
+		return err
+	}
+	if run.DryRun {
+		fmt.Fprintf(out.stdout, "would restart %s\n", strings.Join(result.Order, ", then "))
+		return nil
+	}
+	if out.json {
+		out.line(struct {
+			ensembleStatus
+			Order     []string             `json:"order"`
+			Resumed   bool                 `json:"resumed"`
+			Elections int                  `json:"elections"`
+			Steps     []provision.StepTime `json:"steps"`
+		}{statusOf(inv.Name, inv.ConnectString(), result.Seen), result.Order, result.Resumed, result.Elections, run.Times()})
+		return healthError(result.Verdict)
+	}
+	out.times(run.Times())
+	plural := "s"
+	if result.Elections == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(out.stdout, "restarted %s; %d election%s\n", strings.Join(result.Order, ", then "), result.Elections, plural)
+	out.table(result.Seen)
+	return healthError(result.Verdict)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+)
+
+func startCommand() *cli.Command {
+	return &cli.Command{
+		Name: "start", Usage: "start the members that do not run, in inventory order", ArgsUsage: "[INVENTORY]",
+		Description: "Waits until the started members serve, as far as those that run can make a quorum.",
+		Flags:       flagsFor(hostFlags(), chosenFlag()),
+		Action: func(c *cli.Context) error {
+			return runService(c, "start", func(ctx context.Context, r *provision.Run) (*provision.Outcome, error) {
+				return r.Start(ctx, c.StringSlice("host"))
+			})
+		},
+	}
+}
+
+// interrupting are the flags of verbs after which clients are not served.
+func interrupting() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
+		&cli.BoolFlag{Name: "force", Usage: "stop the chosen members even if the rest is no majority"},
+	}
+}
+
+func stopCommand() *cli.Command {
+	return &cli.Command{
+		Name: "stop", Usage: "stop members, the leader last", ArgsUsage: "[INVENTORY]",
+		Description: `Without --host, stops the whole ensemble, after asking. With --host, refuses (exit code 7) if the voters that remain are no
+majority, unless --force is given.`,
+		Flags: flagsFor(hostFlags(), chosenFlag(), interrupting()),
+		Action: func(c *cli.Context) error {
+			return runService(c, "stop", func(ctx context.Context, r *provision.Run) (*provision.Outcome, error) {
+				return r.Stop(ctx, c.StringSlice("host"), c.Bool("force"))
+			})
+		},
+	}
+}
+
+func restartCommand() *cli.Command {
+	return &cli.Command{
+		Name: "restart", Usage: "stop members and start them again, all at once", ArgsUsage: "[INVENTORY]",
+		Description: "Clients are not served meanwhile; rolling-restart is the way without interruption.",
+		Flags:       flagsFor(hostFlags(), chosenFlag(), interrupting()),
+		Action: func(c *cli.Context) error {
+			return runService(c, "restart", func(ctx context.Context, r *provision.Run) (*provision.Outcome, error) {
+				return r.Restart(ctx, c.StringSlice("host"), c.Bool("force"))
+			})
+		},
+	}
+}
+
+func runService(c *cli.Context, verb string, do func(context.Context, *provision.Run) (*provision.Outcome, error)) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	run, err := newRun(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if verb != "start" && !run.DryRun && !c.Bool("yes") {
+		if err := confirm(out, verb, inv, c.StringSlice("host")); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	result, err := do(ctx, run)
+	out.clear()
+	if err != nil {
+		return err
+	}
+	if run.DryRun {
+		return nil
+	}
+	out.times(run.Times())
+	if run.Changes() == 0 && !out.json {
+		fmt.Fprintf(out.stdout, "nothing to do\n")
+	}
+	if out.json {
+		out.line(statusOf(inv.Name, inv.ConnectString(), result.Seen))
+	} else {
+		out.table(result.Seen)
+	}
+	return nil
+}
+
+// confirm asks before an interruption.
+func confirm(out *output, verb string, inv *inventory.Inventory, names []string) error {
+	what := "the whole ensemble " + inv.Name
+	if len(names) > 0 {
+		what = strings.Join(names, ", ")
+	}
+	if !isTerminal(out.stderr) || !isTerminal(os.Stdin) {
+		return usage("%s interrupts %s: there is no terminal to ask on, so say --yes", verb, what)
+	}
+	fmt.Fprintf(out.stderr, "%s %s? Clients may not be served meanwhile. [y/N] ", verb, what)
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return errInterrupted
+	}
+	return nil
+}
