@@ -353,10 +353,17 @@ tree() {
 		[ "${l%% *}" = "$1" ] && tree "$p"
 	done
 }
+alive() {
+	for p in $all; do
+		{ IFS= read -r l <"/proc/$p/stat"; } 2>/dev/null || continue
+		case ${l##*) } in Z*) ;; *) return 0 ;; esac
+	done
+	return 1
+}
 all=$(tree "$1")
 kill -TERM $all 2>/dev/null
 for i in 1 2 3 4 5 6 7 8 9 10; do
-	kill -0 $all 2>/dev/null || exit 0
+	alive || exit 0
 	sleep 0.1 2>/dev/null || sleep 1
 done
 kill -KILL $all 2>/dev/null
