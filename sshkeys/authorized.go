@@ -32,6 +32,7 @@ func MergeAuthorized(content []byte, keys []PublicKey) (merged []byte, restricte
 		if p, ok := have[k.blob()]; ok {
 			if p.restricted {
 				restricted = append(restricted, k)
+				have[k.blob()] = present{}
 			}
 			continue
 		}
