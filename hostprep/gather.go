@@ -57,17 +57,13 @@ done
 list_disks | while IFS= read -r p; do
 	q=$p
 	while [ ! -e "$q" ]; do q=${q%/*}; [ -n "$q" ] || q=/; done
-	field disk "$(df -Pk "$q" 2>/dev/null | sed -n '2s/^.* \([0-9]*\)  *\([0-9]*\)  *\([0-9]*\)  *[0-9-]*% .*$/\1 \3/p') $p"
+	field disk "$(df -Pk "$q" 2>/dev/null | sed -n '2s/^.* \([0-9][0-9]*\)  *[0-9][0-9]*  *\([0-9][0-9]*\)  *[0-9-]*% .*$/\1 \2/p') $p"
 done
 
 owner() {
-	for d in /proc/[0-9]*; do
-		if ls -l "$d/fd" 2>/dev/null | grep -qF "socket:[$1]"; then
-			echo "${d#/proc/} $(cat "$d/comm" 2>/dev/null)"
-			return
-		fi
-	done
-	echo '0 -'
+	pid=$(ls -l /proc/[0-9]*/fd 2>/dev/null |
+		sed -n "/^\/proc\//h; /socket:\[$1\]/{x;s#^/proc/\([0-9]*\)/.*#\1#p;q;}")
+	[ -n "$pid" ] && echo "$pid $(cat "/proc/$pid/comm" 2>/dev/null)" || echo '0 -'
 }
 for p in $(list_ports); do
 	hex=$(printf %04X "$p")

@@ -1,0 +1,75 @@
+package hostprep
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/remote"
+)
+
+// The script is run on this machine, which is a host like any other.
+func TestGather(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "with blank")
+	data := filepath.Join(dir, "data")
+	if err := os.MkdirAll(filepath.Join(data, "version-2"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"data/myid": "7\n", "data/version-2/log.1": "", "note": "two\nlines"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+
+	host := remote.Count(remote.NewLocal("here", remote.Become{None: true}))
+	f, err := Gather(t.Context(), host, Wanted{
+		DiskPaths: []string{filepath.Join(dir, "not", "there")}, Ports: []int{port, 1},
+		DataDirs: []string{data, "/nowhere"}, Files: []string{filepath.Join(dir, "note"), "/nowhere"},
+		Contents: []string{filepath.Join(dir, "note"), "/nowhere"}, Users: []string{"root", "no-such-user"},
+		Extra: []string{"field mine 'a value'"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host.Reads() != 1 || host.Writes() != 0 {
+		t.Errorf("%d reads, %d writes", host.Reads(), host.Writes())
+	}
+	if f.OS.Kernel != "Linux" || f.Arch != runtime.GOARCH || f.IsRoot != (os.Geteuid() == 0) || f.CPUs < 1 || f.MemoryKiB < 1 {
+		t.Errorf("%+v", f)
+	}
+	if f.Skew.Abs()-f.SkewUncertainty > time.Second {
+		t.Errorf("own clock is off by %v ± %v", f.Skew, f.SkewUncertainty)
+	}
+	if len(f.Disks) != 1 || f.Disks[0].SizeKiB <= 0 || f.Disks[0].AvailKiB > f.Disks[0].SizeKiB {
+		t.Errorf("disks: %+v", f.Disks)
+	}
+	if len(f.Ports) != 1 || f.Ports[0].PID != os.Getpid() || f.Ports[0].Address != netip.MustParseAddr("127.0.0.1") {
+		t.Errorf("ports: %+v", f.Ports)
+	}
+	if len(f.Data) != 1 || f.Data[0] != (DataDir{Path: data, MyID: "7", HasData: true}) {
+		t.Errorf("data: %+v", f.Data)
+	}
+	if st := f.Files[filepath.Join(dir, "note")]; st.Kind != "file" || st.Mode != 0o640 || st.Size != 9 || len(st.SHA256) != 64 {
+		t.Errorf("file: %+v", st)
+	}
+	if len(f.Files) != 1 || len(f.Contents) != 1 || string(f.Contents[filepath.Join(dir, "note")]) != "two\nlines" {
+		t.Errorf("files: %v, contents: %q", f.Files, f.Contents)
+	}
+	if a, ok := f.Accounts["root"]; !ok || a.UID != 0 || len(f.Accounts) != 1 {
+		t.Errorf("accounts: %v", f.Accounts)
+	}
+	if f.Fields.Text("mine") != "a value" {
+		t.Errorf("extra: %q", f.Fields.Text("mine"))
+	}
+	t.Logf("clock: %v ± %v", f.Skew, f.SkewUncertainty)
+}
