@@ -2,6 +2,7 @@ package provision
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/zkctl/zkctl/inventory"
 )
@@ -124,13 +125,33 @@ func MayStop(seen []Observation, name string) error {
 			return nil
 		}
 		if v.Leader == "" {
-			return &RefusedError{name, fmt.Sprintf("nobody leads: %d of %d voters serve, %d are needed", v.Serving, v.Voters, v.Majority)}
+			return &RefusedError{name, fmt.Sprintf("nobody leads: %d of %d voters serve, %d are needed%s", v.Serving, v.Voters, v.Majority,
+				missing(seen))}
 		}
 		if v.Serving-1 < v.Majority {
-			return &RefusedError{name, fmt.Sprintf("%d of %d voters serve; without %s it would be %d, and %d are needed",
-				v.Serving, v.Voters, name, v.Serving-1, v.Majority)}
+			return &RefusedError{name, fmt.Sprintf("%d of %d voters serve; without %s it would be %d, and %d are needed%s",
+				v.Serving, v.Voters, name, v.Serving-1, v.Majority, missing(seen))}
 		}
 		return nil
 	}
 	return fmt.Errorf("%s: was not observed", name)
+}
+
+// missing names the voters that do not serve, in parentheses.
+func missing(seen []Observation) string {
+	var names []string
+	for _, o := range seen {
+		if o.Host.Role != inventory.Voter || o.Synced() {
+			continue
+		}
+		what := string(o.State)
+		if o.Serving() {
+			what = "synchronising"
+		}
+		names = append(names, o.Host.Name+" is "+what)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(names, ", ") + ")"
 }

@@ -1,0 +1,354 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/bundle"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+)
+
+// site is an ensemble of stand-in servers on this machine, in directories and on ports of its own.
+type site struct {
+	t      *testing.T
+	dir    string
+	ports  []int
+	extra  string
+	counts map[string]*remote.Counter
+	events []Event
+	mu     sync.Mutex
+	server bundle.Program
+}
+
+var self = sync.OnceValues(func() ([]byte, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+func newSite(t *testing.T, members int) *site {
+	t.Helper()
+	plain, err := self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: t.TempDir(), server: bundle.New("zkserver", plain)}
+	for range 3 * members {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		s.ports = append(s.ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	t.Cleanup(func() {
+		r := s.run()
+		defer r.Close()
+		if _, err := r.Stop(context.Background(), nil, true); err != nil {
+			t.Logf("stop at the end: %v", err)
+		}
+	})
+	return s
+}
+
+func (s *site) inventory() *inventory.Inventory {
+	s.t.Helper()
+	text := `name: site
+connection: local
+server:
+  paths: {data: "{{ .name }}/data", install: "{{ .name }}/install", config: "{{ .name }}/conf", log: "{{ .name }}/log"}
+system: {service_manager: supervisor, min_free_mib: 1}
+` + s.extra + "hosts:\n"
+	for i := range len(s.ports) / 3 {
+		text += fmt.Sprintf("  - {name: m%d, id: %d, server: {ports: {client: %d, peer: %d, election: %d, metrics: 0}}}\n",
+			i+1, i+1, s.ports[3*i], s.ports[3*i+1], s.ports[3*i+2])
+	}
+	inv, err := inventory.Parse(filepath.Join(s.dir, "inventory.yaml"), []byte(text))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return inv
+}
+
+// run prepares an operation; its hosts count what is done to them.
+func (s *site) run() *Run {
+	s.counts = map[string]*remote.Counter{}
+	s.events = nil
+	return &Run{
+		Inventory: s.inventory(),
+		Connect: func(h inventory.Host) (remote.Host, error) {
+			s.counts[h.Name] = remote.Count(remote.NewLocal(h.Name, remote.Become{None: true}))
+			return s.counts[h.Name], nil
+		},
+		Programs: func(inventory.Host, string) (bundle.Program, bundle.Program, error) {
+			client := s.server
+			client.Name = "zkcli"
+			return s.server, client, nil
+		},
+		Version: "1.0", Probe: FourLetterProbe, Parallel: 10, ReadyTimeout: 30 * time.Second, Deadline: 5 * time.Second,
+		Canary: func(context.Context, []inventory.Host) error { return nil },
+		Report: func(e Event) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.events = append(s.events, e)
+		},
+	}
+}
+
+func (s *site) bootstrap() *Outcome {
+	s.t.Helper()
+	r := s.run()
+	defer r.Close()
+	out, err := r.Bootstrap(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+// writes is the number of changing calls to all hosts in the last run.
+func (s *site) writes() int {
+	n := 0
+	for _, c := range s.counts {
+		n += c.Writes()
+	}
+	return n
+}
+
+// pid is a member's server process, "" if it does not run.
+func (s *site) pid(name string) string {
+	b, _ := os.ReadFile(filepath.Join(s.dir, name, "data/zookeeper_server.pid"))
+	return string(b)
+}
+
+func TestBootstrap(t *testing.T) {
+	s := newSite(t, 3)
+	r := s.run()
+	defer r.Close()
+	r.DryRun = true
+	planned, err := r.Bootstrap(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if planned.Nothing() || s.writes() != 0 {
+		t.Errorf("dry run: %d changes planned, %d writes", planned.Plan.Len(), s.writes())
+	}
+	if entries, _ := os.ReadDir(s.dir); len(entries) != 0 {
+		t.Errorf("the dry run left %v", entries)
+	}
+	var text strings.Builder
+	planned.Plan.Print(&text)
+	for _, want := range []string{"push zkserver", "+server.1=", "+++ "} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in the plan:\n%s", want, text.String())
+		}
+	}
+
+	out := s.bootstrap()
+	if out.Verdict.Health != Healthy || out.Verdict.Leader != "m3" {
+		t.Errorf("verdict %+v", out.Verdict)
+	}
+	if !slices.Equal(out.Starts, []string{"m1", "m2", "m3"}) {
+		t.Errorf("started %v", out.Starts)
+	}
+
+	pids := []string{s.pid("m1"), s.pid("m2"), s.pid("m3")}
+	again := s.bootstrap()
+	if !again.Nothing() || s.writes() != 0 {
+		t.Errorf("the second run: %d changes, starts %v, restarts %v, %d writes", again.Plan.Len(), again.Starts, again.Restarts, s.writes())
+	}
+	if now := []string{s.pid("m1"), s.pid("m2"), s.pid("m3")}; !slices.Equal(now, pids) {
+		t.Errorf("processes %v, were %v", now, pids)
+	}
+}
+
+// A changed setting is written everywhere and taken into force by restarts one at a time, the leader last.
+func TestBootstrapRestartsRolling(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	s.extra = "zoo_cfg: {maxClientCnxns: 77}\n"
+	out := s.bootstrap()
+	if len(out.Restarts) != 3 || len(out.Starts) != 0 {
+		t.Errorf("restarts %v, starts %v", out.Restarts, out.Starts)
+	}
+	var order []string
+	for _, e := range s.events {
+		if e.Kind == HostBegins && e.Step == stepRestart {
+			order = append(order, e.Host)
+		}
+	}
+	if !slices.Equal(order, []string{"m1", "m2", "m3"}) {
+		t.Errorf("restarted in the order %v", order)
+	}
+	if again := s.bootstrap(); !again.Nothing() {
+		t.Errorf("then there is still something to do: %v", again.Restarts)
+	}
+	// A new server is pushed beside the old one, and both stay.
+	s.server = bundle.New("zkserver", append(slices.Clone(s.server.Bytes), "new"...))
+	out = s.bootstrap()
+	if len(out.Restarts) != 3 {
+		t.Errorf("restarts %v", out.Restarts)
+	}
+	if releases, _ := os.ReadDir(filepath.Join(s.dir, "m1/install/releases")); len(releases) != 2 {
+		t.Errorf("releases %v", releases)
+	}
+	if again := s.bootstrap(); !again.Nothing() {
+		t.Errorf("then there is still something to do: %d changes, %v", again.Plan.Len(), again.Restarts)
+	}
+}
+
+// A bootstrap that is cut off after any number of events is finished by the next one.
+func TestBootstrapIsResumable(t *testing.T) {
+	for cut := 1; ; cut += 7 {
+		s := newSite(t, 3)
+		r := s.run()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		seen := 0
+		r.Report = func(Event) {
+			if seen++; seen == cut {
+				cancel(errors.New("cut off"))
+			}
+		}
+		_, err := r.Bootstrap(ctx)
+		r.Close()
+		cancel(nil)
+		if out := s.bootstrap(); out.Verdict.Health != Healthy {
+			t.Fatalf("cut off after event %d, the next run ends with %+v", cut, out.Verdict)
+		}
+		if again := s.bootstrap(); !again.Nothing() {
+			t.Fatalf("cut off after event %d, the run after the next still finds %d changes, %v", cut, again.Plan.Len(), again.Restarts)
+		}
+		if err == nil {
+			return
+		}
+	}
+}
+
+func TestRollingRestart(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	pids := []string{s.pid("m1"), s.pid("m2"), s.pid("m3")}
+	r := s.run()
+	defer r.Close()
+	out, err := r.RollingRestart(t.Context(), nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(out.Order, []string{"m1", "m2", "m3"}) || out.Resumed {
+		t.Errorf("order %v, resumed %v", out.Order, out.Resumed)
+	}
+	for i, name := range []string{"m1", "m2", "m3"} {
+		if s.pid(name) == pids[i] || s.pid(name) == "" {
+			t.Errorf("%s: process %s, was %s", name, s.pid(name), pids[i])
+		}
+	}
+	if marks, _ := filepath.Glob(filepath.Join(s.dir, "*/install/.rolling*")); len(marks) != 0 {
+		t.Errorf("marks left: %v", marks)
+	}
+}
+
+// After a failure in the middle the ensemble serves, and the next run goes on with the members that are left.
+func TestRollingRestartGoesOn(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	broken := errors.New("the canary says no")
+	calls := 0
+	r.Canary = func(context.Context, []inventory.Host) error {
+		if calls++; calls == 2 {
+			return broken
+		}
+		return nil
+	}
+	_, err := r.RollingRestart(t.Context(), nil, false)
+	var partial *PartialError
+	if !errors.Is(err, broken) || !errors.As(err, &partial) || !slices.Equal(partial.Done, []string{"m1"}) || !slices.Equal(partial.Left, []string{"m2", "m3"}) {
+		t.Fatalf("error %v", err)
+	}
+	m1 := s.pid("m1")
+	r = s.run()
+	defer r.Close()
+	out, err := r.RollingRestart(t.Context(), nil, false)
+	if err != nil || !out.Resumed || !slices.Equal(out.Order, []string{"m2", "m3"}) {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if s.pid("m1") != m1 {
+		t.Error("m1 was restarted twice")
+	}
+}
+
+func TestRollingRestartRefuses(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	if _, err := r.Stop(t.Context(), []string{"m2"}, false); err != nil {
+		t.Fatal(err)
+	}
+	pids := []string{s.pid("m1"), s.pid("m3")}
+	_, err := r.RollingRestart(t.Context(), nil, false)
+	var refused *RefusedError
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "2 of 3 voters serve") || !strings.Contains(err.Error(), "m2") {
+		t.Errorf("error %v", err)
+	}
+	if now := []string{s.pid("m1"), s.pid("m3")}; !slices.Equal(now, pids) {
+		t.Errorf("processes %v, were %v", now, pids)
+	}
+	if _, err := r.Stop(t.Context(), []string{"m1"}, false); !errors.As(err, &refused) {
+		t.Errorf("stopping a second voter: %v", err)
+	}
+	if out, err := r.Start(t.Context(), nil); err != nil || out.Verdict.Health != Healthy {
+		t.Errorf("start: %+v, %v", out, err)
+	}
+}
+
+// A configuration that the server refuses is reported with what the server said.
+func TestRefusedConfiguration(t *testing.T) {
+	s := newSite(t, 1)
+	s.extra = "zoo_cfg_extra: {fake.refuse: please}\n"
+	r := s.run()
+	defer r.Close()
+	_, err := r.Bootstrap(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "fake.refuse is set") || !strings.Contains(err.Error(), "m1") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Data of another member, and a foreign process on a port, stop a bootstrap before it changes anything.
+func TestChecks(t *testing.T) {
+	s := newSite(t, 3)
+	data := filepath.Join(s.dir, "m2/data")
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "myid"), []byte("9\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", s.ports[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := s.run()
+	defer r.Close()
+	_, err = r.Bootstrap(t.Context())
+	if !errors.Is(err, ErrChecks) || !strings.Contains(err.Error(), "myid says 9") || !strings.Contains(err.Error(), fmt.Sprint(s.ports[0])) {
+		t.Errorf("error %v", err)
+	}
+	if s.writes() != 0 {
+		t.Errorf("%d writes", s.writes())
+	}
+}

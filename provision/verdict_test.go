@@ -1,0 +1,138 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/inventory"
+)
+
+// ensemble makes observations from words: a member each, with its state; "o:" in front makes it an observer.
+func ensemble(words string) []Observation {
+	var seen []Observation
+	for i, w := range strings.Fields(words) {
+		h := inventory.Host{Name: string(rune('a' + i)), ID: i + 1, Role: inventory.Voter}
+		if rest, ok := strings.CutPrefix(w, "o:"); ok {
+			h.Role, w = inventory.Observer, rest
+		}
+		o := Observation{Host: h, State: State(w), Zxid: 0x500000001}
+		if w == "syncing" {
+			o.State, o.PeerState = Follower, "following - synchronization - snap"
+		}
+		seen = append(seen, o)
+	}
+	return seen
+}
+
+func TestJudge(t *testing.T) {
+	for words, want := range map[string]struct {
+		health Health
+		left   int
+	}{
+		"leader follower follower":                     {Healthy, 1},
+		"leader follower follower follower follower":   {Healthy, 2},
+		"follower leader down":                         {Degraded, 0},
+		"leader follower down follower follower":       {Degraded, 1},
+		"leader follower syncing":                      {Degraded, 0},
+		"electing electing down":                       {NoQuorum, 0},
+		"leader down down":                             {NoQuorum, 0},
+		"follower follower follower":                   {NoQuorum, 0},
+		"leader leader follower":                       {Degraded, 0},
+		"leader follower follower o:observer":          {Healthy, 1},
+		"leader follower follower o:down":              {Degraded, 1},
+		"leader o:observer o:observer down down":       {NoQuorum, 0},
+		"standalone":                                   {Healthy, 0},
+		"leader follower follower follower o:observer": {Healthy, 1},
+	} {
+		if v := Judge(ensemble(words)); v.Health != want.health || v.FailuresLeft != want.left {
+			t.Errorf("%s: %s, %d failures left; want %s, %d", words, v.Health, v.FailuresLeft, want.health, want.left)
+		}
+	}
+}
+
+func TestMayStop(t *testing.T) {
+	for _, c := range []struct {
+		words, name string
+		allowed     bool
+	}{
+		{"leader follower follower", "b", true},
+		{"leader follower follower", "a", true},
+		{"leader follower down", "b", false},
+		{"leader follower down", "a", false},
+		{"leader follower down", "c", true}, // nobody misses it
+		{"leader follower syncing", "b", false},
+		{"leader follower down follower follower", "a", true},
+		{"leader follower down down follower", "b", false},
+		{"leader follower", "b", false},
+		{"standalone", "a", false},
+		{"leader follower down o:observer", "d", true}, // observers do not count, either way
+		{"leader follower down o:observer", "b", false},
+		{"follower follower follower", "a", false},
+	} {
+		err := MayStop(ensemble(c.words), c.name)
+		var refused *RefusedError
+		if (err == nil) != c.allowed || err != nil && !errors.As(err, &refused) {
+			t.Errorf("%s: stop %s: %v", c.words, c.name, err)
+		}
+	}
+	err := MayStop(ensemble("leader follower down"), "b")
+	if want := "b: refused: 2 of 3 voters serve; without b it would be 1, and 2 are needed (c is down)"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestLag(t *testing.T) {
+	seen := ensemble("leader follower follower down")
+	seen[1].Zxid--
+	seen[2].Zxid = 0x400000009
+	for i, want := range []int{0, 1, -1, -1} {
+		got := -1
+		if lag, ok := Lag(seen, seen[i]); ok {
+			got = int(lag)
+		}
+		if got != want {
+			t.Errorf("%s: lag %d, want %d", seen[i].Host.Name, got, want)
+		}
+	}
+}
+
+func TestReadServerStats(t *testing.T) {
+	var o Observation
+	readServerStats("Zookeeper version: 3.9.5-ab12, built on 2026-02-11 20:15 UTC\nLatency min/avg/max: 0/0.2571/12\n"+
+		"Received: 102\nSent: 101\nConnections: 3\nOutstanding: 0\nZxid: 0x200000003\nMode: follower\nNode count: 5\n", &o)
+	readMonitor("zk_version\t3.9.5\nzk_peer_state\tfollowing - broadcast\nzk_uptime\t65000\nzk_avg_latency\t0.25\nno tab\n", &o)
+	if o.Version != "3.9.5" || o.Zxid != 0x200000003 || o.State != Follower || o.Epoch() != 2 || o.Uptime != 65*time.Second ||
+		o.LatencyMillis != 0.25 || !o.Synced() {
+		t.Errorf("%+v", o)
+	}
+	for answer, want := range map[string]State{
+		"This ZooKeeper instance is not currently serving requests\n": Electing,
+		"srvr is not executed because it is not in the whitelist.\n":  Down,
+		"":                         Down,
+		"HTTP/1.1 400 Bad Request": Down,
+	} {
+		o := Observation{State: Down}
+		readServerStats(answer, &o)
+		if o.State != want || o.Reason == "" {
+			t.Errorf("%q: %s, %q", answer, o.State, o.Reason)
+		}
+	}
+}
+
+// However long members take to answer, a round of probes ends at its deadline.
+func TestProbeAllEndsAtItsDeadline(t *testing.T) {
+	inv := &inventory.Inventory{Hosts: []inventory.Host{{Name: "a"}, {Name: "b"}}}
+	seen := ProbeAll(t.Context(), inv, func(ctx context.Context, h inventory.Host) Observation {
+		if h.Name == "b" {
+			<-ctx.Done()
+			return Observation{Host: h, State: Down, Reason: reason(ctx.Err())}
+		}
+		return Observation{Host: h, State: Leader}
+	}, 10*time.Millisecond)
+	if seen[0].State != Leader || seen[1].State != Down || seen[1].Reason != "no answer in time" {
+		t.Errorf("%+v", seen)
+	}
+}
