@@ -112,7 +112,7 @@ ActiveState=active'
 fi
 field init "$(cat /proc/1/comm 2>/dev/null)"
 command -v ufw >/dev/null 2>&1 && field ufw "$(ufw status 2>/dev/null | head -n 1)"
-if want_firewall && command -v firewall-cmd >/dev/null 2>&1 && firewall-cmd --state >/dev/null 2>&1; then
+if want_firewall && { [ ! -d /run/systemd/system ] || systemctl -q is-active firewalld.service; } && command -v firewall-cmd >/dev/null 2>&1 && firewall-cmd --state >/dev/null 2>&1; then
 	zones=$(firewall-cmd --get-active-zones 2>/dev/null | sed -n 's/^\([^ ][^ ]*\).*$/\1/p')
 	[ -n "$zones" ] || zones=$(firewall-cmd --get-default-zone)
 	for z in $zones; do
