@@ -1,9 +1,36 @@
 package node
 
-import "github.com/zkctl/zkctl/wire"
+import (
+	"github.com/zkctl/zkctl/server/final"
+	"github.com/zkctl/zkctl/server/watch"
+	"github.com/zkctl/zkctl/wire"
+)
 
-// answer answers a request that needs no txn.
-func (n *Node) answer(c *client, header wire.RequestHeader, body []byte) (frame []byte, closes bool) {
-	frame, err := n.final.Read(nil, header, body)
-	return frame, err != nil
+// view is the client as package final knows it.
+func (c *client) view() final.Client {
+	return final.Client{Watcher: watch.Watcher(c.id), Session: c.session, Auth: c.auth}
+}
+
+// answer answers a request that needs no txn, and tells whether the connection is to be closed.
+func (n *Node) answer(c *client, header wire.RequestHeader, body []byte) (closes bool) {
+	return n.final.Answer(n.tree, c.view(), header, body, func(frame []byte) {
+		n.note(SendFrame{Client: c.id, Frame: frame})
+	})
+}
+
+// Read answers a request that needs nothing but the tree, and registers its watch. It must not run at the same time as
+// Step, but any number of Reads may. The caller must have had the answers to all earlier requests of the client, since the
+// node does not know of those that it was not given yet. ok is false if the request has to go through Step: it is no
+// read, the client has no session here, or something of it is in flight. The caller reports the sign of life with
+// ClientsTouched.
+func (n *Node) Read(id ClientID, header wire.RequestHeader, body []byte) (frame []byte, ok bool) {
+	if !final.IsRead(header.Type) {
+		return nil, false
+	}
+	c := n.clients[id]
+	if c == nil || !c.established || c.closing || len(c.queue) > 0 {
+		return nil, false
+	}
+	n.final.Answer(n.tree, c.view(), header, body, func(f []byte) { frame = f })
+	return frame, true
 }

@@ -1,9 +1,9 @@
 package node
 
 import (
+	"github.com/zkctl/zkctl/server/final"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
-	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -36,7 +36,8 @@ func (n *Node) resetRoll() {
 // answer, and before any later answer that could show their cause.
 func (n *Node) deliver(e txn.Entry) {
 	result := n.tree.Apply(e.Header, e.Record, n.notify)
-	if e.Digest != nil && e.Digest.Version == tree.DigestVersion && e.Digest.Tree != n.tree.Digest() {
+	// During a synchronisation the tree may still hold effects of txns that come only now.
+	if n.serving && e.Digest != nil && e.Digest.Version == txn.DigestVersion && e.Digest.Tree != n.tree.Digest() {
 		n.digestMismatches++
 	}
 	if n.preparer != nil {
@@ -60,7 +61,7 @@ func (n *Node) deliver(e txn.Entry) {
 		n.complete(c, e.Header.Cxid, nil, true)
 		return
 	}
-	n.complete(c, e.Header.Cxid, n.final.Reply(e.Header, result), false)
+	n.complete(c, e.Header.Cxid, final.Reply(e.Header, result), false)
 }
 
 // sessionClosed ends the connection of a session that is over, after the answer if its client asked for it.
@@ -91,15 +92,8 @@ func (n *Node) notify(event tree.Event) {
 			continue
 		}
 		if frame == nil {
-			frame = eventFrame(event)
+			frame = final.Event(event)
 		}
 		n.note(SendFrame{Client: c.id, Frame: frame})
 	}
 }
-
-func eventFrame(event tree.Event) []byte {
-	frame := wire.ReplyHeader{Xid: wire.XidWatch, Zxid: event.Zxid}.Append(nil)
-	return wire.WatcherEvent{Type: event.Type, State: wire.SyncConnected, Path: event.Path}.Append(frame)
-}
-
-var _ watch.Watcher

@@ -114,7 +114,7 @@ func New(cfg Config, db *Database) (*Node, error) {
 	if cfg.Members != nil && db.LastZxid.Epoch() > db.CurrentEpoch {
 		return nil, fmt.Errorf("last zxid %v is of a later epoch than currentEpoch %d", db.LastZxid, db.CurrentEpoch)
 	}
-	n.final = &final.Server{T: func() *tree.Tree { return n.tree }}
+	n.final = &final.Server{Policy: n.policy, Watches: n.watches}
 	if cfg.Members != nil {
 		n.election = election.New(election.Config{
 			Self: cfg.Self, Members: cfg.Members, Text: cfg.ConfigText, Observer: cfg.Observer,

@@ -102,6 +102,12 @@ func (n *Node) authenticate(c *client, r request) {
 
 // answerInTurn answers a request now, or when those before it have been.
 func (n *Node) answerInTurn(c *client, r request) {
+	if len(c.queue) == 0 {
+		if n.answer(c, r.header, r.body) {
+			n.closeClient(c)
+		}
+		return
+	}
 	n.enqueue(c, r)
 	n.advance(c)
 }
@@ -119,15 +125,15 @@ func (n *Node) advance(c *client) {
 		case waitsForCommit, waitsForSync:
 			return
 		case waitsForTurn:
-			r.reply, r.closes = n.answer(c, r.header, r.body)
+			r.closes = n.answer(c, r.header, r.body)
 		}
-		reply, closes := r.reply, r.closes
+		if r.reply != nil {
+			n.note(SendFrame{Client: c.id, Frame: r.reply})
+		}
+		closes := r.closes
 		c.queue[0] = request{}
 		c.queue = c.queue[1:]
 		n.inFlight--
-		if reply != nil {
-			n.note(SendFrame{Client: c.id, Frame: reply})
-		}
 		if closes {
 			n.closeClient(c)
 			return

@@ -1,0 +1,453 @@
+// Package prep makes transactions of requests, as the leader or a standalone server does. It checks a request against the
+// tree plus the changes that are on their way, so that each transaction will succeed where it comes in order.
+//
+// A request that is refused becomes a transaction too, of type error with the code: every write takes one zxid, in the
+// order in which the requests came. See org.apache.zookeeper.server.PrepRequestProcessor.
+package prep
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Request is a write of a client, or of the server itself.
+type Request struct {
+	// Session is 0 for what the server does on its own account, which is not checked.
+	Session wire.SessionID
+	Cxid    int32
+	Type    wire.OpCode
+	// Body is the record of the request.
+	Body []byte
+	// Auth are the ids of the client's connection.
+	Auth []wire.ID
+	// Owner is where the request came from.
+	Owner session.Owner
+}
+
+// Preparer makes the transactions of one term. It is not safe for concurrent use.
+type Preparer struct {
+	tree     *tree.Tree
+	sessions *session.Tracker
+	policy   *auth.Policy
+	overlay  overlay
+}
+
+// New returns a preparer whose first transaction will be the next one applied to the tree.
+func New(t *tree.Tree, sessions *session.Tracker, policy *auth.Policy) *Preparer {
+	return &Preparer{tree: t, sessions: sessions, policy: policy, overlay: newOverlay(t)}
+}
+
+// Applied says that the tree has the transactions up to zxid.
+func (p *Preparer) Applied(zxid wire.Zxid) { p.overlay.applied(zxid) }
+
+// Prepare makes the transaction of a request. Zxids must rise by one; wallMillis is milliseconds since the Unix epoch.
+func (p *Preparer) Prepare(r Request, zxid wire.Zxid, wallMillis int64) txn.Entry {
+	h := txn.Header{Session: r.Session, Cxid: r.Cxid, Zxid: zxid, Time: wallMillis, Type: r.Type}
+	p.overlay.begin(h)
+	record, err := p.record(r, h)
+	if err != wire.ErrOK {
+		p.overlay.rollBack()
+		h.Type = wire.OpError
+		return txn.New(h, &txn.Error{Err: err}, nil)
+	}
+	return txn.New(h, record, &txn.Digest{Version: tree.DigestVersion, Tree: p.overlay.digest})
+}
+
+func (p *Preparer) record(r Request, h txn.Header) (txn.Record, wire.ErrCode) {
+	d := wire.NewDecoder(r.Body)
+	switch r.Type {
+	case wire.OpCreateSession:
+		timeout := d.Int32()
+		if d.Err() != nil {
+			return nil, wire.ErrMarshalling
+		}
+		return &txn.CreateSession{TimeoutMillis: timeout}, wire.ErrOK
+	case wire.OpCloseSession:
+		return p.closeSession(r.Session, h), wire.ErrOK
+	case wire.OpDeleteContainer:
+		if r.Session != 0 {
+			return nil, wire.ErrUnimplemented
+		}
+		return p.deleteContainer(d)
+	case wire.OpMulti:
+		return p.multi(r, h, d)
+	case wire.OpReconfig:
+		return nil, wire.ErrReconfigDisabled
+	case wire.OpCheck:
+		return nil, wire.ErrUnimplemented
+	}
+	sub, err := p.one(r, h, r.Type, d, false)
+	return sub.Record, err
+}
+
+// one makes the record of a single operation.
+func (p *Preparer) one(r Request, h txn.Header, op wire.OpCode, d *wire.Decoder, inMulti bool) (txn.Sub, wire.ErrCode) {
+	switch op {
+	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL:
+		return p.create(r, h, op, d, inMulti)
+	case wire.OpDelete:
+		var q wire.VersionRequest
+		q.Decode(d)
+		return txn.Sub{Type: op, Record: &txn.Delete{Path: q.Path}}, p.checked(r, d, func() wire.ErrCode { return p.delete(r, q) })
+	case wire.OpSetData:
+		var q wire.SetDataRequest
+		q.Decode(d)
+		record := &txn.SetData{Path: q.Path, Data: q.Data}
+		return txn.Sub{Type: op, Record: record}, p.checked(r, d, func() wire.ErrCode { return p.setData(r, h, q, record) })
+	case wire.OpSetACL:
+		var q wire.SetACLRequest
+		q.Decode(d)
+		record := &txn.SetACL{Path: q.Path}
+		return txn.Sub{Type: op, Record: record}, p.checked(r, d, func() wire.ErrCode { return p.setACL(r, q, record) })
+	case wire.OpCheck:
+		var q wire.VersionRequest
+		q.Decode(d)
+		record := &txn.CheckVersion{Path: q.Path}
+		return txn.Sub{Type: op, Record: record}, p.checked(r, d, func() wire.ErrCode { return p.check(r, q, record) })
+	}
+	return txn.Sub{}, wire.ErrUnimplemented
+}
+
+// checked runs the checks of an operation whose record was whole and whose session may act.
+func (p *Preparer) checked(r Request, d *wire.Decoder, check func() wire.ErrCode) wire.ErrCode {
+	if d.Err() != nil {
+		return wire.ErrMarshalling
+	}
+	if err := p.sessions.Check(r.Session, r.Owner); err != wire.ErrOK {
+		return err
+	}
+	return check()
+}
+
+// creation is what a create request asks for.
+type creation struct {
+	wire.CreateTTLRequest
+	kind       tree.Kind
+	sequential bool
+}
+
+// kindOf decides what is created. The operation says it, but for ephemeral nodes; within a multi the flags do.
+func (p *Preparer) kindOf(op wire.OpCode, c *creation, inMulti bool) wire.ErrCode {
+	ttl := c.Flags == wire.FlagPersistentTTL || c.Flags == wire.FlagPersistentSequentialTTL
+	switch {
+	case c.Flags < wire.FlagPersistent || c.Flags > wire.FlagPersistentSequentialTTL:
+		return wire.ErrBadArguments
+	case ttl && !p.tree.Options().ExtendedTypes:
+		return wire.ErrUnimplemented
+	case ttl != (op == wire.OpCreateTTL), ttl && (c.TTL < 1 || c.TTL > tree.MaxTTL):
+		return wire.ErrBadArguments
+	}
+	c.sequential = c.Flags == wire.FlagSequential || c.Flags == wire.FlagEphemeralSequential ||
+		c.Flags == wire.FlagPersistentSequentialTTL
+	switch {
+	case ttl:
+		c.kind = tree.TTL
+	case op == wire.OpCreateContainer, inMulti && c.Flags == wire.FlagContainer:
+		c.kind = tree.Container
+	case c.Flags == wire.FlagEphemeral || c.Flags == wire.FlagEphemeralSequential:
+		c.kind = tree.Ephemeral
+	}
+	return wire.ErrOK
+}
+
+func (p *Preparer) create(r Request, h txn.Header, op wire.OpCode, d *wire.Decoder, inMulti bool) (txn.Sub, wire.ErrCode) {
+	var c creation
+	if op == wire.OpCreateTTL {
+		c.CreateTTLRequest.Decode(d)
+	} else {
+		c.CreateRequest.Decode(d)
+	}
+	sub := txn.Sub{Type: op}
+	err := wire.ErrMarshalling
+	if d.Err() == nil {
+		err = p.kindOf(op, &c, inMulti)
+	}
+	if err != wire.ErrOK {
+		return sub, err
+	}
+	err = p.checked(r, d, func() (err wire.ErrCode) {
+		sub, err = p.createNode(r, h, op, c)
+		return err
+	})
+	return sub, err
+}
+
+func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creation) (txn.Sub, wire.ErrCode) {
+	sub := txn.Sub{Type: op}
+	if !isPathLike(c.Path) {
+		return sub, wire.ErrBadArguments
+	}
+	acl, ok := p.policy.FixUp(c.ACL, r.Auth)
+	if !ok {
+		return sub, wire.ErrInvalidACL
+	}
+	parent, ok := p.overlay.node(tree.Parent(c.Path))
+	if !ok {
+		return sub, wire.ErrNoNode
+	}
+	if !p.policy.Allowed(parent.acl, wire.PermCreate, r.Auth) {
+		return sub, wire.ErrNoAuth
+	}
+	path := c.Path
+	if c.sequential {
+		path += fmt.Sprintf("%010d", parent.stat.Cversion)
+	}
+	if !validPath(path) {
+		return sub, wire.ErrBadArguments
+	}
+	if _, exists := p.overlay.node(path); exists {
+		return sub, wire.ErrNodeExists
+	}
+	if parent.kind == tree.Ephemeral {
+		return sub, wire.ErrNoChildrenForEphemerals
+	}
+	cversion := parent.stat.Cversion + 1
+	owner := int64(0)
+	switch c.kind {
+	case tree.Ephemeral:
+		owner = int64(r.Session)
+		sub.Record = &txn.Create{Path: path, Data: c.Data, ACL: acl, Ephemeral: true, ParentCversion: cversion}
+	case tree.Container:
+		owner = tree.ContainerOwner
+		sub.Type = wire.OpCreateContainer
+		sub.Record = &txn.CreateContainer{Path: path, Data: c.Data, ACL: acl, ParentCversion: cversion}
+	case tree.TTL:
+		owner = tree.TTLOwner(c.TTL)
+		sub.Record = &txn.CreateTTL{Path: path, Data: c.Data, ACL: acl, ParentCversion: cversion, TTL: c.TTL}
+	default:
+		sub.Record = &txn.Create{Path: path, Data: c.Data, ACL: acl, ParentCversion: cversion}
+	}
+	parent.stat.Cversion, parent.stat.Pzxid = cversion, h.Zxid
+	parent.children++
+	p.overlay.put(parent)
+	p.overlay.put(node{
+		path: path, kind: c.kind, acl: acl, content: tree.ContentCRC(path, c.Data),
+		stat: wire.StatPersisted{
+			Czxid: h.Zxid, Mzxid: h.Zxid, Pzxid: h.Zxid, Ctime: h.Time, Mtime: h.Time, EphemeralOwner: owner,
+		},
+	})
+	return sub, wire.ErrOK
+}
+
+func (p *Preparer) delete(r Request, q wire.VersionRequest) wire.ErrCode {
+	if !isPathLike(q.Path) || slices.Contains(undeletable, q.Path) {
+		return wire.ErrBadArguments
+	}
+	parent, ok := p.overlay.node(tree.Parent(q.Path))
+	if !ok {
+		return wire.ErrNoNode
+	}
+	if !p.policy.Allowed(parent.acl, wire.PermDelete, r.Auth) {
+		return wire.ErrNoAuth
+	}
+	n, ok := p.overlay.node(q.Path)
+	switch {
+	case !ok:
+		return wire.ErrNoNode
+	case q.Version != -1 && q.Version != n.stat.Version:
+		return wire.ErrBadVersion
+	case n.children > 0:
+		return wire.ErrNotEmpty
+	}
+	p.overlay.remove(n)
+	return wire.ErrOK
+}
+
+var undeletable = []string{tree.RootPath, tree.SystemPath, tree.QuotaPath, tree.ConfigPath}
+
+func (p *Preparer) deleteContainer(d *wire.Decoder) (txn.Record, wire.ErrCode) {
+	path := d.String()
+	if d.Err() != nil {
+		return nil, wire.ErrMarshalling
+	}
+	n, ok := p.overlay.node(path)
+	switch {
+	case !ok:
+		return nil, wire.ErrNoNode
+	case n.children > 0:
+		return nil, wire.ErrNotEmpty
+	case n.kind == tree.Ephemeral:
+		return nil, wire.ErrBadVersion
+	}
+	p.overlay.remove(n)
+	return &txn.Delete{Path: path}, wire.ErrOK
+}
+
+func (p *Preparer) setData(r Request, h txn.Header, q wire.SetDataRequest, record *txn.SetData) wire.ErrCode {
+	if !validPath(q.Path) {
+		return wire.ErrBadArguments
+	}
+	n, ok := p.overlay.node(q.Path)
+	switch {
+	case !ok:
+		return wire.ErrNoNode
+	case !p.policy.Allowed(n.acl, wire.PermWrite, r.Auth):
+		return wire.ErrNoAuth
+	case q.Version != -1 && q.Version != n.stat.Version:
+		return wire.ErrBadVersion
+	}
+	n.stat.Version = next(n.stat.Version)
+	n.stat.Mzxid, n.stat.Mtime = h.Zxid, h.Time
+	n.content = tree.ContentCRC(q.Path, q.Data)
+	p.overlay.put(n)
+	record.Version = n.stat.Version
+	return wire.ErrOK
+}
+
+func (p *Preparer) setACL(r Request, q wire.SetACLRequest, record *txn.SetACL) wire.ErrCode {
+	if !validPath(q.Path) {
+		return wire.ErrBadArguments
+	}
+	acl, ok := p.policy.FixUp(q.ACL, r.Auth)
+	if !ok {
+		return wire.ErrInvalidACL
+	}
+	n, ok := p.overlay.node(q.Path)
+	switch {
+	case !ok:
+		return wire.ErrNoNode
+	case !p.policy.Allowed(n.acl, wire.PermAdmin, r.Auth):
+		return wire.ErrNoAuth
+	case q.Version != -1 && q.Version != n.stat.Aversion:
+		return wire.ErrBadVersion
+	}
+	n.stat.Aversion = next(n.stat.Aversion)
+	n.acl = acl
+	p.overlay.put(n)
+	record.ACL, record.Version = acl, n.stat.Aversion
+	return wire.ErrOK
+}
+
+func (p *Preparer) check(r Request, q wire.VersionRequest, record *txn.CheckVersion) wire.ErrCode {
+	if !validPath(q.Path) {
+		return wire.ErrBadArguments
+	}
+	n, ok := p.overlay.node(q.Path)
+	switch {
+	case !ok:
+		return wire.ErrNoNode
+	case !p.policy.Allowed(n.acl, wire.PermRead, r.Auth):
+		return wire.ErrNoAuth
+	case q.Version != -1 && q.Version != n.stat.Version:
+		return wire.ErrBadVersion
+	}
+	record.Version = next(n.stat.Version)
+	return wire.ErrOK
+}
+
+// next is the version after v; -1 is left out, since it means "any" in requests.
+func next(v int32) int32 {
+	if v == -2 {
+		return 0
+	}
+	return v + 1
+}
+
+// closeSession lists the ephemeral nodes that end with a session: those of the tree and those on their way. From here on
+// the session can do nothing.
+func (p *Preparer) closeSession(id wire.SessionID, h txn.Header) txn.Record {
+	p.sessions.SetClosing(id)
+	paths := p.overlay.ephemerals(id)
+	for _, path := range paths {
+		if n, ok := p.overlay.node(path); ok {
+			p.overlay.remove(n)
+		}
+	}
+	return &txn.CloseSession{Paths: paths}
+}
+
+// multi makes one transaction of all its parts, or, if one of them fails, one that says which.
+func (p *Preparer) multi(r Request, h txn.Header, d *wire.Decoder) (txn.Record, wire.ErrCode) {
+	m := &txn.Multi{Txns: []txn.Sub{}}
+	failed := wire.ErrOK
+	for {
+		var part wire.MultiHeader
+		part.Decode(d)
+		if d.Err() != nil {
+			return nil, wire.ErrMarshalling
+		}
+		if part.Done {
+			break
+		}
+		if failed != wire.ErrOK {
+			if !skip(part.Type, d) {
+				return nil, wire.ErrMarshalling
+			}
+			m.Txns = append(m.Txns, errorSub(wire.ErrRuntimeInconsistency))
+			continue
+		}
+		if part.Type == wire.OpSetACL {
+			return nil, wire.ErrMarshalling
+		}
+		sub, err := p.one(r, h, part.Type, d, true)
+		switch {
+		case d.Err() != nil, sub.Record == nil && err == wire.ErrUnimplemented && sub.Type == 0:
+			return nil, wire.ErrMarshalling
+		case err != wire.ErrOK:
+			failed = err
+			p.overlay.rollBack()
+			m.Txns = append(m.Txns, errorSub(err))
+		default:
+			m.Txns = append(m.Txns, sub)
+		}
+	}
+	if failed == wire.ErrSessionMoved {
+		return nil, failed
+	}
+	return m, wire.ErrOK
+}
+
+func errorSub(err wire.ErrCode) txn.Sub {
+	return txn.Sub{Type: wire.OpError, Record: &txn.Error{Err: err}}
+}
+
+// skip reads a part of a multi behind one that failed.
+func skip(op wire.OpCode, d *wire.Decoder) bool {
+	switch op {
+	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer:
+		new(wire.CreateRequest).Decode(d)
+	case wire.OpCreateTTL:
+		new(wire.CreateTTLRequest).Decode(d)
+	case wire.OpDelete, wire.OpCheck:
+		new(wire.VersionRequest).Decode(d)
+	case wire.OpSetData:
+		new(wire.SetDataRequest).Decode(d)
+	default:
+		return false
+	}
+	return d.Err() == nil
+}
+
+// isPathLike is what create and delete ask of a path before they look at anything else.
+func isPathLike(path string) bool {
+	return strings.Contains(path, "/") && !strings.Contains(path, "\x00")
+}
+
+// validPath is the rule for paths of nodes (org.apache.zookeeper.common.PathUtils).
+func validPath(path string) bool {
+	if path == "/" {
+		return true
+	}
+	if path == "" || path[0] != '/' || path[len(path)-1] == '/' {
+		return false
+	}
+	for _, name := range strings.Split(path[1:], "/") {
+		if name == "" || name == "." || name == ".." {
+			return false
+		}
+	}
+	for _, c := range path {
+		switch {
+		case c <= 0x1f, c >= 0x7f && c <= 0x9f, c >= 0xd800 && c <= 0xf8ff, c >= 0xfff0:
+			return false
+		}
+	}
+	return true
+}
