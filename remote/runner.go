@@ -153,7 +153,6 @@ type call struct {
 	mu      sync.Mutex
 	out     stream
 	err     stream
-	prompts int
 	changed chan struct{} // capacity 1; poked after each write
 }
 
