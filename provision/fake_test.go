@@ -119,7 +119,7 @@ func fakeServer(args []string) int {
 			default:
 				mode.Store("follower")
 			}
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 		}
 	}()
 	clients, err := net.Listen("tcp", "127.0.0.1:"+values["clientPort"])

@@ -88,9 +88,22 @@ func diff(c hostprep.Change) string {
 
 func isText(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }
 
-// apply carries out a plan: step by step, within a step all hosts at once.
+// idle reports whether a step has nothing to do and nothing to say.
+func (s PlannedStep) idle() bool {
+	for _, h := range s.Hosts {
+		if len(h.Changes) > 0 || len(h.Notes) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// apply carries out a plan: step by step, within a step all hosts at once. Steps with nothing to do are not begun.
 func (r *Run) apply(ctx context.Context, p *Plan) error {
 	for _, s := range p.Steps {
+		if s.idle() {
+			continue
+		}
 		hosts := make([]inventory.Host, len(s.Hosts))
 		for i, h := range s.Hosts {
 			hosts[i] = h.Host

@@ -211,28 +211,29 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 
 // A bootstrap that is cut off after any number of events is finished by the next one.
 func TestBootstrapIsResumable(t *testing.T) {
-	for cut := 1; ; cut += 7 {
-		s := newSite(t, 3)
-		r := s.run()
-		ctx, cancel := context.WithCancelCause(t.Context())
-		seen := 0
-		r.Report = func(Event) {
-			if seen++; seen == cut {
-				cancel(errors.New("cut off"))
+	whole := false
+	for cut := 1; !whole; cut += 12 {
+		t.Run(fmt.Sprintf("after event %d", cut), func(t *testing.T) {
+			s := newSite(t, 3)
+			r := s.run()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			seen := 0
+			r.Report = func(Event) {
+				if seen++; seen == cut {
+					cancel(errors.New("cut off"))
+				}
 			}
-		}
-		_, err := r.Bootstrap(ctx)
-		r.Close()
-		cancel(nil)
-		if out := s.bootstrap(); out.Verdict.Health != Healthy {
-			t.Fatalf("cut off after event %d, the next run ends with %+v", cut, out.Verdict)
-		}
-		if again := s.bootstrap(); !again.Nothing() {
-			t.Fatalf("cut off after event %d, the run after the next still finds %d changes, %v", cut, again.Plan.Len(), again.Restarts)
-		}
-		if err == nil {
-			return
-		}
+			_, err := r.Bootstrap(ctx)
+			r.Close()
+			whole = err == nil
+			if out := s.bootstrap(); out.Verdict.Health != Healthy {
+				t.Fatalf("the next run ends with %+v", out.Verdict)
+			}
+			if again := s.bootstrap(); !again.Nothing() {
+				t.Fatalf("the run after the next still finds %d changes, %v", again.Plan.Len(), again.Restarts)
+			}
+		})
 	}
 }
 

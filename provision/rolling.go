@@ -20,8 +20,11 @@ type PartialError struct {
 	Cause      error
 }
 
-// Error has the cause and what was done.
+// Error has the cause and, where the work is done member by member, who is through.
 func (e *PartialError) Error() string {
+	if len(e.Left) == 0 {
+		return e.Cause.Error()
+	}
 	done := "none"
 	if len(e.Done) > 0 {
 		done = strings.Join(e.Done, ", ")
@@ -34,10 +37,11 @@ func (e *PartialError) Unwrap() error { return e.Cause }
 
 // Hint says how to go on.
 func (e *PartialError) Hint() string {
-	if h := remote.HintOf(e.Cause); h != "" {
-		return h + "; then run the same command again: it goes on with the members that are left"
+	again := "run the same command again: it goes on where this one stopped"
+	if h := remote.HintOf(e.Cause); h != "" && !strings.Contains(h, "run the same command again") {
+		return h + "; then " + again
 	}
-	return "find out why (zkctl status), then run the same command again: it goes on with the members that are left"
+	return "find out why (zkctl status), then " + again
 }
 
 // RollingOutcome is what a rolling restart came to.

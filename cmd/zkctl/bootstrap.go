@@ -51,7 +51,7 @@ func runBootstrap(c *cli.Context) error {
 	if err != nil {
 		out.times(run.Times())
 		if result != nil && run.Changes() > 0 && exitCode(err) == exitFailed {
-			err = &provision.PartialError{Cause: err, Left: []string{"see above"}}
+			err = &provision.PartialError{Cause: err}
 		}
 		return err
 	}

@@ -61,12 +61,12 @@ start() {
   esac
   # Look for as long as a refused configuration needs to end the process, and no longer than it needs to come up.
   i=0 up=0
-  while [ $i -lt 20 ] && [ $up -lt 3 ]; do
-    sleep 0.1 2>/dev/null || sleep 1
+  while [ $i -lt 40 ] && [ $up -lt 4 ]; do
+    sleep 0.05 2>/dev/null || sleep 1
     if alive; then up=$((up + 1)); else up=0; fi
     i=$((i + 1))
   done
-  if [ $up -ge 3 ]; then echo STARTED; return 0; fi
+  if [ $up -ge 4 ]; then echo STARTED; return 0; fi
   echo "FAILED TO START"
   return 1
 }
