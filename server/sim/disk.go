@@ -1,10 +1,13 @@
 package sim
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/snap"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -104,11 +107,11 @@ func (d *disk) work() {
 func (d *disk) begin(e node.Effect) error {
 	switch e := e.(type) {
 	case node.Append:
-		return d.files.append(e.Zxid, e.Txn)
+		return d.files.store.Append(e.Zxid, e.Txn)
 	case node.RollLog:
-		return d.files.roll()
+		return d.files.store.Roll()
 	case node.SaveEpoch:
-		return d.files.saveEpoch(e.Current, e.Epoch)
+		return d.files.store.SaveEpoch(e.Current, e.Epoch)
 	case node.TakeSnapshot:
 		return d.files.snapshot(e.Tree, e.Zxid, e.Supersede)
 	case node.Truncate, node.Reload:
@@ -121,7 +124,7 @@ func (d *disk) begin(e node.Effect) error {
 func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 	switch e := e.(type) {
 	case node.Append:
-		err := d.files.sync()
+		err := d.files.store.Sync()
 		d.durableZxid = e.Zxid
 		return node.StorageDone{ID: e.ID}, err
 	case node.RollLog:
@@ -140,7 +143,7 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 		}
 		return node.StorageDone{ID: e.ID}, nil
 	case node.Truncate:
-		db, err := d.files.truncate(e.Zxid)
+		db, err := d.files.store.Truncate(e.Zxid)
 		if err == nil {
 			d.durableZxid = db.LastZxid
 			d.m.model.restart(db.LastZxid)
@@ -148,7 +151,7 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 		return node.StorageDone{ID: e.ID, Database: db, Err: err}, nil
 	case node.Reload:
 		d.m.w.tracef("%s TAINTED reload", d.m.name)
-		db, err := d.files.reload()
+		db, err := d.files.store.Reload()
 		if err == nil {
 			d.m.model.restart(db.LastZxid)
 		}
@@ -157,99 +160,74 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 	return node.StorageDone{}, fmt.Errorf("unknown effect")
 }
 
-// snapshotInBackground walks the tree while it changes.
+// snapshotInBackground writes the tree in pieces, while it changes.
 func (d *disk) snapshotInBackground(e node.TakeSnapshot) {
 	w := d.m.w
 	life := d.m.life
-	walk := newWalk(e.Tree, e.Zxid)
+	p, err := d.files.store.NewSnapshot(e.Tree, e.Zxid)
 	var next func()
 	next = func() {
 		if d.m.life != life {
 			return
 		}
-		if walk.step(1 + w.rand.IntN(40)) {
+		more := false
+		if err == nil {
+			more, err = p.Next(1 + w.rand.IntN(10))
+		}
+		if more {
 			w.after(w.between(0, 10*time.Millisecond), next)
 			return
 		}
-		if err := d.files.store(walk); err != nil {
-			w.fail("storage", "%s: snapshot: %v", d.m.name, err)
-			return
+		if err == nil {
+			err = p.Seal()
 		}
 		w.after(d.latency(), func() {
-			if d.m.life == life {
-				d.m.step(node.StorageDone{ID: e.ID})
+			if d.m.life != life {
+				return
 			}
+			if err == nil {
+				err = p.Commit()
+			}
+			if err != nil {
+				w.fail("storage", "%s: snapshot: %v", d.m.name, err)
+				return
+			}
+			d.m.step(node.StorageDone{ID: e.ID})
 		})
 	}
 	w.after(d.latency(), next)
 }
 
-// walk reads a tree in pieces, as a snapshot does that stops nobody.
-type walk struct {
-	zxid     wire.Zxid
-	sessions []tree.Session
-	acls     []tree.ACLEntry
-	cursor   *tree.Cursor
-	records  []tree.Record
-	opts     tree.Options
-	end      wire.Zxid
-	digest   uint64
-}
-
-func newWalk(t *tree.Tree, zxid wire.Zxid) *walk {
-	return &walk{zxid: zxid, sessions: t.Sessions(), acls: t.ACLs(), cursor: tree.NewCursor(t), opts: t.Options()}
-}
-
-// step reads some more nodes and tells whether there may be more.
-func (k *walk) step(nodes int) bool {
-	before := len(k.records)
-	k.records = k.cursor.Next(k.records, nodes)
-	if len(k.records) > before {
-		return true
-	}
-	k.end, k.digest = k.cursor.End()
-	return false
-}
-
-// restore makes a tree of what was read.
-func (k *walk) restore() (*tree.Tree, error) {
-	r := tree.NewRestorer(k.opts)
-	for _, s := range k.sessions {
-		r.Session(s)
-	}
-	for _, a := range k.acls {
-		if err := r.ACL(a); err != nil {
-			return nil, err
-		}
-	}
-	for _, rec := range k.records {
-		if err := r.Node(rec); err != nil {
-			return nil, err
-		}
-	}
-	return r.Tree(k.zxid)
-}
-
 // sendSnapshot streams the tree to a learner while it changes.
 func (m *machine) sendSnapshot(e *end, s node.SendSnapshot) {
-	m.w.tracef("%s sends SNAPSHOT %v", m.name, s.Zxid)
 	w := m.w
 	life := m.life
 	p := &parcel{packet: wire.QuorumPacket{Type: wire.PacketSnap, Zxid: s.Zxid}}
 	w.net.send(e, p)
-	walk := newWalk(s.Tree, s.Zxid)
+	var stream bytes.Buffer
+	enc, err := snap.NewStream(&stream, s.Tree)
 	var next func()
 	next = func() {
 		if m.life != life || !e.conn.open || e.closed {
 			return
 		}
-		if walk.step(1 + w.rand.IntN(40)) {
+		more := false
+		if err == nil {
+			more, err = enc.Next(1 + w.rand.IntN(10))
+		}
+		if more {
 			w.after(w.between(0, 10*time.Millisecond), next)
 			return
 		}
-		t, err := walk.restore()
+		if err == nil {
+			err = enc.Finish()
+		}
+		var t *tree.Tree
+		if err == nil {
+			t, err = snap.ReadStream(bufio.NewReader(&stream), s.Zxid, s.Tree.Options())
+		}
 		if err != nil {
-			w.fail("snapshot", "%s streams what is no tree: %v", m.name, err)
+			w.fail("snapshot", "%s sends a stream that cannot be read: %v", m.name, err)
 			return
 		}
 		p.snapshot = &node.Database{Tree: t, LastZxid: s.Zxid}
