@@ -86,21 +86,9 @@ func (r *Run) Bootstrap(ctx context.Context) (*Outcome, error) {
 		r.changes += out.Plan.Len() + len(out.Starts) + len(out.Restarts)
 		return out, nil
 	}
-	if len(ring.hosts) > 0 {
-		if err := r.applyKeys(ctx, ring); err != nil {
-			return out, err
-		}
-	}
-	if err := r.apply(ctx, names); err != nil {
-		return out, err
-	}
-	if len(ring.hosts) > 1 {
-		if err := r.proveKeys(ctx, ring); err != nil {
-			return out, err
-		}
-	}
-	for _, p := range []*Plan{hosts, software} {
-		if err := r.apply(ctx, p); err != nil {
+	if !out.Nothing() {
+		// Members run only after a bootstrap that got past the proof, so that a run with nothing to do needs no new one.
+		if err := r.prepare(ctx, ring, keys, names, hosts, software); err != nil {
 			return out, err
 		}
 	}
@@ -115,6 +103,32 @@ func (r *Run) Bootstrap(ctx context.Context) (*Outcome, error) {
 		return err
 	})
 	return out, err
+}
+
+// prepare makes the hosts ready for their members to be started.
+func (r *Run) prepare(ctx context.Context, ring *keyring, keys, names, hosts, software *Plan) error {
+	if keys.Len() > 0 {
+		if err := r.applyKeys(ctx, ring); err != nil {
+			return err
+		}
+	}
+	if err := r.apply(ctx, names); err != nil {
+		return err
+	}
+	// The proof takes a while and needs nothing of what follows, nor the other way round.
+	proof := make(chan error, 1)
+	go func() {
+		if len(ring.hosts) < 2 {
+			proof <- nil
+			return
+		}
+		proof <- r.proveKeys(ctx, ring)
+	}()
+	err := r.apply(ctx, hosts)
+	if err == nil {
+		err = r.apply(ctx, software)
+	}
+	return joined([]error{err, <-proof})
 }
 
 // check applies the checks to all hosts and reports every finding.

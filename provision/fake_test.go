@@ -122,7 +122,7 @@ func fakeServer(args []string) int {
 			time.Sleep(50 * time.Millisecond)
 		}
 	}()
-	clients, err := net.Listen("tcp", "127.0.0.1:"+values["clientPort"])
+	clients, err := net.Listen("tcp", ":"+values["clientPort"])
 	if err != nil {
 		fmt.Println(err)
 		return 1

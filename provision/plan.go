@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -83,8 +84,12 @@ func diff(c hostprep.Change) string {
 	if c.Before == nil {
 		from = "/dev/null"
 	}
-	return udiff.Unified(from, c.Target, string(c.Before), string(c.After))
+	d := udiff.Unified(from, c.Target, string(c.Before), string(c.After))
+	return longWords.ReplaceAllString(d, "$1...$2")
 }
+
+// longWords are keys and the like, of which a reader needs the ends only.
+var longWords = regexp.MustCompile(`([A-Za-z0-9+/]{24})[A-Za-z0-9+/]{24,}([A-Za-z0-9+/=]{12})`)
 
 func isText(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }
 

@@ -212,7 +212,7 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 // A bootstrap that is cut off after any number of events is finished by the next one.
 func TestBootstrapIsResumable(t *testing.T) {
 	whole := false
-	for cut := 1; !whole; cut += 12 {
+	for cut := 1; !whole; cut += 18 {
 		t.Run(fmt.Sprintf("after event %d", cut), func(t *testing.T) {
 			s := newSite(t, 3)
 			r := s.run()

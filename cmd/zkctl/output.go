@@ -26,8 +26,7 @@ type output struct {
 	// resultColor is color for stdout.
 	resultColor bool
 
-	working []string // hosts at work in the present step
-	done    int
+	working []string // hosts at work, with the step
 	began   time.Time
 }
 
@@ -59,7 +58,6 @@ func (o *output) event(e provision.Event) {
 	}
 	switch e.Kind {
 	case provision.StepBegins:
-		o.working, o.done = nil, 0
 		o.print("%s %s", o.paint(text.FgCyan, "==>"), e.Step)
 	case provision.StepEnds:
 		o.clear()
@@ -67,12 +65,11 @@ func (o *output) event(e provision.Event) {
 			fmt.Fprintf(o.stderr, "    %s: %s\n", e.Step, short(e.Elapsed))
 		}
 	case provision.HostBegins:
-		o.working = append(o.working, e.Host)
+		o.working = append(o.working, e.Host+" ("+e.Step+")")
 	case provision.HostEnds:
-		if i := slices.Index(o.working, e.Host); i >= 0 {
+		if i := slices.Index(o.working, e.Host+" ("+e.Step+")"); i >= 0 {
 			o.working = slices.Delete(o.working, i, i+1)
 		}
-		o.done++
 		switch {
 		case e.Error != "":
 			o.print("    %s %s", e.Host, o.paint(text.FgRed, "failed"))
@@ -82,9 +79,7 @@ func (o *output) event(e provision.Event) {
 	case provision.Changed:
 		o.print("    %s: %s", e.Host, e.Text)
 	case provision.Note:
-		if o.verbose || e.Host == "" {
-			o.print("    %s", strings.TrimPrefix(e.Host+": "+e.Text, ": "))
-		}
+		o.print("    %s", strings.TrimPrefix(e.Host+": "+e.Text, ": "))
 	case provision.Warning:
 		o.print("%s %s", o.paint(text.FgYellow, "warning:"), strings.TrimPrefix(e.Host+": "+e.Text, ": "))
 	}
@@ -117,10 +112,10 @@ func (o *output) status() {
 	if o.live && len(o.working) > 0 {
 		o.clear()
 		names := strings.Join(o.working, ", ")
-		if len(names) > 50 {
-			names = names[:50] + "..."
+		if len(names) > 65 {
+			names = names[:65] + "..."
 		}
-		fmt.Fprintf(o.stderr, "    %d done, at work: %s", o.done, names)
+		fmt.Fprintf(o.stderr, "    at work: %s", names)
 	}
 }
 
