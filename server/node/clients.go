@@ -86,13 +86,17 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 		n.closeClient(other)
 	}
 	n.sessions[c.session] = c
-	if n.learner != nil {
-		n.renewals = append(n.renewals, renewal{session: c.session, client: c.id})
-		n.learner.Revalidate(c.session, timeout)
-		n.drain()
+	if n.role == Standalone {
+		n.renewed(c, n.tracker.Renew(c.session, timeout, n.now.Mono) && n.tracker.SetOwner(c.session, ownerHere))
 		return
 	}
-	n.renewed(c, n.tracker.Renew(c.session, timeout, n.now.Mono) && n.tracker.SetOwner(c.session, ownerHere))
+	n.renewals = append(n.renewals, renewal{session: c.session, client: c.id})
+	if n.learner != nil {
+		n.learner.Revalidate(c.session, timeout)
+	} else {
+		n.revalidate(zab.Revalidate{Session: c.session, Timeout: timeout})
+	}
+	n.drain()
 }
 
 // renewal is a question to the leader about a session whose client came to this server.

@@ -71,14 +71,9 @@ func (n *Node) carryOut(e zab.Effect) {
 		n.needSnapshot = n.needSnapshot || e.NeedSnapshot
 		n.endRole(e.Reason)
 	case zab.Forwarded:
-		owner := session.Owner(e.Conn)
-		if e.Conn == 0 {
-			owner = ownerHere
-		}
-		n.prepare(owner, e.Request)
+		n.prepare(ownerOf(e.Conn), e.Request)
 	case zab.Revalidate:
-		valid := n.tracker.Renew(e.Session, e.Timeout, n.now.Mono) && n.tracker.SetOwner(e.Session, session.Owner(e.Conn))
-		n.leader.AnswerRevalidate(e.Conn, e.Session, valid)
+		n.revalidate(e)
 	case zab.Touched:
 		for _, t := range e.Sessions {
 			n.tracker.Renew(t.Session, t.Timeout, n.now.Mono)
@@ -90,6 +85,28 @@ func (n *Node) carryOut(e zab.Effect) {
 	default:
 		panic(fmt.Sprintf("node: effect %T", e))
 	}
+}
+
+// revalidate answers a leader's learner, or its own client, whose session moved.
+func (n *Node) revalidate(q zab.Revalidate) {
+	owner := ownerOf(q.Conn)
+	valid := n.tracker.Renew(q.Session, q.Timeout, n.now.Mono) && n.tracker.SetOwner(q.Session, owner)
+	switch {
+	case !valid && !q.Confirmed:
+		n.leader.ConfirmRevalidate(q)
+	case owner == ownerHere:
+		n.handleRevalidated(q.Session, valid)
+	default:
+		n.leader.AnswerRevalidate(q.Conn, q.Session, valid)
+	}
+}
+
+// ownerOf is the owner of the sessions at a learner, or here, for connection 0.
+func ownerOf(conn zab.ConnID) session.Owner {
+	if conn == 0 {
+		return ownerHere
+	}
+	return session.Owner(conn)
 }
 
 // learnerConns lists the open connections of learners.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/final"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -102,7 +103,7 @@ func (n *Node) authenticate(c *client, r request) {
 
 // answerInTurn answers a request now, or when those before it have been.
 func (n *Node) answerInTurn(c *client, r request) {
-	if len(c.queue) == 0 {
+	if len(c.queue) == 0 || n.cfg.Unsafe.ReadPastWrites && final.IsRead(r.header.Type) {
 		if n.answer(c, r.header, r.body) {
 			n.closeClient(c)
 		}

@@ -18,10 +18,8 @@ type clientCheck struct {
 	w *World
 	// acknowledged are the writes that a client was told have happened.
 	acknowledged []acknowledgedWrite
-	// newest is, for each path, the zxid of the newest write that any client knows of.
-	newest map[string]wire.Zxid
-	// finished counts acknowledged writes of the calm end.
-	answers int
+	// newest is the zxid of the newest write that any client knows of.
+	newest wire.Zxid
 }
 
 type acknowledgedWrite struct {
@@ -43,9 +41,6 @@ type clientView struct {
 	watched map[string]wire.Zxid
 }
 
-// floor is the zxid below which an answer is too old.
-type floor wire.Zxid
-
 func (v *clientView) connected() { v.watched = make(map[string]wire.Zxid) }
 
 // sessionOver: what the session saw binds the next one no more.
@@ -64,8 +59,6 @@ func (c *simClient) checkZxid(h wire.ReplyHeader, op *operation) {
 	c.lastZxid = h.Zxid
 }
 
-func (c *checks) floorOf(path string) floor { return floor(c.clients.newest[path]) }
-
 // answered sees a reply.
 func (c *checks) answered(client *simClient, op *operation, a *answer) {
 	cc := &c.clients
@@ -73,6 +66,7 @@ func (c *checks) answered(client *simClient, op *operation, a *answer) {
 	if isWrite(op.op) {
 		// A refused write is a txn too.
 		v.lastWrite = client.w.now
+		cc.newest = max(cc.newest, a.header.Zxid)
 		cc.acknowledged = append(cc.acknowledged, acknowledgedWrite{client.session, op.xid, a.header.Zxid, op.op})
 	}
 	if isWrite(op.op) && a.header.Err == wire.ErrOK && a.failed == wire.ErrOK {
@@ -80,11 +74,10 @@ func (c *checks) answered(client *simClient, op *operation, a *answer) {
 			v.acked = max(v.acked, op.value)
 			v.created = true
 		}
-		if op.path != "" {
-			cc.newest[op.path] = max(cc.newest[op.path], a.header.Zxid)
-		}
 	}
 	switch {
+	case op.op == wire.OpSync && a.header.Zxid < op.floor:
+		cc.w.fail("sync", "client %d: after sync %s is at %v, but %v was acknowledged before", client.index, client.link.m.name, a.header.Zxid, op.floor)
 	case op.op == wire.OpCreate2 && a.header.Err == wire.ErrNodeExists:
 		v.created = true
 	case op.op == wire.OpGetData:
@@ -109,9 +102,6 @@ func (cc *clientCheck) read(client *simClient, op *operation, a *answer) {
 		w.fail("session order", "client %d: %s of %v after %v", client.index, op.path, mzxid, last)
 	}
 	v.mzxid[op.path] = mzxid
-	if op.synced && wire.Zxid(op.floor) > mzxid && wire.Zxid(op.floor) > a.header.Zxid {
-		w.fail("sync", "client %d: after sync the server is at %v, but %v was acknowledged before", client.index, a.header.Zxid, wire.Zxid(op.floor))
-	}
 	if set, ok := v.watched[op.path]; ok && mzxid > set {
 		w.fail("event before reply", "client %d: %s shows %v, the watch set at %v has not fired", client.index, op.path, mzxid, set)
 	}

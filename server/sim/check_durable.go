@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 
+	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -41,12 +42,10 @@ func (c *durableCheck) leaderInfo(m *machine, p wire.QuorumPacket) {
 	}
 }
 
-func (c *durableCheck) vote(m *machine, v wire.Notification) {
-	if v.State != wire.Looking || v.Leader != m.id {
-		return
-	}
+// looking sees what a server will say of itself when it votes. (Votes for it that come back from others may be older.)
+func (c *durableCheck) looking(m *machine, s node.Status) {
 	d := m.disk
-	if v.PeerEpoch > d.currentEpoch || v.Zxid > d.durableZxid {
-		c.w.fail("votes never exceed the disk", "%s votes for itself with (%d, %v) with (%d, %v) on disk", m.name, v.PeerEpoch, v.Zxid, d.currentEpoch, d.durableZxid)
+	if s.Epoch > d.currentEpoch || s.Zxid > d.durableZxid {
+		c.w.fail("votes never exceed the disk", "%s votes with (%d, %v) with (%d, %v) on disk", m.name, s.Epoch, s.Zxid, d.currentEpoch, d.durableZxid)
 	}
 }

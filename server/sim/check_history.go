@@ -89,6 +89,9 @@ func (c *historyCheck) commit(m *machine, zxid wire.Zxid) {
 // established sees a leader with which a quorum is in sync: its whole history is committed by that.
 func (c *historyCheck) established(epoch wire.Epoch, last wire.Zxid) {
 	c.starts[epoch] = last
+	if _, ok := c.committed[last]; !ok && last < c.last && last.Counter() != 0 {
+		c.w.fail("no committed txn lost", "epoch %d was established with %v, which is not part of what was committed", epoch, last)
+	}
 	for z := last; z > c.last; {
 		if z.Counter() == 0 {
 			z = c.starts[z.Epoch()]
@@ -98,6 +101,20 @@ func (c *historyCheck) established(epoch wire.Epoch, last wire.Zxid) {
 		z = c.content[z].before
 	}
 	c.last = max(c.last, last)
+}
+
+// lastBefore is the newest txn committed in epochs before this one.
+func (c *historyCheck) lastBefore(epoch wire.Epoch) wire.Zxid {
+	if c.last.Epoch() < epoch {
+		return c.last
+	}
+	var last wire.Zxid
+	for z := range c.committed {
+		if z.Epoch() < epoch {
+			last = max(last, z)
+		}
+	}
+	return last
 }
 
 // stepped sees how far a serving node has applied the history.

@@ -26,7 +26,7 @@ func newChecks(w *World) checks {
 		history: historyCheck{w: w, content: make(map[wire.Zxid]knownTxn), committed: make(map[wire.Zxid]knownTxn), starts: make(map[wire.Epoch]wire.Zxid)},
 		durable: durableCheck{w: w},
 		digests: digestCheck{w: w, at: make(map[wire.Zxid]uint64)},
-		clients: clientCheck{w: w, newest: make(map[string]wire.Zxid)},
+		clients: clientCheck{w: w},
 		owners:  ephemeralCheck{w: w, heard: make(map[wire.SessionID]heard), closed: make(map[wire.SessionID]wire.Zxid)},
 	}
 }
@@ -48,10 +48,11 @@ func (c *checks) effect(m *machine, e node.Effect) {
 		case wire.PacketLeaderInfo:
 			c.durable.leaderInfo(m, e.Packet)
 		}
-	case node.SendNotification:
-		c.durable.vote(m, e.Notification)
 	case node.RoleChanged:
 		c.leaders.roleChanged(m, e.Status)
+		if e.Status.Role == node.Looking {
+			c.durable.looking(m, e.Status)
+		}
 	}
 }
 

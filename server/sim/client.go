@@ -29,22 +29,22 @@ type simClient struct {
 	lastHeard   time.Duration
 	epoch       int // counts connections, for timers
 	resting     bool
+	reader      bool // it never writes, so that nothing of its own keeps its syncs waiting
 
 	seen clientView
 }
 
 // operation is one request on its way.
 type operation struct {
-	xid    int32
-	op     wire.OpCode
-	path   string
-	sent   time.Duration
-	value  int64 // written
-	floor  floor // what the answer must not be older than
-	watch  bool
-	body   []byte
-	done   func(*answer) // nil, or who wants to know
-	synced bool
+	xid   int32
+	op    wire.OpCode
+	path  string
+	sent  time.Duration
+	value int64     // written
+	floor wire.Zxid // what the answer must not be older than
+	watch bool
+	body  []byte
+	done  func(*answer) // nil, or who wants to know
 }
 
 // answer is a reply as the client decoded it.
@@ -62,6 +62,7 @@ type answer struct {
 func newClient(w *World, index int) *simClient {
 	c := &simClient{w: w, index: index, blocked: make(map[int]bool), password: make([]byte, 16)}
 	c.seen.mzxid = make(map[string]wire.Zxid)
+	c.reader = index > 0 && w.rand.IntN(3) == 0
 	return c
 }
 
@@ -224,7 +225,11 @@ func (c *simClient) act() {
 	w := c.w
 	own := "/c" + strconv.Itoa(c.index)
 	shared := fmt.Sprintf("/s%d", w.rand.IntN(3))
-	switch w.rand.IntN(16) {
+	choice := w.rand.IntN(16)
+	if c.reader {
+		choice = 12 + choice%2
+	}
+	switch choice {
 	case 0, 1, 2:
 		c.write(own)
 	case 3:
@@ -249,8 +254,8 @@ func (c *simClient) act() {
 	case 12:
 		c.read(shared, w.chance(0.5))
 	case 13:
-		c.request(&operation{op: wire.OpSync, path: shared, body: pathBody(shared), floor: w.checks.floorOf(shared)})
-		c.readSynced(shared)
+		c.request(&operation{op: wire.OpSync, path: shared, body: pathBody(shared), floor: w.checks.clients.newest})
+		c.read(shared, false)
 	case 14:
 		c.request(&operation{op: wire.OpGetChildren2, path: "/", body: readBody("/", false)})
 	case 15:
@@ -283,11 +288,6 @@ func (c *simClient) write(path string) {
 // read reads a node; what it shows must not be older than what this session has seen.
 func (c *simClient) read(path string, watch bool) {
 	c.request(&operation{op: wire.OpGetData, path: path, watch: watch, body: readBody(path, watch), value: c.seen.acked})
-}
-
-// readSynced reads right behind a sync.
-func (c *simClient) readSynced(path string) {
-	c.request(&operation{op: wire.OpGetData, path: path, body: readBody(path, false), synced: true, floor: c.w.checks.floorOf(path)})
 }
 
 // multi changes two nodes together.

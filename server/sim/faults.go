@@ -1,6 +1,9 @@
 package sim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // misbehave lets one fault happen, and arranges the next one, until the time of faults is over.
 func (w *World) misbehave() {
@@ -10,7 +13,7 @@ func (w *World) misbehave() {
 	w.after(w.between(10*time.Millisecond, 600*time.Millisecond), w.misbehave)
 	m := w.machines[w.rand.IntN(len(w.machines))]
 	other := w.machines[w.rand.IntN(len(w.machines))]
-	switch w.rand.IntN(15) {
+	switch w.rand.IntN(18) {
 	case 0, 1, 2:
 		m.crash()
 		w.after(w.between(10*time.Millisecond, 1500*time.Millisecond), m.start)
@@ -76,6 +79,21 @@ func (w *World) misbehave() {
 			w.after(w.between(100*time.Millisecond, 2*time.Second), w.heal)
 		}
 	case 14:
+		m.pause(w.between(100*time.Millisecond, 3*time.Second))
+	case 15:
+		if leader := w.leader(); leader != nil {
+			leader.pause(w.between(time.Second, 3*time.Second))
+		}
+	case 16:
+		if leader := w.leader(); leader != nil {
+			w.tracef("the followers of %s are gone, and it does not know", leader.name)
+			for _, c := range slices.Clone(w.net.conns) {
+				if c.ends[1].m == leader {
+					w.net.end(c, w.between(0, 10*time.Millisecond), 2*time.Second)
+				}
+			}
+		}
+	case 17:
 		c := w.clients[w.rand.IntN(len(w.clients))]
 		if c.link != nil {
 			c.link.drop()
@@ -96,6 +114,9 @@ func (w *World) calmDown() {
 	w.net.slow = 0
 	for _, m := range w.machines {
 		m.disk.slow = 0
+		if m.paused {
+			m.resume()
+		}
 		m.start()
 	}
 }

@@ -50,7 +50,7 @@ func (l *link) send(in node.Input) {
 		if l.serverGone || l.m.life != l.life {
 			return
 		}
-		if request, ok := in.(node.ClientRequest); ok && w.rand.IntN(2) == 0 {
+		if request, ok := in.(node.ClientRequest); ok && w.rand.IntN(2) == 0 && !l.m.paused {
 			// Half of the reads take the way past the loop.
 			if frame, ok := l.m.node.Read(l.id, request.Header, request.Body); ok {
 				l.reply(frame)

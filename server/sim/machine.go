@@ -31,6 +31,9 @@ type machine struct {
 
 	model    model
 	digestAt wire.Zxid
+	// paused machines do nothing, as when their host stalls; what happens meanwhile waits in inbox.
+	paused   bool
+	inbox    []node.Input
 	queue    []node.Effect // collected while the machine acts
 	stepping bool
 }
@@ -47,11 +50,40 @@ func (m *machine) step(in node.Input) {
 	if !m.up() {
 		return
 	}
+	if m.paused {
+		m.inbox = append(m.inbox, in)
+		return
+	}
 	if m.stepping {
 		panic(fmt.Sprintf("sim: step of %s within a step", m.name))
 	}
 	m.node.Step(m.time(), in)
 	m.settle()
+}
+
+// pause stops the machine for a while.
+func (m *machine) pause(d time.Duration) {
+	if !m.up() || m.paused {
+		return
+	}
+	m.w.tracef("%s stalls for %v", m.name, d)
+	m.paused = true
+	life := m.life
+	m.w.after(d, func() {
+		if m.life == life {
+			m.resume()
+		}
+	})
+}
+
+// resume lets happen what has waited.
+func (m *machine) resume() {
+	m.paused = false
+	inbox := m.inbox
+	m.inbox = nil
+	for _, in := range inbox {
+		m.step(in)
+	}
 }
 
 // settle carries out the effects of the node.
@@ -130,7 +162,7 @@ func (m *machine) start() {
 	m.ends = make(map[node.ConnID]*end)
 	m.abandoned = make(map[node.ConnID]bool)
 	m.links = make(map[node.ClientID]*link)
-	m.portOpen, m.serving = false, false
+	m.portOpen, m.serving, m.paused, m.inbox = false, false, false, nil
 	db, err := m.disk.open()
 	if err != nil {
 		m.w.fail("recovery", "%s does not start: %v", m.name, err)

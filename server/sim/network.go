@@ -179,6 +179,11 @@ func (n *network) arrive(e *end) {
 
 // cut ends a connection; each end learns of it by itself, at most within the given time.
 func (n *network) cut(c *conn, within time.Duration) {
+	n.end(c, n.w.between(0, within), n.w.between(0, within))
+}
+
+// end ends a connection; the learner and the leader learn of it after these times.
+func (n *network) end(c *conn, learner, leader time.Duration) {
 	if !c.open {
 		return
 	}
@@ -189,9 +194,10 @@ func (n *network) cut(c *conn, within time.Duration) {
 			break
 		}
 	}
-	for _, e := range c.ends {
+	for i, after := range []time.Duration{learner, leader} {
+		e := c.ends[i]
 		e.queue = nil
-		n.w.after(n.w.between(0, within), func() { e.tell(errCut) })
+		n.w.after(after, func() { e.tell(errCut) })
 	}
 }
 

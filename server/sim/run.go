@@ -132,7 +132,7 @@ func (w *World) checkLiveness() {
 		}
 	}
 	for _, c := range w.clients {
-		if quiet := w.now - c.seen.lastWrite; quiet > 5*time.Second {
+		if quiet := w.now - c.seen.lastWrite; quiet > 5*time.Second && !c.reader {
 			w.fail("liveness", "client %d has had no write acknowledged for %v", c.index, quiet)
 		}
 	}
@@ -173,6 +173,8 @@ var Mutations = []struct {
 	{"commit without a quorum", zab.Unsafe{CommitAlone: true}},
 	{"do not save currentEpoch", zab.Unsafe{ForgetCurrentEpoch: true}},
 	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}},
+	{"answer syncs without a quorum", zab.Unsafe{AnswerSyncsAlone: true}},
+	{"answer reads before the writes in front of them", zab.Unsafe{ReadPastWrites: true}},
 	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}},
 }
 

@@ -54,6 +54,10 @@ type Unsafe struct {
 	ForgetCurrentEpoch bool
 	// ForgetAcceptedEpoch does not save acceptedEpoch.
 	ForgetAcceptedEpoch bool
+	// AnswerSyncsAlone answers syncs without asking whether anybody follows any more.
+	AnswerSyncsAlone bool
+	// ReadPastWrites answers reads of a session before its writes.
+	ReadPastWrites bool
 	// KeepTainted keeps memory that does not match the disk when a synchronisation is interrupted.
 	KeepTainted bool
 }

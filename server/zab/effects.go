@@ -66,12 +66,14 @@ type (
 		Conn    ConnID
 		Request Request
 	}
-	// Revalidate asks a leader whether a session that moved to this learner is alive; answered by
-	// Leader.AnswerRevalidate.
+	// Revalidate asks a leader whether a session that moved to this learner, or, with Conn 0, to the leader itself, is
+	// alive; answered by Leader.AnswerRevalidate. A session that is not known may have been opened at a later leader:
+	// before Confirmed is set, the answer "no" must go by way of Leader.ConfirmRevalidate.
 	Revalidate struct {
-		Conn    ConnID
-		Session wire.SessionID
-		Timeout time.Duration
+		Conn      ConnID
+		Session   wire.SessionID
+		Timeout   time.Duration
+		Confirmed bool
 	}
 	// Touched reports sessions that were active at a learner.
 	Touched struct{ Sessions []Touch }
