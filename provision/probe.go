@@ -52,9 +52,6 @@ type Observation struct {
 	Uptime      time.Duration
 	// LatencyMillis is the average since the member's start.
 	LatencyMillis float64
-	// SyncedFollowers is what a leader counts, -1 for others.
-	SyncedFollowers int
-	At              time.Time
 }
 
 // Serving reports whether the member answers clients as a part of an ensemble with a quorum.
@@ -90,19 +87,20 @@ func ProbeAll(ctx context.Context, inv *inventory.Inventory, probe Probe, deadli
 	return seen
 }
 
-// FourLetterProbe probes by the four-letter words srvr and mntr on the client port. Both are asked at once.
+// FourLetterProbe probes by the four-letter words srvr and mntr on the client port, one after the other, so that each
+// answer counts exactly one connection of ours.
 func FourLetterProbe(ctx context.Context, h inventory.Host) Observation {
-	o := Observation{Host: h, State: Down, SyncedFollowers: -1, At: time.Now()}
-	var srvr, mntr string
-	var group errgroup.Group
-	group.Go(func() (err error) { srvr, err = fourLetterWord(ctx, h.ClientAddress(), "srvr"); return err })
-	group.Go(func() error { mntr, _ = fourLetterWord(ctx, h.ClientAddress(), "mntr"); return nil })
-	if err := group.Wait(); err != nil {
+	o := Observation{Host: h, State: Down}
+	srvr, err := fourLetterWord(ctx, h.ClientAddress(), "srvr")
+	if err != nil {
 		o.Reason = reason(err)
 		return o
 	}
 	readServerStats(srvr, &o)
-	readMonitor(mntr, &o)
+	// What mntr adds is good to have; a member that answers srvr is not down for the lack of it.
+	if mntr, err := fourLetterWord(ctx, h.ClientAddress(), "mntr"); err == nil {
+		readMonitor(mntr, &o)
+	}
 	return o
 }
 
@@ -173,7 +171,7 @@ func readServerStats(answer string, o *Observation) {
 			o.Zxid, _ = strconv.ParseUint(strings.TrimPrefix(value, "0x"), 16, 64)
 		case "Connections":
 			if n, err := strconv.Atoi(value); err == nil {
-				// The two connections of the probe itself may or may not be counted at this moment.
+				// The connection that asks is counted, too.
 				o.Connections = max(0, n-1)
 			}
 		case "Mode":
@@ -205,8 +203,6 @@ func readMonitor(answer string, o *Observation) {
 			o.Uptime = time.Duration(number()) * time.Millisecond
 		case "zk_avg_latency":
 			o.LatencyMillis = number()
-		case "zk_synced_followers":
-			o.SyncedFollowers = int(number())
 		}
 	}
 }

@@ -123,8 +123,7 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 	return out, err
 }
 
-// elections is how many epochs lie between two observations, -1 if that cannot be said. A new leader's epoch shows in
-// the zxid of its members with its first transaction; the canary makes sure that there was one.
+// elections is how many epochs lie between two observations. A leader's zxid carries its epoch from the beginning.
 func elections(before, after []Observation) int {
 	newest := func(seen []Observation) (epoch uint32) {
 		for _, o := range seen {
@@ -184,7 +183,8 @@ func (r *Run) restartOne(ctx context.Context, m member, all []member) error {
 			}
 			for _, o := range seen {
 				if o.State == Leader || o.State == Standalone {
-					if goal == 0 || goal>>32 != uint64(o.Epoch()) {
+					// A zxid without a counter stands for a new epoch in which nothing was written yet.
+					if uint32(o.Zxid) != 0 && (goal == 0 || goal>>32 != uint64(o.Epoch())) {
 						goal = o.Zxid
 					}
 				}

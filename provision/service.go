@@ -147,16 +147,10 @@ func (r *Run) lastWords(ctx context.Context, m templates.Member) string {
 	return "\n    " + strings.ReplaceAll(strings.TrimSpace(string(res.Stdout)), "\n", "\n    ")
 }
 
-// ready says what keeps the ensemble from being ready: every member serves and is synced, one leads, all are in its epoch.
+// ready says what keeps the ensemble from being ready: every member serves and is synced, and one leads.
 func ready(seen []Observation) string {
-	v := Judge(seen)
-	if v.Health != Healthy {
+	if v := Judge(seen); v.Health != Healthy {
 		return v.Text
-	}
-	for _, o := range seen {
-		if _, ok := Lag(seen, o); !ok {
-			return fmt.Sprintf("%s is in epoch %d, not the leader's", o.Host.Name, o.Epoch())
-		}
 	}
 	return ""
 }
@@ -168,15 +162,30 @@ func (r *Run) awaitMembers(ctx context.Context, members []member) ([]Observation
 	return seen, err
 }
 
-// awaitReady waits until every member is ready and proves it by writing through each and reading at the others.
+// awaitReady waits until every member is ready, proves it by writing through each and reading at the others, and then
+// sees all of them in one epoch: before the first transaction of an epoch, followers show that of the one before.
 func (r *Run) awaitReady(ctx context.Context, members []member) ([]Observation, error) {
 	seen, err := r.awaitMembers(ctx, members)
 	if err != nil {
 		return seen, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.ReadyTimeout, fmt.Errorf("no answer within %v", r.ReadyTimeout))
+	limited, cancel := context.WithTimeoutCause(ctx, r.ReadyTimeout, fmt.Errorf("no answer within %v", r.ReadyTimeout))
 	defer cancel()
-	return seen, r.Canary(ctx, r.Inventory.Hosts)
+	if err := r.Canary(limited, r.Inventory.Hosts); err != nil {
+		return seen, err
+	}
+	err = r.await(ctx, "all members to be in one epoch", func(seen []Observation) string {
+		if missing := ready(seen); missing != "" {
+			return missing
+		}
+		for _, o := range seen {
+			if o.Epoch() != seen[0].Epoch() {
+				return fmt.Sprintf("%s is in epoch %d, %s in %d", o.Host.Name, o.Epoch(), seen[0].Host.Name, seen[0].Epoch())
+			}
+		}
+		return ""
+	}, members, &seen)
+	return seen, err
 }
 
 // Start starts the members that do not run, in inventory order, and waits until all serve. Only members in the list are

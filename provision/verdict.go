@@ -84,14 +84,20 @@ func failuresLeft(n int) string {
 	return fmt.Sprintf("%d more failures are survived", n)
 }
 
-// Lag is how many transactions a member is behind the leader, and whether that can be said: only within one epoch.
+// Lag is how many transactions a member is behind the leader, and whether that can be said. After an election members
+// keep their last zxid of the epoch before until the first transaction of the new one; a synced member is not behind then.
 func Lag(seen []Observation, o Observation) (uint64, bool) {
 	for _, leader := range seen {
-		if (leader.State == Leader || leader.State == Standalone) && o.Serving() && leader.Epoch() == o.Epoch() {
-			if o.Zxid >= leader.Zxid {
-				return 0, true
-			}
+		if leader.State != Leader && leader.State != Standalone || !o.Serving() {
+			continue
+		}
+		switch {
+		case o.Zxid >= leader.Zxid:
+			return 0, true
+		case o.Epoch() == leader.Epoch():
 			return leader.Zxid - o.Zxid, true
+		case uint32(leader.Zxid) == 0:
+			return 0, o.Synced()
 		}
 	}
 	return 0, false

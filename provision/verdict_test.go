@@ -97,6 +97,15 @@ func TestLag(t *testing.T) {
 			t.Errorf("%s: lag %d, want %d", seen[i].Host.Name, got, want)
 		}
 	}
+	// A new leader, and nothing written since: the others are not behind, though their zxid is of the old epoch.
+	seen = ensemble("leader follower syncing")
+	seen[0].Zxid = 0x600000000
+	if lag, ok := Lag(seen, seen[1]); lag != 0 || !ok {
+		t.Errorf("after an election: lag %d, %v", lag, ok)
+	}
+	if _, ok := Lag(seen, seen[2]); ok {
+		t.Error("the lag of a member that is synchronising is known")
+	}
 }
 
 func TestReadServerStats(t *testing.T) {

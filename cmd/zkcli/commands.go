@@ -111,6 +111,9 @@ func message(err error, node string) string {
 			return text + node
 		}
 	}
+	if err.Error() == "unknown error: -6" { // the library has no name for this one
+		return "KeeperErrorCode = Unimplemented for " + node
+	}
 	return err.Error()
 }
 
