@@ -21,8 +21,11 @@ type member struct {
 	pid int
 	// exe is the file that the process runs, wanted the one that it would run if it were started now.
 	exe, wanted string
-	// started is the zoo.cfg it was started with, nil if unknown.
+	// started is what it was started with, nil if unknown; see templates.StartedWith.
 	started []byte
+	// reload says that systemd has not read the unit since it was changed, boots that OpenRC or init will start the
+	// supervisor at boot.
+	reload, boots bool
 	// boot is how a supervised server is started at boot: openrc, sysv, cron or none.
 	boot string
 }
@@ -41,6 +44,7 @@ pid=0
 if [ "$manager" = systemd ] || { [ "$manager" = auto ] && [ -d /run/systemd/system ]; }; then
 	case $(systemctl is-active "$unit" 2>/dev/null) in active|activating|reloading) field member.running yes ;; esac
 	pid=$(systemctl show -p MainPID --value "$unit" 2>/dev/null || echo 0)
+	[ "$(systemctl show -p NeedDaemonReload --value "$unit" 2>/dev/null)" = yes ] && field member.reload yes
 else
 	if lives "$supervisor_pid_file" "$supervisor"; then field member.running yes; fi
 	if ! lives "$pid_file" zkserver; then pid=0; fi
@@ -51,8 +55,14 @@ field member.wanted "$(readlink -f "$link/bin/zkserver" 2>/dev/null)"
 field member.link "$(readlink "$link" 2>/dev/null)"
 file member.started "$started"
 [ -e "$marked" ] && field member.marked yes
-if [ -x /sbin/openrc-run ]; then field member.boot openrc
-elif [ -d /etc/init.d ] && { command -v update-rc.d || command -v chkconfig; } >/dev/null 2>&1; then field member.boot sysv
+if [ -x /sbin/openrc-run ]; then
+	field member.boot openrc
+	rc-update show default 2>/dev/null | grep -qw local && field member.boots yes
+elif [ -d /etc/init.d ] && { command -v update-rc.d || command -v chkconfig; } >/dev/null 2>&1; then
+	field member.boot sysv
+	for s in /etc/rc[2-5].d/S[0-9][0-9]"$unit" /etc/rc.d/rc[2-5].d/S[0-9][0-9]"$unit"; do
+		[ -e "$s" ] && { field member.boots yes; break; }
+	done
 elif [ -d /etc/cron.d ]; then field member.boot cron
 else field member.boot none; fi
 `
@@ -131,6 +141,7 @@ func found(m templates.Member, facts *hostprep.Facts) (member, error) {
 	got := member{
 		Member: m, facts: facts, running: f.Has("member.running"), exe: f.Text("member.exe"), wanted: f.Text("member.wanted"),
 		started: f.Bytes("member.started"), boot: f.Text("member.boot"),
+		reload: f.Has("member.reload"), boots: f.Has("member.boots"),
 	}
 	fmt.Sscan(f.Text("member.pid"), &got.pid)
 	if !privileged(m) {

@@ -184,13 +184,13 @@ func (m member) planFiles() (changes []hostprep.Change, notes []string) {
 	case "openrc":
 		written := m.file(boot, templates.OpenRCScript(t), 0o755, "root")
 		changes = append(changes, written...)
-		if len(written) > 0 {
-			changes = append(changes, m.enable("rc-update add local default", "rc-update show default | grep -q local"))
+		if len(written) > 0 || !m.boots {
+			changes = append(changes, m.enable("rc-update add local default", "rc-update show default | grep -qw local"))
 		}
 	case "sysv":
 		written := m.file(boot, templates.SysVScript(t), 0o755, "root")
 		changes = append(changes, written...)
-		if len(written) > 0 {
+		if len(written) > 0 || !m.boots {
 			changes = append(changes, m.enable(`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d "$1" defaults >/dev/null; else chkconfig --add "$1"; fi`, ":"))
 		}
 	case "cron":
@@ -204,7 +204,7 @@ func (m member) planFiles() (changes []hostprep.Change, notes []string) {
 // planUnit plans the systemd unit, enabled.
 func (m member) planUnit() []hostprep.Change {
 	changes := m.file(m.UnitFile(), templates.Unit(m.Member), 0o644, "root")
-	if len(changes) > 0 || m.facts.Units[m.Host.Server.Service+".service"].Enabled != "enabled" {
+	if len(changes) > 0 || m.reload || m.facts.Units[m.Host.Server.Service+".service"].Enabled != "enabled" {
 		changes = append(changes, m.enable(`systemctl daemon-reload && systemctl enable -q "$1.service"`, `systemctl is-enabled -q "$1.service"`))
 	}
 	return changes
@@ -247,8 +247,8 @@ func (m member) needsRestart(changes []hostprep.Change) string {
 			return "the service changes"
 		}
 	}
-	if m.started != nil && !bytes.Equal(m.started, templates.ZooCfg(m.Member)) {
-		return "it was started with another zoo.cfg"
+	if m.started != nil && !bytes.Equal(m.started, templates.StartedWith(m.Member)) {
+		return "it was started with another configuration"
 	}
 	if m.exe != "" && m.wanted != "" && m.exe != m.wanted {
 		return "it runs another server: " + m.exe

@@ -125,8 +125,24 @@ func (m Member) SupervisorPidFile() string {
 	return path.Join(m.Host.Server.Paths.Data, "supervisor.pid")
 }
 
-// Started is the copy of zoo.cfg that the running server was started with.
-func (m Member) Started() string { return path.Join(m.Host.Server.Paths.Data, "zoo.cfg.started") }
+// Started is a copy, made at each start, of what the server is started with: zoo.cfg and ServiceFile.
+func (m Member) Started() string { return path.Join(m.Host.Server.Paths.Data, "started-with") }
+
+// StartedWith is the content of Started if the server was started with what the inventory says.
+func StartedWith(m Member) []byte {
+	if m.Manager == Systemd {
+		return append(ZooCfg(m), Unit(m)...)
+	}
+	return append(ZooCfg(m), SupervisorScript(m)...)
+}
+
+// ServiceFile is what runs the server: the systemd unit or the supervisor script.
+func (m Member) ServiceFile() string {
+	if m.Manager == Systemd {
+		return m.UnitFile()
+	}
+	return m.Supervisor()
+}
 
 // UnitFile is the path of the systemd unit.
 func (m Member) UnitFile() string {

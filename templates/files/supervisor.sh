@@ -16,7 +16,7 @@ while [ -z "$stopping" ]; do
   # One old log is kept; what is written now goes to a new one.
   if [ -n "$(find "$log" -size +65536k 2>/dev/null)" ]; then mv -f "$log" "$log.1"; fi
   # What the server was started with tells the next bootstrap whether it needs a restart.
-  cat "$config" >{{ .Started }}
+  cat "$config" {{ .ServiceFile }} >{{ .Started }}
   {{ .Server }} --config "$config" >>"$log" 2>&1 &
   child=$!
   printf %s "$child" >"$pid_file"

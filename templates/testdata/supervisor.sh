@@ -16,7 +16,7 @@ while [ -z "$stopping" ]; do
   # One old log is kept; what is written now goes to a new one.
   if [ -n "$(find "$log" -size +65536k 2>/dev/null)" ]; then mv -f "$log" "$log.1"; fi
   # What the server was started with tells the next bootstrap whether it needs a restart.
-  cat "$config" >/var/lib/zookeeper/zoo.cfg.started
+  cat "$config" /opt/zookeeper/bin/zookeeper-supervisor >/var/lib/zookeeper/started-with
   /opt/zookeeper/current/bin/zkserver --config "$config" >>"$log" 2>&1 &
   child=$!
   printf %s "$child" >"$pid_file"
