@@ -16,6 +16,8 @@ type simClient struct {
 	index int
 	// blocked are machines that this client cannot reach.
 	blocked map[int]bool
+	// homes are the only machines that it connects to, if any.
+	homes []*machine
 
 	session  wire.SessionID
 	password []byte
@@ -62,7 +64,7 @@ type answer struct {
 func newClient(w *World, index int) *simClient {
 	c := &simClient{w: w, index: index, blocked: make(map[int]bool), password: make([]byte, 16)}
 	c.seen.mzxid = make(map[string]wire.Zxid)
-	c.reader = index > 0 && w.rand.IntN(3) == 0
+	c.reader = index > 0 && w.rand.IntN(2) == 0
 	return c
 }
 
@@ -77,6 +79,9 @@ func (c *simClient) reconnect() {
 		return
 	}
 	m := c.w.machines[c.w.rand.IntN(len(c.w.machines))]
+	if len(c.homes) > 0 {
+		m = c.homes[c.w.rand.IntN(len(c.homes))]
+	}
 	c.epoch++
 	c.established = false
 	c.lastHeard = c.w.now
@@ -227,7 +232,7 @@ func (c *simClient) act() {
 	shared := fmt.Sprintf("/s%d", w.rand.IntN(3))
 	choice := w.rand.IntN(16)
 	if c.reader {
-		choice = 12 + choice%2
+		choice = 13
 	}
 	switch choice {
 	case 0, 1, 2:

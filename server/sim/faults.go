@@ -10,7 +10,7 @@ func (w *World) misbehave() {
 	if w.calm {
 		return
 	}
-	w.after(w.between(10*time.Millisecond, 600*time.Millisecond), w.misbehave)
+	w.after(w.between(10*time.Millisecond, w.opts.Pace), w.misbehave)
 	m := w.machines[w.rand.IntN(len(w.machines))]
 	other := w.machines[w.rand.IntN(len(w.machines))]
 	switch w.rand.IntN(18) {
@@ -86,17 +86,22 @@ func (w *World) misbehave() {
 		}
 	case 16:
 		if leader := w.leader(); leader != nil {
-			w.tracef("the followers of %s are gone, and it does not know", leader.name)
-			for _, c := range slices.Clone(w.net.conns) {
-				if c.ends[1].m == leader {
-					w.net.end(c, w.between(0, 10*time.Millisecond), 2*time.Second)
-				}
-			}
+			w.orphan(leader)
 		}
 	case 17:
 		c := w.clients[w.rand.IntN(len(w.clients))]
 		if c.link != nil {
 			c.link.drop()
+		}
+	}
+}
+
+// orphan takes the followers away from a leader that does not learn of it.
+func (w *World) orphan(leader *machine) {
+	w.tracef("the followers of %s are gone, and it does not know", leader.name)
+	for _, c := range slices.Clone(w.net.conns) {
+		if c.ends[1].m == leader {
+			w.net.end(c, w.between(0, 10*time.Millisecond), 2*time.Second)
 		}
 	}
 }

@@ -60,7 +60,7 @@ const quietTime = 2 * time.Second
 // Shape draws the shape of the run of a seed.
 func Shape(seed uint64) Options {
 	r := rand.New(rand.NewPCG(seed, 1))
-	opts := Options{Voters: 3, Clients: 2 + r.IntN(3), Faults: 8 * time.Second, Calm: 8 * time.Second}
+	opts := Options{Voters: 3, Clients: 2 + r.IntN(4), Faults: 8 * time.Second, Calm: 8 * time.Second}
 	switch n := r.IntN(20); {
 	case n == 0:
 		opts.Voters = 1
@@ -70,6 +70,7 @@ func Shape(seed uint64) Options {
 	if r.IntN(4) == 0 {
 		opts.Observers = 1
 	}
+	opts.Pace = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}[r.IntN(3)]
 	return opts
 }
 
@@ -173,7 +174,6 @@ var Mutations = []struct {
 	{"commit without a quorum", zab.Unsafe{CommitAlone: true}},
 	{"do not save currentEpoch", zab.Unsafe{ForgetCurrentEpoch: true}},
 	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}},
-	{"answer syncs without a quorum", zab.Unsafe{AnswerSyncsAlone: true}},
 	{"answer reads before the writes in front of them", zab.Unsafe{ReadPastWrites: true}},
 	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}},
 }

@@ -49,6 +49,8 @@ type Options struct {
 	// Faults is how long faults happen; Calm how long the ensemble then has to heal.
 	Faults time.Duration
 	Calm   time.Duration
+	// Pace is the longest time between two faults. Many of them keep an ensemble from getting anywhere, few let it.
+	Pace time.Duration
 	// Quiet runs without faults.
 	Quiet bool
 	// Trace records every event.
