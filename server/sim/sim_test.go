@@ -10,12 +10,12 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "run this seed only, with -v and a trace")
-	seeds = flag.Int("seeds", defaultSeeds(), "number of seeds to run (SIM_SEEDS)")
+	seeds = flag.Int("seeds", defaultSeeds(), "number of seeds to run (ZKCTL_SIM_SEEDS)")
 	from  = flag.Uint64("from", 1, "first seed")
 )
 
 func defaultSeeds() int {
-	if n, err := strconv.Atoi(os.Getenv("SIM_SEEDS")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("ZKCTL_SIM_SEEDS")); err == nil {
 		return n
 	}
 	return 2000
