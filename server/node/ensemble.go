@@ -129,7 +129,7 @@ func (n *Node) handleLearnerAccepted(in LearnerAccepted) {
 
 func (n *Node) handleLeaderConnected(in LeaderConnected) {
 	if n.learner == nil || in.Conn != n.leaderConn {
-		n.note(CloseConn{Conn: in.Conn})
+		n.note(CloseConn(in))
 		return
 	}
 	n.learner.Connected(n.now.Mono)

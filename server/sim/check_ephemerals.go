@@ -10,9 +10,8 @@ import (
 
 // heard is when a session last reached a leader.
 type heard struct {
-	leader  int
-	at      time.Duration
-	timeout time.Duration
+	leader int
+	at     time.Duration
 }
 
 // ephemeralCheck: a session ends when it is closed or after its whole timeout without a sign of life, not earlier, and its
@@ -30,7 +29,7 @@ func (c *ephemeralCheck) proposed(m *machine, zxid wire.Zxid, bytes []byte) {
 		switch last, ok := c.heard[h.Session]; {
 		case h.Type != wire.OpCloseSession:
 			c.heard[h.Session] = heard{leader: m.index, at: c.w.now}
-		case h.Cxid == 0 && ok && last.leader == m.index && c.w.now-last.at < c.timeout(h.Session):
+		case h.Cxid == 0 && ok && last.leader == m.index && c.w.now-last.at < clientTimeout:
 			c.w.fail("sessions", "%s expires session %v %v after its last request", m.name, h.Session, c.w.now-last.at)
 		}
 	}
@@ -41,8 +40,6 @@ func (c *ephemeralCheck) proposed(m *machine, zxid wire.Zxid, bytes []byte) {
 		c.w.fail("sessions", "session %v has no timeout", h.Session)
 	}
 }
-
-func (c *ephemeralCheck) timeout(wire.SessionID) time.Duration { return clientTimeout }
 
 // finish checks a machine's tree when everything is quiet.
 func (c *ephemeralCheck) finish(m *machine) {

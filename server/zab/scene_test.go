@@ -16,7 +16,6 @@ const tick = 100 * time.Millisecond
 // scene is a role and what it did.
 type scene struct {
 	t     *testing.T
-	now   time.Duration
 	taker interface{ Take([]Effect) []Effect }
 }
 
