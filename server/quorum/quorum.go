@@ -3,8 +3,11 @@
 package quorum
 
 import (
+	"cmp"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 
 	"github.com/zkctl/zkctl/wire"
 )
@@ -13,6 +16,18 @@ import (
 type Member struct {
 	ID       wire.ServerID
 	Observer bool
+	// Host is a name, resolved anew for each connection, or an address, IPv6 without brackets. Who decides about quorums
+	// needs neither it nor the ports.
+	Host                     string
+	QuorumPort, ElectionPort int
+}
+
+// QuorumAddress is host:port of the port that learners connect to.
+func (m Member) QuorumAddress() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.QuorumPort)) }
+
+// ElectionAddress is host:port of the port that votes go to.
+func (m Member) ElectionAddress() string {
+	return net.JoinHostPort(m.Host, strconv.Itoa(m.ElectionPort))
 }
 
 // Config is a membership. It does not change.
@@ -40,7 +55,7 @@ type Weighted struct {
 // groups. Every voter must then be in exactly one.
 func New(members []Member, groups []Group, version int64) (*Config, error) {
 	c := &Config{members: slices.Clone(members), version: version}
-	slices.SortFunc(c.members, func(a, b Member) int { return int(a.ID - b.ID) })
+	slices.SortFunc(c.members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	for i, m := range c.members {
 		if i > 0 && c.members[i-1].ID == m.ID {
 			return nil, fmt.Errorf("server %d is listed twice", m.ID)
@@ -123,6 +138,15 @@ func (c *Config) Voters() []wire.ServerID { return c.voters }
 
 // Members lists all servers by id; it must not be changed.
 func (c *Config) Members() []Member { return c.members }
+
+// Member finds a server by its id.
+func (c *Config) Member(id wire.ServerID) (m Member, ok bool) {
+	i, ok := slices.BinarySearchFunc(c.members, id, func(m Member, id wire.ServerID) int { return cmp.Compare(m.ID, id) })
+	if !ok {
+		return Member{}, false
+	}
+	return c.members[i], true
+}
 
 // Version is that of the configuration: 0 unless it was made by a reconfiguration.
 func (c *Config) Version() int64 { return c.version }
