@@ -1,0 +1,282 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Load reads and checks a zoo.cfg, the dynamic file that it may name, and, for a member of an ensemble, myid. What is
+// wrong is returned as *Error, all of it at once.
+func Load(file string) (*Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	p := newParser(file)
+	p.static(text)
+	if p.dynamicFile.line > 0 {
+		p.readDynamic()
+	}
+	p.check()
+	if p.config.Distributed {
+		p.readMyID()
+	}
+	return p.result()
+}
+
+// Parse checks the text of a zoo.cfg without looking at any other file: ServerID stays 0, and the members of a
+// dynamicConfigFile are unknown. file is the name for messages.
+func Parse(file string, text []byte) (*Config, error) {
+	p := newParser(file)
+	p.static(text)
+	p.membersUnknown = p.dynamicFile.line > 0
+	p.check()
+	return p.result()
+}
+
+// parser collects one configuration and everything wrong with it.
+type parser struct {
+	config   *Config
+	problems []Problem
+
+	keys map[string]key
+	// seen has the last occurrence of each key of zoo.cfg.
+	seen        map[string]property
+	members     []property // server.N, group.G, weight.N in the order of the file
+	membersFile string
+	version     int64 // of the members
+	// membersUnknown says that the file with the members was not read.
+	membersUnknown bool
+	dynamicFile    property
+	standalone     bool // standaloneEnabled
+	peerType       property
+	metrics        metrics
+}
+
+func newParser(file string) *parser {
+	p := &parser{
+		config:      defaults(file),
+		keys:        make(map[string]key, len(keys)),
+		seen:        make(map[string]property),
+		membersFile: file,
+		standalone:  true,
+	}
+	p.config.MinSessionTimeout, p.config.MaxSessionTimeout = -1, -1
+	p.config.ExtraSizeBytes = -1
+	p.config.SnapRetainCount = 3
+	p.metrics = defaultMetrics()
+	for _, k := range keys {
+		p.keys[k.name] = k
+	}
+	return p
+}
+
+func (p *parser) result() (*Config, error) {
+	if len(p.problems) > 0 {
+		slices.SortStableFunc(p.problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(lineOrder(a.Line), lineOrder(b.Line)))
+		})
+		return nil, &Error{p.problems}
+	}
+	return p.config, nil
+}
+
+// lineOrder puts problems without a line behind those with one.
+func lineOrder(line int) uint { return uint(line) - 1 }
+
+func (p *parser) refuse(at property, what, remedy string) {
+	p.problems = append(p.problems, Problem{p.config.File, at.line, at.key, at.value, what, remedy})
+}
+
+func (p *parser) refuseMember(at property, what, remedy string) {
+	p.problems = append(p.problems, Problem{p.membersFile, at.line, at.key, at.value, what, remedy})
+}
+
+func (p *parser) notice(at property, what, remedy string) {
+	p.config.Notices = append(p.config.Notices, Problem{p.config.File, at.line, at.key, at.value, what, remedy})
+}
+
+func (p *parser) noticeMember(at property, what, remedy string) {
+	p.config.Notices = append(p.config.Notices, Problem{p.membersFile, at.line, at.key, at.value, what, remedy})
+}
+
+// static takes the keys of zoo.cfg.
+func (p *parser) static(text []byte) {
+	properties, bad := readProperties(text)
+	for _, m := range bad {
+		p.refuse(property{key: m.text, line: m.line}, m.err.Error(), "write a backslash as two")
+	}
+	last := make(map[string]int, len(properties))
+	for i := range properties {
+		if name, ok := aliases[properties[i].key]; ok {
+			properties[i].key = name
+		}
+		properties[i].key = strings.TrimPrefix(properties[i].key, "zookeeper.")
+		last[properties[i].key] = i
+	}
+	for i, property := range properties {
+		if j := last[property.key]; i != j {
+			p.notice(property, fmt.Sprintf("given again in line %d, which counts", properties[j].line), "remove one of them")
+			continue
+		}
+		p.seen[property.key] = property
+		p.take(property)
+	}
+}
+
+func (p *parser) take(at property) {
+	if k, ok := p.keys[at.key]; ok {
+		if what, remedy := k.set(p.config, at.value); what != "" {
+			p.refuse(at, what, remedy)
+		}
+		return
+	}
+	switch {
+	case isMemberKey(at.key):
+		p.members = append(p.members, at)
+	case at.key == "dynamicConfigFile":
+		p.dynamicFile = at
+	case at.key == "standaloneEnabled":
+		if what, remedy := strictBool(func(*Config) *bool { return &p.standalone })(p.config, at.value); what != "" {
+			p.refuse(at, what, remedy)
+		}
+	case at.key == "peerType":
+		if value := strings.ToLower(at.value); value != "observer" && value != "participant" {
+			p.refuse(at, "unknown role", "give participant or observer")
+		}
+		p.peerType = at
+	case strings.HasPrefix(at.key, "metricsProvider."):
+		p.takeMetrics(at)
+	case at.key == "admin.enableServer" && strings.EqualFold(at.value, "false"):
+	case at.key == "reconfigEnabled" && strings.EqualFold(at.value, "false"):
+	case isWithoutEffect(at.key):
+		p.notice(at, "has no effect in this server", "")
+	default:
+		remedy := "remove it"
+		if near := nearest(at.key, knownNames); near != "" {
+			remedy = "did you mean " + near + "?"
+		}
+		p.notice(at, "unknown key, ignored", remedy)
+	}
+}
+
+func isMemberKey(name string) bool {
+	return strings.HasPrefix(name, "server.") || strings.HasPrefix(name, "group.") || strings.HasPrefix(name, "weight.")
+}
+
+func isWithoutEffect(name string) bool {
+	return slices.Contains(withoutEffect, name) ||
+		slices.ContainsFunc(withoutEffectPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// check fills in what depends on several keys and refuses what does not fit together.
+func (p *parser) check() {
+	c := p.config
+	switch {
+	case c.DataDir == "" && p.seen["dataDir"].line == 0:
+		p.refuse(property{key: "dataDir"}, "missing", "name the directory for snapshots and myid, such as dataDir=/var/lib/zookeeper")
+	case c.DataDir != "" && !filepath.IsAbs(c.DataDir):
+		p.notice(p.seen["dataDir"], "relative to the directory in which the server is started", "give an absolute path")
+	}
+	if c.DataLogDir == "" {
+		c.DataLogDir = c.DataDir
+	} else if !filepath.IsAbs(c.DataLogDir) {
+		p.notice(p.seen["dataLogDir"], "relative to the directory in which the server is started", "give an absolute path")
+	}
+	if at := p.seen["clientPortAddress"]; at.line > 0 && p.seen["clientPort"].line == 0 {
+		p.refuse(at, "given without clientPort", "give clientPort too, or remove it")
+	}
+	p.checkSessions()
+	if !c.ForceSync {
+		p.notice(p.seen["forceSync"], "acknowledged writes are lost when the machine loses power", "remove it")
+	}
+	c.SnapRetainCount = max(c.SnapRetainCount, 3)
+	c.CommitLogCount = max(c.CommitLogCount, 500)
+	if c.ExtraSizeBytes < 0 {
+		c.ExtraSizeBytes = c.MaxBufferBytes
+	}
+	c.ExtraSizeBytes = max(c.ExtraSizeBytes, 1024)
+	for i, word := range c.FourLetterWords {
+		if i > 0 && word != "*" && !isFourLetterWord(word) {
+			p.notice(p.seen["4lw.commands.whitelist"], fmt.Sprintf("%q is not a four-letter word that this server knows", word), "remove it")
+		}
+	}
+	c.MetricsAddress = p.metrics.address()
+	p.checkMembers()
+}
+
+func (p *parser) checkSessions() {
+	c := p.config
+	if c.MinSessionTimeout < 0 {
+		c.MinSessionTimeout = 2 * c.TickTime
+	}
+	if c.MaxSessionTimeout < 0 {
+		c.MaxSessionTimeout = 20 * c.TickTime
+	}
+	if c.MinSessionTimeout <= c.MaxSessionTimeout {
+		return
+	}
+	at := p.seen["minSessionTimeout"]
+	if at.line == 0 {
+		at = p.seen["maxSessionTimeout"]
+	}
+	p.refuse(at, fmt.Sprintf("minSessionTimeout (%d ms) is above maxSessionTimeout (%d ms)",
+		c.MinSessionTimeout.Milliseconds(), c.MaxSessionTimeout.Milliseconds()),
+		"give both, the smaller one first; their defaults are 2 and 20 ticks")
+}
+
+// fourLetterWords are the commands of the client port.
+var fourLetterWords = []string{
+	"conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat",
+	"stmk", "wchc", "wchp", "wchs",
+}
+
+func isFourLetterWord(word string) bool { return slices.Contains(fourLetterWords, word) }
+
+// metrics are the keys of metricsProvider.
+type metrics struct {
+	prometheus bool
+	host       string
+	port       int
+}
+
+const prometheusProvider = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+
+func defaultMetrics() metrics { return metrics{host: "0.0.0.0", port: 7000} }
+
+func (m metrics) address() string {
+	if !m.prometheus {
+		return ""
+	}
+	return net.JoinHostPort(m.host, strconv.Itoa(m.port))
+}
+
+func (p *parser) takeMetrics(at property) {
+	switch at.key {
+	case "metricsProvider.className":
+		switch at.value {
+		case prometheusProvider:
+			p.metrics.prometheus = true
+		case "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "org.apache.zookeeper.metrics.impl.NullMetricsProvider":
+		default:
+			p.refuse(at, "unknown metrics provider", "give "+prometheusProvider+" or remove the key")
+		}
+	case "metricsProvider.httpHost":
+		p.metrics.host = at.value
+	case "metricsProvider.httpPort":
+		if what, remedy := port(func(*Config) *int { return &p.metrics.port })(p.config, at.value); what != "" {
+			p.refuse(at, what, remedy)
+		}
+	case "metricsProvider.httpsPort":
+		p.refuse(at, "TLS for metrics is not supported by this server", "give metricsProvider.httpPort instead")
+	case "metricsProvider.exportJvmInfo":
+	default:
+		p.notice(at, "has no effect in this server", "")
+	}
+}
