@@ -1,0 +1,248 @@
+package clientport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
+)
+
+const (
+	// highWater is how much may wait to be written before nothing more is read from a connection; at tooMuch, which
+	// only watch events lead to, it is closed.
+	highWaterBytes = 1 << 20
+	tooMuchBytes   = 128 << 20
+	// viewReads is how many reads are answered in one view of the tree.
+	viewReads = 64
+	// lingering is how long a connection that the server closes may stay half open, so that the client reads the last
+	// reply even if it goes on sending.
+	lingering = 500 * time.Millisecond
+)
+
+// conn is one connection.
+type conn struct {
+	port        *Port
+	tcp         *net.TCPConn
+	id          node.ClientID
+	remote      netip.AddrPort
+	reader      *frameReader
+	established time.Time
+	connected   bool // the first frame has been seen
+
+	// inFlight is the number of requests delivered and not answered. Reads may pass the loop only while it is 0.
+	inFlight atomic.Int32
+	touched  atomic.Bool
+	closing  atomic.Bool
+
+	mu      sync.Mutex
+	change  sync.Cond // out or waiting got shorter, or the connection was closed
+	out     outQueue
+	writing bool // somebody writes, or will
+	closed  bool
+	waiting []arrival // of requests in flight, by arrival
+	stats   connStats
+}
+
+// arrival is when a request came.
+type arrival struct {
+	at  time.Duration
+	op  wire.OpCode
+	xid int32
+}
+
+// serve reads the connection to its end.
+func (c *conn) serve() {
+	defer c.end()
+	c.tcp.SetReadDeadline(time.Now().Add(c.port.cfg.SessionlessTimeout))
+	for {
+		if err := c.reader.fill(); err != nil {
+			c.lost(err)
+			return
+		}
+		if c.closing.Load() {
+			c.reader.discard()
+			continue
+		}
+		if !c.connected {
+			if word, ok := c.word(); ok {
+				c.answerWord(word)
+				return
+			}
+		}
+		if err := c.take(); err != nil {
+			c.lost(err)
+			return
+		}
+	}
+}
+
+// lost notes why a connection ends.
+func (c *conn) lost(err error) {
+	if err != io.EOF && !errors.Is(err, net.ErrClosed) && !c.closing.Load() {
+		c.port.cfg.Log.Debug("client connection lost", "remote", c.remote, "error", err)
+	}
+}
+
+// end closes the connection and tells the node.
+func (c *conn) end() {
+	c.tcp.Close()
+	c.reader.release()
+	c.port.forget(c)
+	c.mu.Lock()
+	c.closed = true
+	c.out.drop()
+	c.port.outstanding.Add(-int64(len(c.waiting)))
+	c.waiting = nil
+	c.change.Broadcast()
+	c.mu.Unlock()
+	if c.connected {
+		c.port.cfg.Deliver([]node.Input{node.ClientClosed{Client: c.id}})
+	}
+}
+
+// word is the four-letter word that was sent in the place of a frame.
+func (c *conn) word() (string, bool) {
+	b := c.reader.buffered()
+	if len(b) < 4 || b[0] == 0 {
+		return "", false
+	}
+	return c.port.cfg.Word(string(b[:4]))
+}
+
+func (c *conn) answerWord(text string) {
+	c.tcp.SetDeadline(time.Now().Add(lingering + 5*time.Second))
+	if _, err := io.WriteString(c.tcp, text); err != nil {
+		return
+	}
+	c.tcp.CloseWrite()
+	c.tcp.SetReadDeadline(time.Now().Add(lingering))
+	for c.reader.discard(); c.reader.fill() == nil; c.reader.discard() {
+	}
+}
+
+// take handles every whole frame that has been read.
+func (c *conn) take() error {
+	var inputs []node.Input
+	view := 0 // reads answered since the view was taken; 0 without a view
+	release := func() {
+		if view > 0 {
+			c.port.cfg.View.Unlock()
+			view = 0
+		}
+	}
+	handOver := func() {
+		release()
+		c.flush()
+		if len(inputs) > 0 {
+			c.port.cfg.Deliver(inputs)
+			inputs = nil
+		}
+	}
+	defer handOver()
+	now := c.port.now()
+	for {
+		frame, whole, large, err := c.reader.next()
+		if err != nil {
+			return err
+		}
+		if large {
+			handOver()
+			if frame, err = c.reader.large(); err != nil {
+				return err
+			}
+			now = c.port.now()
+		} else if !whole {
+			return nil
+		}
+		c.port.traffic.received.Add(1)
+		if !c.connected {
+			in, err := c.connect(frame, now)
+			if err != nil {
+				return err
+			}
+			inputs = append(inputs, in)
+			continue
+		}
+		d := wire.NewDecoder(frame)
+		header := wire.RequestHeader{Xid: d.Int32(), Type: wire.OpCode(d.Int32())}
+		if err := d.Err(); err != nil {
+			return err
+		}
+		if c.inFlight.Load() == 0 {
+			if view == 0 {
+				c.port.cfg.View.Lock()
+			}
+			view++
+			reply, ok := c.port.cfg.Read(c.id, header, d.Rest())
+			if ok {
+				c.port.touch(c)
+				if full := c.queueRead(reply, header, now); full {
+					handOver()
+					c.waitForRoom()
+				} else if view == viewReads {
+					release()
+				}
+				continue
+			}
+			release()
+		}
+		body := d.Rest()
+		if !large {
+			body = slices.Clone(body)
+		}
+		inputs = append(inputs, node.ClientRequest{Client: c.id, Header: header, Body: body})
+		c.begin(arrival{now, header.Type, header.Xid})
+		if c.crowded() {
+			handOver()
+			c.waitForRoom()
+		}
+	}
+}
+
+// connect handles the first frame.
+func (c *conn) connect(frame []byte, now time.Duration) (node.Input, error) {
+	in := node.ClientConnected{Client: c.id, Remote: c.remote.Addr().Unmap()}
+	if err := in.Request.Unmarshal(slices.Clone(frame)); err != nil {
+		return nil, err
+	}
+	c.tcp.SetReadDeadline(time.Time{})
+	c.connected = true
+	c.begin(arrival{at: now, op: wire.OpCreateSession})
+	return in, nil
+}
+
+// begin notes a request that goes to the node.
+func (c *conn) begin(a arrival) {
+	c.inFlight.Add(1)
+	c.port.outstanding.Add(1)
+	c.mu.Lock()
+	c.waiting = append(c.waiting, a)
+	c.stats.received++
+	c.mu.Unlock()
+}
+
+// crowded tells that nothing more should be read at present.
+func (c *conn) crowded() bool {
+	if c.port.outstanding.Load() > int64(c.port.cfg.OutstandingLimit) {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.bytes > highWaterBytes
+}
+
+// waitForRoom waits until the requests of this connection are answered and the answers are on their way.
+func (c *conn) waitForRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed && !c.closing.Load() && (len(c.waiting) > 0 || c.out.bytes > highWaterBytes) {
+		c.change.Wait()
+	}
+}

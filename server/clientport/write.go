@@ -1,0 +1,100 @@
+package clientport
+
+import (
+	"time"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// queueRead queues the answer to a request that did not pass the node, and tells whether enough is queued.
+func (c *conn) queueRead(frame []byte, header wire.RequestHeader, now time.Duration) (full bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.received++
+	c.answered(frame, arrival{now, header.Type, header.Xid}, c.port.now()-now)
+	c.out.addFrame(frame)
+	return c.out.bytes > highWaterBytes
+}
+
+// queueAnswer queues a frame of the node, and tells whether somebody has to be found who writes it.
+func (c *conn) queueAnswer(frame []byte) (idle bool) {
+	event := len(frame) >= 4 && wire.NewDecoder(frame).Int32() == wire.XidWatch
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	if event {
+		c.port.traffic.sent.Add(1)
+		c.stats.sent++
+	} else if len(c.waiting) > 0 {
+		a := c.waiting[0]
+		if c.waiting = c.waiting[1:]; len(c.waiting) == 0 {
+			c.waiting = nil
+			c.change.Broadcast()
+		}
+		c.answered(frame, a, c.port.now()-a.at)
+		c.inFlight.Add(-1)
+		c.port.outstanding.Add(-1)
+	}
+	c.out.addFrame(frame)
+	if c.out.bytes > tooMuchBytes {
+		c.port.cfg.Log.Warn("client does not read its watch events", "remote", c.remote)
+		c.tcp.Close()
+		return false
+	}
+	return c.claim()
+}
+
+// hangUp lets the connection end after what is queued.
+func (c *conn) hangUp() (idle bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.closing.Swap(true) {
+		return false
+	}
+	c.change.Broadcast()
+	c.tcp.SetDeadline(time.Now().Add(lingering))
+	return c.claim()
+}
+
+// claim makes the caller responsible for writing, if nobody is.
+func (c *conn) claim() bool {
+	idle := !c.writing
+	c.writing = true
+	return idle
+}
+
+// flush writes what is queued, unless somebody else does.
+func (c *conn) flush() {
+	c.mu.Lock()
+	mine := c.out.bytes > 0 && c.claim()
+	c.mu.Unlock()
+	if mine {
+		c.write()
+	}
+}
+
+// write writes until nothing is queued. Only who has claimed the connection may call it.
+func (c *conn) write() {
+	for {
+		c.mu.Lock()
+		if c.out.bytes == 0 {
+			c.writing = false
+			if c.closing.Load() {
+				c.tcp.CloseWrite()
+			}
+			c.mu.Unlock()
+			return
+		}
+		batch := c.out.take()
+		c.mu.Unlock()
+		if err := batch.writeTo(c.tcp); err != nil {
+			c.tcp.Close() // which ends the reader, and with it the connection
+			return
+		}
+		c.mu.Lock()
+		c.change.Broadcast()
+		c.mu.Unlock()
+	}
+}
