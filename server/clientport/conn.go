@@ -46,6 +46,7 @@ type conn struct {
 	out     outQueue
 	writing bool // somebody writes, or will
 	closed  bool
+	asks    bool      // a four-letter word
 	waiting []arrival // of requests in flight, by arrival
 	stats   connStats
 }
@@ -94,9 +95,9 @@ func (c *conn) lost(err error) {
 func (c *conn) end() {
 	c.tcp.Close()
 	c.reader.release()
-	c.port.forget(c)
 	c.mu.Lock()
 	c.closed = true
+	c.port.forget(c)
 	c.out.drop()
 	c.port.outstanding.Add(-int64(len(c.waiting)))
 	c.waiting = nil
@@ -113,6 +114,9 @@ func (c *conn) word() (string, bool) {
 	if len(b) < 4 || b[0] == 0 {
 		return "", false
 	}
+	c.mu.Lock()
+	c.asks = true
+	c.mu.Unlock()
 	return c.port.cfg.Word(string(b[:4]))
 }
 
@@ -161,7 +165,6 @@ func (c *conn) take() error {
 		} else if !whole {
 			return nil
 		}
-		c.port.traffic.received.Add(1)
 		if !c.connected {
 			in, err := c.connect(frame, now)
 			if err != nil {
@@ -183,7 +186,7 @@ func (c *conn) take() error {
 			reply, ok := c.port.cfg.Read(c.id, header, d.Rest())
 			if ok {
 				c.port.touch(c)
-				if full := c.queueRead(reply, header, now); full {
+				if full := c.queueRead(reply, len(frame), arrival{now, header.Type, header.Xid}); full {
 					handOver()
 					c.waitForRoom()
 				} else if view == viewReads {
@@ -198,7 +201,7 @@ func (c *conn) take() error {
 			body = slices.Clone(body)
 		}
 		inputs = append(inputs, node.ClientRequest{Client: c.id, Header: header, Body: body})
-		c.begin(arrival{now, header.Type, header.Xid})
+		c.begin(len(frame), arrival{now, header.Type, header.Xid})
 		if c.crowded() {
 			handOver()
 			c.waitForRoom()
@@ -214,17 +217,17 @@ func (c *conn) connect(frame []byte, now time.Duration) (node.Input, error) {
 	}
 	c.tcp.SetReadDeadline(time.Time{})
 	c.connected = true
-	c.begin(arrival{at: now, op: wire.OpCreateSession})
+	c.begin(len(frame), arrival{at: now, op: wire.OpCreateSession})
 	return in, nil
 }
 
 // begin notes a request that goes to the node.
-func (c *conn) begin(a arrival) {
+func (c *conn) begin(frameBytes int, a arrival) {
 	c.inFlight.Add(1)
 	c.port.outstanding.Add(1)
 	c.mu.Lock()
 	c.waiting = append(c.waiting, a)
-	c.stats.received++
+	c.stats.received(frameBytes)
 	c.mu.Unlock()
 }
 

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zkctl/zkctl/server/admin"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -57,7 +58,6 @@ type Port struct {
 	lastID   atomic.Uint64
 	// outstanding are the requests of all connections that wait for their answer.
 	outstanding atomic.Int64
-	traffic     traffic
 	began       time.Time
 
 	mu      sync.Mutex
@@ -66,6 +66,7 @@ type Port struct {
 	all     map[*conn]struct{}
 	perAddr map[netip.Addr]int
 	touched []*conn
+	past    admin.Traffic // of connections that are no more, and what counts connections
 
 	// dirty are the connections that have something to write since the last Flush. They belong to the caller of Send.
 	dirty []*conn
@@ -109,7 +110,6 @@ func (p *Port) Run(ctx context.Context) error {
 		}
 		c, err := p.admit(socket.(*net.TCPConn))
 		if err != nil {
-			p.traffic.rejected.Add(1)
 			p.cfg.Log.Warn("client refused", "remote", socket.RemoteAddr(), "error", err)
 			socket.Close()
 			continue
@@ -154,17 +154,20 @@ func (p *Port) admit(tcp *net.TCPConn) (*conn, error) {
 	case p.stopped:
 		return nil, net.ErrClosed
 	case p.cfg.Max > 0 && len(p.all) >= p.cfg.Max:
+		p.past.Rejected++
 		return nil, errTooMany
 	case p.cfg.MaxPerAddress > 0 && p.perAddr[host] >= p.cfg.MaxPerAddress:
+		p.past.Rejected++
 		return nil, errTooManyAddress
 	}
+	p.past.Accepted++
 	p.perAddr[host]++
 	p.all[c] = struct{}{}
 	p.conns[c.id] = c
 	return c, nil
 }
 
-// forget drops a connection that is closed.
+// forget drops a connection that is closed. The caller holds its mu.
 func (p *Port) forget(c *conn) {
 	host := c.remote.Addr().Unmap()
 	p.mu.Lock()
@@ -174,6 +177,10 @@ func (p *Port) forget(c *conn) {
 	}
 	delete(p.all, c)
 	delete(p.conns, c.id)
+	add(&p.past, c.stats.traffic)
+	if c.connected && c.stats.last.op != wire.OpCloseSession {
+		p.past.Dropped++
+	}
 }
 
 func (p *Port) find(id node.ClientID) *conn {

@@ -3,157 +3,166 @@ package clientport
 import (
 	"cmp"
 	"slices"
-	"sync/atomic"
 	"time"
 
-	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/wire"
 )
 
-// Traffic counts what happened at the port since its start or the last Reset.
-type Traffic struct {
-	// Received and Sent count frames.
-	Received, Sent int64
-	// Rejected counts connections refused for a limit, since the start.
-	Rejected int64
-	// Connections is the number of open ones, Outstanding that of requests that wait for their answer.
-	Connections int
-	Outstanding int64
-	Latency     Latency
-}
+// lengthBytes is the length in front of each frame.
+const lengthBytes = 4
 
-// Latency is the time from a request's arrival to its answer.
-type Latency struct {
-	Count           int64
-	Total, Min, Max time.Duration
-}
-
-func (l *Latency) add(d time.Duration) {
-	if l.Count == 0 || d < l.Min {
-		l.Min = d
-	}
-	l.Count++
-	l.Total += d
-	l.Max = max(l.Max, d)
-}
-
-// Average is 0 where nothing was measured.
-func (l Latency) Average() time.Duration {
-	if l.Count == 0 {
-		return 0
-	}
-	return l.Total / time.Duration(l.Count)
-}
-
-// traffic is what Traffic reports, kept without locks.
-type traffic struct {
-	received, sent, rejected atomic.Int64
-	count, total, max        atomic.Int64
-	min                      atomic.Int64 // plus one, 0 for none
-}
-
-func (t *traffic) add(d time.Duration) {
-	t.count.Add(1)
-	t.total.Add(int64(d))
-	for old := t.max.Load(); int64(d) > old && !t.max.CompareAndSwap(old, int64(d)); old = t.max.Load() {
-	}
-	for old := t.min.Load(); (old == 0 || int64(d) < old-1) && !t.min.CompareAndSwap(old, int64(d)+1); old = t.min.Load() {
-	}
-}
-
-// Traffic reports the counters.
-func (p *Port) Traffic() Traffic {
-	t := &p.traffic
-	p.mu.Lock()
-	connections := len(p.all)
-	p.mu.Unlock()
-	return Traffic{
-		Received: t.received.Load(), Sent: t.sent.Load(), Rejected: t.rejected.Load(),
-		Connections: connections, Outstanding: p.outstanding.Load(),
-		Latency: Latency{
-			Count: t.count.Load(), Total: time.Duration(t.total.Load()),
-			Min: time.Duration(max(t.min.Load()-1, 0)), Max: time.Duration(t.max.Load()),
-		},
-	}
-}
-
-// ResetTraffic sets the counters of frames and latency to zero (srst).
-func (p *Port) ResetTraffic() {
-	t := &p.traffic
-	for _, n := range []*atomic.Int64{&t.received, &t.sent, &t.count, &t.total, &t.max, &t.min} {
-		n.Store(0)
-	}
-}
-
-// connStats are the counters of one connection, guarded by its mu.
+// connStats are the counters of one connection, guarded by its mu, so that busy connections do not share any. traffic is
+// what the port adds up, and own what the connection shows.
 type connStats struct {
-	received, sent int64
-	latency        Latency
-	last           arrival
-	lastAnswered   time.Duration
-	lastLatency    time.Duration
-	lastZxid       wire.Zxid
+	traffic admin.Traffic
+	own     struct {
+		received, sent int64
+		latency        admin.Summary
+	}
+	last        arrival
+	lastAt      time.Duration
+	lastLatency time.Duration
+	lastZxid    wire.Zxid
 }
 
-// answered counts an answer. The caller holds c.mu.
-func (c *conn) answered(frame []byte, a arrival, latency time.Duration) {
-	c.port.traffic.sent.Add(1)
-	c.port.traffic.add(latency)
-	s := &c.stats
-	s.sent++
-	s.latency.add(latency)
-	s.last, s.lastAnswered, s.lastLatency = a, a.at+latency, latency
+// received counts a frame of the client.
+func (s *connStats) received(frameBytes int) {
+	s.own.received++
+	s.traffic.Received++
+	s.traffic.BytesReceived += int64(frameBytes + lengthBytes)
+}
+
+// event counts a watch event.
+func (s *connStats) event(frameBytes int) {
+	s.own.sent++
+	s.traffic.Sent++
+	s.traffic.BytesSent += int64(frameBytes + lengthBytes)
+	s.traffic.WatchBytes += int64(frameBytes + lengthBytes)
+}
+
+// answer counts the answer to a request.
+func (s *connStats) answer(frame []byte, a arrival, latency time.Duration) {
+	s.own.sent++
+	s.own.latency.Add(latency)
+	t := &s.traffic
+	t.Sent++
+	t.BytesSent += int64(len(frame) + lengthBytes)
 	if a.op == wire.OpCreateSession {
-		return
+		return // its frame has no header
 	}
+	t.Latency.Add(latency)
+	if isUpdate(a.op) {
+		t.Writes.Add(latency)
+	} else {
+		t.Reads.Add(latency)
+	}
+	t.LastResponse = len(frame)
+	t.MaxResponse = max(t.MaxResponse, len(frame))
+	if t.MinResponse == 0 || len(frame) < t.MinResponse {
+		t.MinResponse = len(frame)
+	}
+	s.last, s.lastAt, s.lastLatency = a, a.at+latency, latency
 	d := wire.NewDecoder(frame)
 	d.Int32()
-	if zxid := wire.Zxid(d.Int64()); zxid > 0 && d.Err() == nil {
+	if zxid := wire.Zxid(d.Int64()); zxid > 0 {
 		s.lastZxid = zxid
 	}
+	if wire.ErrCode(d.Int32()) != wire.ErrOK && a.op == wire.OpAuth {
+		t.AuthFailed++
+	}
 }
 
-// Connection describes one connection.
-type Connection struct {
-	ID            node.ClientID
-	Remote, Local string
-	// Connected tells that it has sent its first frame.
-	Connected      bool
-	Queued         int
-	Received, Sent int64
-	Established    time.Time
-	// LastOp, LastXid and LastZxid are those of the last answer, which left at LastResponse.
-	LastOp       wire.OpCode
-	LastXid      int32
-	LastZxid     wire.Zxid
-	LastResponse time.Time
-	LastLatency  time.Duration
-	Latency      Latency
+// isUpdate tells whether the latency of a request is one of the ensemble.
+func isUpdate(op wire.OpCode) bool {
+	switch op {
+	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpDelete, wire.OpSetData,
+		wire.OpSetACL, wire.OpMulti, wire.OpReconfig, wire.OpCloseSession, wire.OpSync:
+		return true
+	}
+	return false
 }
 
-// Connections describes every connection, the oldest first.
-func (p *Port) Connections() []Connection {
-	var list []Connection
-	for _, c := range p.everyConn() {
+// add adds the counters of a connection to those of its port.
+func add(t *admin.Traffic, c admin.Traffic) {
+	t.Received += c.Received
+	t.Sent += c.Sent
+	t.BytesReceived += c.BytesReceived
+	t.BytesSent += c.BytesSent
+	t.WatchBytes += c.WatchBytes
+	t.AuthFailed += c.AuthFailed
+	t.Latency.Merge(c.Latency)
+	t.Reads.Merge(c.Reads)
+	t.Writes.Merge(c.Writes)
+	t.MaxResponse = max(t.MaxResponse, c.MaxResponse)
+	if t.MinResponse == 0 || c.MinResponse != 0 && c.MinResponse < t.MinResponse {
+		t.MinResponse = c.MinResponse
+	}
+	if c.LastResponse != 0 {
+		t.LastResponse = c.LastResponse
+	}
+}
+
+// Traffic reports what has passed the port.
+func (p *Port) Traffic() admin.Traffic {
+	conns := p.everyConn()
+	p.mu.Lock()
+	sum := p.past
+	p.mu.Unlock()
+	for _, c := range conns {
 		c.mu.Lock()
-		s := c.stats
-		list = append(list, Connection{
-			ID: c.id, Remote: c.remote.String(), Local: c.tcp.LocalAddr().String(),
-			Queued: len(c.waiting), Received: s.received, Sent: s.sent, Established: c.established,
-			LastOp: s.last.op, LastXid: s.last.xid, LastZxid: s.lastZxid, LastResponse: p.began.Add(s.lastAnswered),
-			LastLatency: s.lastLatency, Latency: s.latency,
-		})
+		if !c.closed { // else it is in the past
+			add(&sum, c.stats.traffic)
+		}
 		c.mu.Unlock()
 	}
-	slices.SortFunc(list, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
+	return sum
+}
+
+// ResetTraffic lets packets and latencies begin anew (srst).
+func (p *Port) ResetTraffic() {
+	reset := func(t *admin.Traffic) { t.Received, t.Sent, t.Latency = 0, 0, admin.Summary{} }
+	for _, c := range p.everyConn() {
+		c.mu.Lock()
+		reset(&c.stats.traffic)
+		c.mu.Unlock()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	reset(&p.past)
+}
+
+// Connections describes every connection, the oldest first. Of sessions it knows nothing.
+func (p *Port) Connections() []admin.Connection {
+	var list []admin.Connection
+	for _, c := range p.everyConn() {
+		c.mu.Lock()
+		s := &c.stats
+		d := admin.Connection{
+			ID: watch.Watcher(c.id), Remote: c.remote.String(), Word: c.asks,
+			Queued: len(c.waiting), Received: s.own.received, Sent: s.own.sent, Established: c.established,
+			LastOp: s.last.op, LastXid: s.last.xid, LastZxid: s.lastZxid,
+			LastLatency: s.lastLatency, Latency: s.own.latency,
+		}
+		if s.lastAt == 0 {
+			d.LastXid, d.LastZxid = -1, -1
+		} else {
+			d.LastResponse = p.began.Add(s.lastAt)
+		}
+		c.mu.Unlock()
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(a, b admin.Connection) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 
-// ResetConnections sets the counters of every connection to zero (crst).
+// ResetConnections lets the counters and latencies of each connection begin anew (crst).
 func (p *Port) ResetConnections() {
 	for _, c := range p.everyConn() {
 		c.mu.Lock()
-		c.stats = connStats{}
+		traffic := c.stats.traffic
+		c.stats = connStats{traffic: traffic}
 		c.mu.Unlock()
 	}
 }

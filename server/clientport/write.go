@@ -7,11 +7,11 @@ import (
 )
 
 // queueRead queues the answer to a request that did not pass the node, and tells whether enough is queued.
-func (c *conn) queueRead(frame []byte, header wire.RequestHeader, now time.Duration) (full bool) {
+func (c *conn) queueRead(frame []byte, requestBytes int, a arrival) (full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stats.received++
-	c.answered(frame, arrival{now, header.Type, header.Xid}, c.port.now()-now)
+	c.stats.received(requestBytes)
+	c.stats.answer(frame, a, c.port.now()-a.at)
 	c.out.addFrame(frame)
 	return c.out.bytes > highWaterBytes
 }
@@ -25,15 +25,14 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 		return false
 	}
 	if event {
-		c.port.traffic.sent.Add(1)
-		c.stats.sent++
+		c.stats.event(len(frame))
 	} else if len(c.waiting) > 0 {
 		a := c.waiting[0]
 		if c.waiting = c.waiting[1:]; len(c.waiting) == 0 {
 			c.waiting = nil
 			c.change.Broadcast()
 		}
-		c.answered(frame, a, c.port.now()-a.at)
+		c.stats.answer(frame, a, c.port.now()-a.at)
 		c.inFlight.Add(-1)
 		c.port.outstanding.Add(-1)
 	}
