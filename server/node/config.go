@@ -37,6 +37,8 @@ type Config struct {
 	// SnapCount is the number of txns between snapshots: each comes after SnapCount/2 and up to as many more, at
 	// random, so that members do not all write theirs at once. At least 2.
 	SnapCount int
+	// SnapSizeLimitBytes does the same for the bytes of the txns (snapSizeLimitInKb); not positive for no limit.
+	SnapSizeLimitBytes int64
 
 	// CommitLogCount is how many txns are kept in memory for learners that missed a few (zookeeper.commitLogCount); 0 for
 	// 500. Whoever misses more gets a snapshot.

@@ -12,7 +12,8 @@ func (n *Node) append(e txn.Entry) {
 	id := n.storage.nextID()
 	n.write(id, Append{ID: id, Zxid: e.Header.Zxid, Txn: e.Bytes})
 	n.sinceRoll++
-	if n.sinceRoll <= n.rollAfter {
+	n.sinceRollBytes += int64(len(e.Bytes))
+	if n.sinceRoll <= n.rollAfter && (n.rollAfterBytes == 0 || n.sinceRollBytes <= n.rollAfterBytes) {
 		return
 	}
 	n.resetRoll()
@@ -26,10 +27,13 @@ func (n *Node) append(e txn.Entry) {
 	n.note(TakeSnapshot{ID: id, Zxid: n.tree.LastZxid(), Tree: n.tree, Background: true})
 }
 
-// resetRoll draws anew after how many txns the log is rolled.
+// resetRoll draws anew after how many txns, and bytes of them, the log is rolled.
 func (n *Node) resetRoll() {
-	n.sinceRoll = 0
+	n.sinceRoll, n.sinceRollBytes = 0, 0
 	n.rollAfter = n.cfg.SnapCount/2 + n.cfg.Rand.IntN(n.cfg.SnapCount/2)
+	if half := n.cfg.SnapSizeLimitBytes / 2; half > 0 {
+		n.rollAfterBytes = half + n.cfg.Rand.Int64N(half)
+	}
 }
 
 // deliver applies a committed txn, tells the watchers and answers the client, if it is here. Events come before the

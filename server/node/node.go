@@ -46,6 +46,9 @@ type Node struct {
 	needSnapshot bool
 	sinceRoll    int
 	rollAfter    int
+	// The same in bytes; rollAfterBytes is 0 where they do not count.
+	sinceRollBytes int64
+	rollAfterBytes int64
 
 	// The role, and what only one role has.
 	role         Role

@@ -98,7 +98,9 @@ func (n *Node) serve() {
 	n.servingSince = n.now.Mono
 	n.electionTime = n.now.Mono - n.lookingSince
 	n.ids = session.NewIDs(n.cfg.Self, n.now.WallMillis)
-	n.tree.SetConfig(string(n.cfg.ConfigText), wire.Zxid(0), n.now.WallMillis, nil)
+	if n.cfg.Members != nil {
+		n.tree.SetConfig(string(n.cfg.ConfigText), wire.Zxid(0), n.now.WallMillis, nil)
+	}
 	if n.decides() {
 		n.becomeDecider()
 	}

@@ -133,3 +133,13 @@ func (n *Node) Tree() *tree.Tree { return n.tree }
 
 // Watches is the table of watches. It is safe for concurrent use.
 func (n *Node) Watches() *watch.Manager { return n.watches }
+
+// SessionOf is the session of a client connection and its timeout; ok is false before there is one. Like Status, it must
+// not coincide with Step.
+func (n *Node) SessionOf(id ClientID) (session wire.SessionID, timeout time.Duration, ok bool) {
+	c := n.clients[id]
+	if c == nil || !c.established {
+		return 0, 0, false
+	}
+	return c.session, c.timeout, true
+}
