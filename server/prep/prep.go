@@ -173,14 +173,17 @@ func (p *Preparer) create(r Request, h txn.Header, op wire.OpCode, d *wire.Decod
 		return sub, err
 	}
 	err = p.checked(r, d, func() (err wire.ErrCode) {
-		sub, err = p.createNode(r, h, op, c)
+		sub, err = p.createNode(r, h, op, c, inMulti)
 		return err
 	})
 	return sub, err
 }
 
-func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creation) (txn.Sub, wire.ErrCode) {
+func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creation, inMulti bool) (txn.Sub, wire.ErrCode) {
 	sub := txn.Sub{Type: op}
+	if inMulti && op == wire.OpCreate2 {
+		sub.Type = wire.OpCreate // members before 3.9 cannot apply a multi with a create2
+	}
 	if !isPathLike(c.Path) {
 		return sub, wire.ErrBadArguments
 	}

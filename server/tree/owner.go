@@ -23,7 +23,7 @@ const (
 	// MaxTTL is the longest time to live in milliseconds.
 	MaxTTL int64 = 1<<40 - 1
 
-	ttlMark = -1 << 56      // 0xff in the top byte, with the feature number 0 below it
+	ttlMark = -1 << 56       // 0xff in the top byte, with the feature number 0 below it
 	ttlBits = ^int64(MaxTTL) // all but the time
 )
 
