@@ -1,0 +1,77 @@
+package peer
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+)
+
+const (
+	// A leader opens its port at about the time at which the others come to know that it leads.
+	minRedial = 10 * time.Millisecond
+	maxRedial = 100 * time.Millisecond
+)
+
+// DialLeader opens a connection to the quorum port of a server, and goes on trying until the time is over.
+func (p *Peer) DialLeader(e node.DialLeader) {
+	c := newConn(p, e.Conn)
+	c.dialed = true
+	ctx, cancel := context.WithTimeout(p.ctx, e.Timeout)
+	c.cancel = cancel
+	if !p.register(c) || !p.spawn(func() { c.dial(ctx, e) }) {
+		cancel()
+	}
+}
+
+func (c *conn) dial(ctx context.Context, e node.DialLeader) {
+	defer c.cancel()
+	sock, err := c.connect(ctx, e)
+	if err != nil {
+		c.fail(fmt.Errorf("connect to leader %d: %w", e.Leader, err))
+		c.p.gone(c)
+		return
+	}
+	if !c.p.track(sock) {
+		return
+	}
+	if !c.start(sock) {
+		c.fail(nil)
+		c.p.gone(c)
+		return
+	}
+	c.p.log.Info("connected to leader", "conn", uint64(c.id), "leader", int64(e.Leader), "remote", c.remote)
+	c.serve(bufio.NewReaderSize(c, readBytes), []node.Input{node.LeaderConnected{Conn: c.id}})
+}
+
+func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error) {
+	leader, ok := c.p.cfg.Members.Member(e.Leader)
+	if !ok {
+		return nil, errors.New("it is no member")
+	}
+	wait := minRedial
+	for {
+		sock, err := c.connectOnce(ctx, leader.QuorumAddress())
+		if err == nil {
+			return sock, nil
+		}
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, maxRedial)
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// connectOnce tries for a while only, in which a name may come to mean another address.
+func (c *conn) connectOnce(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(c.p.cfg.syncLimit(), time.Second))
+	defer cancel()
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", address)
+}

@@ -1,0 +1,282 @@
+package peer
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
+)
+
+const (
+	// maxNotificationBytes is the longest vote that Apache ZooKeeper takes.
+	maxNotificationBytes = 512 << 10
+
+	minRetry = 100 * time.Millisecond
+	maxRetry = 2 * time.Second
+	// knockRetry is the least time between two requests to be called: one that comes while the other side is calling
+	// makes it begin anew.
+	knockRetry = time.Second
+)
+
+// link is what this server has with one other: a connection at times, and the newest vote for it. Its goroutine dials
+// and writes; each connection has a goroutine that reads. Fields are guarded by the lock of the mesh.
+type link struct {
+	m          *mesh
+	id         wire.ServerID
+	member     bool
+	configured string // election address, "" for strangers
+	wake       chan struct{}
+
+	announced []string // election addresses that the server named itself
+	sock      net.Conn
+	fresh     bool   // nothing has been sent on sock
+	waiting   []byte // newest vote that has not been sent
+	last      []byte // last vote that has been; the first thing to send on a new connection if nothing waits
+	callBack  bool   // the server asked to be called
+	retry     time.Duration
+	retryAt   time.Time
+}
+
+func (l *link) notify() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// adopt takes a connection in the place of the one before. The lock is held.
+func (l *link) adopt(sock net.Conn) {
+	l.drop()
+	if !l.m.p.spawn(func() { l.read(sock) }) {
+		l.m.p.close(sock)
+		return
+	}
+	limitUnacknowledged(sock, l.m.p.cfg.ConnectTimeout)
+	l.sock, l.fresh, l.callBack = sock, true, false
+	l.retry, l.retryAt = 0, time.Time{}
+	l.m.p.log.Info("connected to election port", "server", int64(l.id), "remote", remote(sock))
+	l.notify()
+}
+
+// drop closes the connection. The lock is held.
+func (l *link) drop() {
+	if l.sock != nil {
+		l.m.p.close(l.sock)
+		l.sock = nil
+	}
+}
+
+// lost closes a connection that has failed, unless it has been replaced.
+func (l *link) lost(sock net.Conn, err error) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.m.p.close(sock)
+	if l.sock == sock {
+		l.sock = nil
+		l.m.p.log.Info("lost connection to election port", "server", int64(l.id), "error", err)
+		l.notify()
+	}
+}
+
+// task is what a link has to do next.
+type task struct {
+	sock  net.Conn
+	frame []byte // to write to sock
+	dial  bool
+	wait  time.Duration // 0 for as long as it takes
+	over  bool
+}
+
+// next decides what to do.
+func (l *link) next() task {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	switch {
+	case l.sock != nil:
+		frame := l.waiting
+		if frame == nil && l.fresh {
+			frame = l.last
+		}
+		l.fresh, l.waiting = false, nil
+		if frame != nil {
+			l.last = frame
+			return task{sock: l.sock, frame: frame}
+		}
+		return task{}
+	case !l.member && !l.callBack:
+		delete(l.m.links, l.id)
+		return task{over: true}
+	case l.waiting == nil && !l.callBack:
+		return task{}
+	}
+	if wait := time.Until(l.retryAt); wait > 0 {
+		return task{wait: wait}
+	}
+	return task{dial: true}
+}
+
+func (l *link) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for l.m.p.ctx.Err() == nil {
+		t := l.next()
+		switch {
+		case t.over:
+			return
+		case t.frame != nil:
+			l.write(t.sock, t.frame)
+			continue
+		case t.dial:
+			l.dial()
+			continue
+		}
+		var retry <-chan time.Time
+		if t.wait > 0 {
+			timer.Reset(t.wait)
+			retry = timer.C
+		}
+		select {
+		case <-l.wake:
+		case <-retry:
+		case <-l.m.p.ctx.Done():
+		}
+	}
+}
+
+func (l *link) write(sock net.Conn, frame []byte) {
+	err := sock.SetWriteDeadline(time.Now().Add(l.m.p.cfg.ConnectTimeout))
+	if err == nil {
+		_, err = sock.Write(frame)
+	}
+	if err == nil {
+		l.m.p.notificationsSent.Add(1)
+		return
+	}
+	l.m.mu.Lock()
+	if l.waiting == nil {
+		l.waiting = frame
+	}
+	l.m.mu.Unlock()
+	l.lost(sock, err)
+}
+
+// dial opens a connection, or asks a server with a larger id to do so.
+func (l *link) dial() {
+	sock, err := l.connect()
+	m := l.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err != nil:
+		m.p.log.Debug("no connection to election port", "server", int64(l.id), "error", err)
+		l.callBack = l.callBack && l.member
+		l.backOff(minRetry)
+	case l.id > m.p.cfg.Self:
+		m.p.close(sock)
+		l.callBack = false
+		l.backOff(knockRetry)
+	default:
+		l.adopt(sock)
+	}
+}
+
+// backOff doubles the time until the next attempt. The lock is held.
+func (l *link) backOff(least time.Duration) {
+	l.retry = min(max(2*l.retry, least), max(maxRetry, least))
+	l.retryAt = time.Now().Add(l.retry + rand.N(l.retry/4+1))
+}
+
+// connect dials the election port of the server and greets. Apache ZooKeeper refuses a greeting that does not arrive in
+// one piece.
+func (l *link) connect() (net.Conn, error) {
+	p := l.m.p
+	l.m.mu.Lock()
+	var addresses []string
+	for _, address := range append([]string{l.configured}, l.announced...) {
+		if address != "" && !slices.Contains(addresses, address) {
+			addresses = append(addresses, address)
+		}
+	}
+	l.m.mu.Unlock()
+	var failed []error
+	for _, address := range addresses {
+		sock, err := l.connectTo(address)
+		if err == nil {
+			return sock, nil
+		}
+		failed = append(failed, err)
+		if p.ctx.Err() != nil {
+			break
+		}
+	}
+	if failed == nil {
+		return nil, errors.New("it has no address")
+	}
+	return nil, errors.Join(failed...)
+}
+
+func (l *link) connectTo(address string) (net.Conn, error) {
+	p := l.m.p
+	ctx, cancel := context.WithTimeout(p.ctx, p.cfg.ConnectTimeout)
+	defer cancel()
+	sock, err := l.m.dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if !p.track(sock) {
+		return nil, net.ErrClosed
+	}
+	err = sock.SetWriteDeadline(time.Now().Add(p.cfg.ConnectTimeout))
+	if err == nil {
+		_, err = sock.Write(appendGreeting(nil, p.cfg.Self, p.cfg.self().ElectionAddress()))
+	}
+	if err != nil {
+		p.close(sock)
+		return nil, err
+	}
+	return sock, nil
+}
+
+// read hands over the votes of a connection until it ends.
+func (l *link) read(sock net.Conn) {
+	in := bufio.NewReaderSize(sock, 4<<10)
+	for {
+		body, err := readNotification(in)
+		if err != nil {
+			l.lost(sock, err)
+			return
+		}
+		l.m.p.notificationsRead.Add(1)
+		var n wire.Notification
+		if err := n.Unmarshal(body); err != nil {
+			l.m.p.log.Debug("vote cannot be read", "server", int64(l.id), "error", err)
+			continue
+		}
+		l.m.p.deliver(node.NotificationReceived{From: l.id, Notification: n})
+	}
+}
+
+func readNotification(in *bufio.Reader) ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return nil, err
+	}
+	length := int32(binary.BigEndian.Uint32(head[:]))
+	if length < 1 || length > maxNotificationBytes {
+		return nil, fmt.Errorf("vote of %d bytes", length)
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(in, body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}

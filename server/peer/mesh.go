@@ -1,0 +1,265 @@
+package peer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
+)
+
+const (
+	// maxGreetings is how many connections may be about to say who they are.
+	maxGreetings = 128
+	// maxStrangers is how many servers that are no members may be connected: those that are about to become members
+	// ask who leads.
+	maxStrangers = 32
+)
+
+// mesh is the election port and the connections between election ports. Of each pair of servers the one with the
+// larger id opens the connection; the other one may only ask for it, by a connection that is closed at once.
+type mesh struct {
+	p        *Peer
+	greetBy  time.Duration
+	dialer   net.Dialer
+	listener net.ListenConfig
+	ln       net.Listener // nil until it is open; belongs to listen, then to run
+
+	mu    sync.Mutex
+	links map[wire.ServerID]*link
+	// greetings is the number of connections in greet.
+	greetings int
+	ownID     bool // somebody came with our id
+}
+
+func newMesh(p *Peer) *mesh {
+	m := &mesh{p: p, links: make(map[wire.ServerID]*link)}
+	m.greetBy = max(p.cfg.syncLimit(), time.Second)
+	keepAlive := net.KeepAliveConfig{Enable: p.cfg.KeepAlive}
+	m.dialer = net.Dialer{KeepAlive: -1, KeepAliveConfig: keepAlive}
+	m.listener = net.ListenConfig{KeepAlive: -1, KeepAliveConfig: keepAlive}
+	return m
+}
+
+// listen binds the election port.
+func (m *mesh) listen() error {
+	address := m.p.listenAddress(m.p.cfg.self().ElectionAddress())
+	for try := 1; ; try++ {
+		ln, err := m.listener.Listen(m.p.ctx, "tcp", address)
+		switch {
+		case err == nil:
+			if !m.p.track(ln) {
+				return errors.New("election port: already ended")
+			}
+			m.ln = ln
+			m.p.log.Info("election port is open", "address", ln.Addr().String())
+			return nil
+		case m.p.cfg.BindRetries == 0:
+			m.p.log.Warn("election port cannot be opened yet", "error", bindError("election", address, err))
+			return nil // run goes on trying
+		case try >= m.p.cfg.BindRetries:
+			return bindError("election", address, err)
+		}
+		if !m.p.pause(time.Second) {
+			return bindError("election", address, err)
+		}
+	}
+}
+
+// bindError says what to do about a port that cannot be bound.
+func bindError(which, address string, err error) error {
+	remedy := "check the server's own line in zoo.cfg"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = "stop the program that uses it, or change the server's line in zoo.cfg on every member"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		remedy = "the address is not one of this host: correct the server's line, or set quorumListenOnAllIPs=true"
+	case errors.Is(err, syscall.EACCES):
+		remedy = "ports below 1024 need a privilege: choose a higher one"
+	}
+	return fmt.Errorf("open %s port %s: %w (%s)", which, address, err, remedy)
+}
+
+// run accepts connections until the end.
+func (m *mesh) run() {
+	for m.p.ctx.Err() == nil {
+		if m.ln == nil {
+			if err := m.listen(); err != nil {
+				m.p.log.Error("election port is closed", "error", err)
+			}
+		}
+		if m.ln == nil {
+			m.p.pause(time.Second)
+			continue
+		}
+		err := accept(m.p, m.ln, m.take)
+		m.p.close(m.ln)
+		m.ln = nil
+		if m.p.ctx.Err() == nil {
+			m.p.log.Error("election port has closed", "error", err)
+		}
+	}
+}
+
+// accept hands over connections until the listener is closed.
+func accept(p *Peer, ln net.Listener, take func(net.Conn)) error {
+	for {
+		sock, err := ln.Accept()
+		switch {
+		case err == nil:
+			if p.track(sock) {
+				take(sock)
+			}
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS),
+			errors.Is(err, syscall.ENOMEM):
+			p.log.Warn("connection cannot be accepted", "address", ln.Addr().String(), "error", err)
+			if !p.pause(100 * time.Millisecond) {
+				return err
+			}
+		case errors.Is(err, syscall.ECONNABORTED):
+		default:
+			return err
+		}
+	}
+}
+
+// take begins to greet an accepted connection.
+func (m *mesh) take(sock net.Conn) {
+	m.mu.Lock()
+	full := m.greetings >= maxGreetings
+	if !full {
+		m.greetings++
+	}
+	m.mu.Unlock()
+	if full {
+		m.p.log.Debug("too many connections wait on the election port", "remote", remote(sock))
+		m.p.close(sock)
+		return
+	}
+	greet := func() {
+		g, err := m.greet(sock)
+		m.mu.Lock()
+		m.greetings--
+		m.mu.Unlock()
+		if err != nil {
+			m.p.log.Debug("no server on the election port", "remote", remote(sock), "error", err)
+			m.p.close(sock)
+			return
+		}
+		m.welcome(sock, g)
+	}
+	if !m.p.spawn(greet) {
+		m.p.close(sock)
+	}
+}
+
+func (m *mesh) greet(sock net.Conn) (greeting, error) {
+	if err := sock.SetReadDeadline(time.Now().Add(m.greetBy)); err != nil {
+		return greeting{}, err
+	}
+	g, err := readGreeting(sock)
+	if err != nil {
+		return g, err
+	}
+	return g, sock.SetReadDeadline(time.Time{})
+}
+
+// welcome decides what becomes of a connection from this server.
+func (m *mesh) welcome(sock net.Conn, g greeting) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g.id == m.p.cfg.Self {
+		if !m.ownID {
+			m.p.log.Warn("another server has the id of this one", "server", int64(g.id), "remote", remote(sock))
+		}
+		m.ownID = true
+		m.p.close(sock)
+		return
+	}
+	l := m.link(g.id)
+	if l == nil {
+		m.p.log.Debug("too many servers that are no members", "server", int64(g.id), "remote", remote(sock))
+		m.p.close(sock)
+		return
+	}
+	if g.id > m.p.cfg.Self {
+		l.adopt(sock)
+		return
+	}
+	l.announced = g.addresses
+	l.drop()
+	m.p.close(sock)
+	l.callBack, l.retryAt = true, time.Time{}
+	l.notify()
+}
+
+// link returns the link to a server; nil if it is one stranger too many. The lock is held.
+func (m *mesh) link(id wire.ServerID) *link {
+	if l := m.links[id]; l != nil {
+		return l
+	}
+	listed, member := m.p.cfg.Members.Member(id)
+	if !member {
+		strangers := 0
+		for _, l := range m.links {
+			if !l.member {
+				strangers++
+			}
+		}
+		if strangers >= maxStrangers {
+			return nil
+		}
+	}
+	l := &link{m: m, id: id, member: member, wake: make(chan struct{}, 1)}
+	if member {
+		l.configured = listed.ElectionAddress()
+	}
+	if !m.p.spawn(l.run) {
+		return nil
+	}
+	m.links[id] = l
+	return l
+}
+
+func (m *mesh) connected() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, l := range m.links {
+		if l.sock != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// SendNotification sends a vote. One that still waits for the same server is replaced.
+func (p *Peer) SendNotification(e node.SendNotification) {
+	if e.To == p.cfg.Self {
+		return
+	}
+	frame := e.Notification.Append(make([]byte, 4, 64+len(e.Notification.Config)))
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
+	p.mesh.send(e.To, frame)
+}
+
+func (m *mesh) send(to wire.ServerID, frame []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, member := m.p.cfg.Members.Member(to); !member && m.links[to] == nil {
+		return // it asked and is gone
+	}
+	if l := m.link(to); l != nil {
+		l.waiting = frame
+		l.notify()
+	}
+}
+
+func remote(sock net.Conn) string { return sock.RemoteAddr().String() }

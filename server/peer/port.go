@@ -1,0 +1,179 @@
+package peer
+
+import (
+	"bufio"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
+)
+
+const (
+	// maxIntroductions is how many connections to the quorum port may be about to send their first packet.
+	maxIntroductions = 128
+	// maxFirstPacketBytes is more than the first packet of a learner has, and little enough for whoever is none.
+	maxFirstPacketBytes = 4 << 10
+	bindRetry           = 200 * time.Millisecond
+)
+
+// port is the quorum port, which is open while this server leads. Its goroutine makes what is so what is wanted.
+type port struct {
+	p    *Peer
+	wake chan struct{}
+
+	mu     sync.Mutex
+	wanted bool
+	ln     net.Listener // nil while closed
+	// introducing are connections whose first packet has not come.
+	introducing map[net.Conn]struct{}
+}
+
+func newPort(p *Peer) *port {
+	return &port{p: p, wake: make(chan struct{}, 1), introducing: make(map[net.Conn]struct{})}
+}
+
+// OpenQuorumPort begins to accept learners. If the port cannot be bound it tries again until it is no longer wanted.
+func (p *Peer) OpenQuorumPort() { p.port.want(true) }
+
+// CloseQuorumPort ends to accept learners. Those who have introduced themselves stay.
+func (p *Peer) CloseQuorumPort() { p.port.want(false) }
+
+func (o *port) want(open bool) {
+	o.mu.Lock()
+	o.wanted = open
+	o.mu.Unlock()
+	o.notify()
+}
+
+func (o *port) notify() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (o *port) run() {
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	complained := false
+	for o.p.ctx.Err() == nil {
+		o.mu.Lock()
+		wanted, ln := o.wanted, o.ln
+		o.mu.Unlock()
+		switch {
+		case wanted && ln == nil:
+			if err := o.bind(); err == nil {
+				complained = false
+			} else {
+				if !complained && o.p.ctx.Err() == nil {
+					o.p.log.Error("quorum port cannot be opened yet", "error", err)
+				}
+				complained = true
+				retry.Reset(bindRetry)
+			}
+		case !wanted && ln != nil:
+			o.unbind()
+		}
+		select {
+		case <-o.wake:
+		case <-retry.C:
+		case <-o.p.ctx.Done():
+		}
+	}
+}
+
+func (o *port) bind() error {
+	address := o.p.listenAddress(o.p.cfg.self().QuorumAddress())
+	var config net.ListenConfig
+	ln, err := config.Listen(o.p.ctx, "tcp", address)
+	if err != nil {
+		return bindError("quorum", address, err)
+	}
+	if !o.p.track(ln) {
+		return net.ErrClosed
+	}
+	o.mu.Lock()
+	o.ln = ln
+	o.mu.Unlock()
+	o.p.log.Info("quorum port is open", "address", ln.Addr().String())
+	o.p.spawn(func() {
+		err := accept(o.p, ln, o.take)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.ln == ln { // nobody has closed it
+			o.p.log.Error("quorum port has closed", "error", err)
+			o.p.close(ln)
+			o.ln = nil
+			o.notify()
+		}
+	})
+	return nil
+}
+
+func (o *port) unbind() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.p.close(o.ln)
+	o.ln = nil
+	for sock := range o.introducing {
+		o.p.close(sock)
+	}
+	o.p.log.Info("quorum port is closed")
+}
+
+// take waits for the first packet of an accepted connection. The node learns of it only then, so that whoever connects
+// without being a learner costs nothing.
+func (o *port) take(sock net.Conn) {
+	o.mu.Lock()
+	full := len(o.introducing) >= maxIntroductions
+	if !full {
+		o.introducing[sock] = struct{}{}
+	}
+	o.mu.Unlock()
+	if full {
+		o.p.log.Debug("too many connections wait on the quorum port", "remote", remote(sock))
+		o.p.close(sock)
+		return
+	}
+	if !o.p.spawn(func() { o.introduce(sock) }) {
+		o.p.close(sock)
+	}
+}
+
+func (o *port) introduce(sock net.Conn) {
+	small := bufio.NewReaderSize(sock, 512)
+	packet, err := o.firstPacket(sock, small)
+	o.mu.Lock()
+	delete(o.introducing, sock)
+	o.mu.Unlock()
+	if err != nil {
+		o.p.log.Debug("no learner on the quorum port", "remote", remote(sock), "error", err)
+		o.p.close(sock)
+		return
+	}
+	c := newConn(o.p, node.ConnID(2*o.p.lastAccepted.Add(1)))
+	c.start(sock)
+	if !o.p.register(c) {
+		o.p.close(sock)
+		return
+	}
+	o.p.log.Info("learner has connected", "conn", uint64(c.id), "remote", c.remote)
+	o.p.packetsRead.Add(1)
+	c.serve(bufio.NewReaderSize(small, readBytes), []node.Input{
+		node.LearnerAccepted{Conn: c.id, Remote: c.remote},
+		node.PacketReceived{Conn: c.id, Packet: packet},
+	})
+}
+
+func (o *port) firstPacket(sock net.Conn, in *bufio.Reader) (wire.QuorumPacket, error) {
+	if err := sock.SetReadDeadline(time.Now().Add(o.p.cfg.initLimit())); err != nil {
+		return wire.QuorumPacket{}, err
+	}
+	packet, err := wire.ReadQuorumPacket(in, maxFirstPacketBytes)
+	if err != nil {
+		return packet, err
+	}
+	return packet, sock.SetReadDeadline(time.Time{})
+}
