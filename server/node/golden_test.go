@@ -3,91 +3,18 @@ package node_test
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/recorded"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
 )
-
-// message is one frame that was recorded between a client and Apache ZooKeeper 3.8.0, or the end of a connection. In
-// testdata a line that begins with @ names connection, direction and kind; the lines behind it are its bytes.
-type message struct {
-	where      string // file and line
-	conn       int
-	fromServer bool
-	kind       string // such as "request:create" or "FIN"
-	frame      []byte // without the length
-}
-
-func recorded(t *testing.T, name string) []message {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []message
-	for i, line := range strings.Split(string(text), "\n") {
-		switch {
-		case line == "" || line[0] == '#':
-		case line[0] == '@':
-			f := strings.Fields(line)
-			conn, err := strconv.Atoi(strings.TrimPrefix(f[1], "conn="))
-			if err != nil {
-				t.Fatal(err)
-			}
-			list = append(list, message{
-				where: fmt.Sprintf("%s:%d", name, i+1), conn: conn, fromServer: f[2] == "server->client", kind: f[3],
-			})
-		default:
-			data, err := hex.DecodeString(line)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := &list[len(list)-1]
-			m.frame = append(m.frame, data...)
-		}
-	}
-	for i := range list {
-		if len(list[i].frame) > 0 {
-			list[i].frame = list[i].frame[4:]
-		}
-	}
-	return list
-}
-
-// recordedLog reads what Apache ZooKeeper logged meanwhile.
-func recordedLog(t *testing.T, names ...string) []txn.Entry {
-	t.Helper()
-	var list []txn.Entry
-	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join("testdata", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for b = b[16:]; len(b) > 0; {
-			end := 12 + int(binary.BigEndian.Uint32(b[8:])) // after a checksum and a length
-			e, err := txn.Decode(b[12:end])
-			if err != nil {
-				t.Fatal(err)
-			}
-			list = append(list, e)
-			b = b[end+1:]
-		}
-	}
-	return list
-}
 
 // The recording is of one server and has five parts. In each, connections are numbered from 1; those that were there
 // before have other numbers in the whole.
@@ -196,32 +123,32 @@ func (r *replay) request(id node.ClientID, kind string, frame []byte) {
 // TestAnswersAsRecorded gives a standalone server everything that clients sent to Apache ZooKeeper 3.8.0, and compares,
 // byte by byte, its answers, its log and its tree in the end.
 func TestAnswersAsRecorded(t *testing.T) {
-	log := recordedLog(t, "log.1", "log.3b")
+	log := recorded.Log(t, "standalone.log")
 	r := newReplay(t, log)
 	for _, part := range conversation {
 		asked := make(map[node.ClientID]string)
 		left := make(map[node.ClientID]bool)
-		for _, m := range recorded(t, part.file) {
-			id, ok := part.conn[m.conn]
+		for _, m := range recorded.Conversation(t, part.file) {
+			id, ok := part.conn[m.Conn]
 			if !ok {
-				id = part.base + node.ClientID(m.conn)
+				id = part.base + node.ClientID(m.Conn)
 			}
 			switch {
-			case m.fromServer && m.kind == "FIN":
+			case m.FromServer && m.Kind == "FIN":
 				r.expectEnd(m, id, left[id] || id == 13 || id == 12 || id == 34)
-			case m.fromServer:
+			case m.FromServer:
 				r.expect(m, id, asked[id])
-			case m.kind == "FIN":
+			case m.Kind == "FIN":
 				left[id] = true
 				r.step(node.ClientClosed{Client: id})
-			case m.kind == "ConnectRequest":
-				r.connect(id, m.frame)
-			case id == 13 && m.kind == "request:closeSession" || id == 34 && m.kind == "request:create":
+			case m.Kind == "ConnectRequest":
+				r.connect(id, m.Frame)
+			case id == 13 && m.Kind == "request:closeSession" || id == 34 && m.Kind == "request:create":
 				// Sent on a connection that the recorded server had closed; too long for any server.
 				r.step(node.ClientClosed{Client: id})
 			default:
-				asked[id] = m.kind
-				r.request(id, m.kind, m.frame)
+				asked[id] = m.Kind
+				r.request(id, m.Kind, m.Frame)
 			}
 		}
 	}
@@ -231,26 +158,26 @@ func TestAnswersAsRecorded(t *testing.T) {
 		}
 	}
 	compareLogs(t, r.logged, log[:len(log)-1]) // the last is of the client that read the tree
-	compareTree(t, r.n.Tree(), "expected-tree.json")
+	recorded.CompareTree(t, r.n.Tree(), "standalone-tree.json")
 }
 
-func (r *replay) expectEnd(m message, id node.ClientID, otherwise bool) {
+func (r *replay) expectEnd(m recorded.Message, id node.ClientID, otherwise bool) {
 	if !otherwise && !r.closed[id] {
-		r.t.Errorf("%s: the connection is still open", m.where)
+		r.t.Errorf("%s: the connection is still open", m.Where)
 	}
 }
 
 // expect compares the next frame of a client with the recorded one.
-func (r *replay) expect(m message, id node.ClientID, asked string) {
+func (r *replay) expect(m recorded.Message, id node.ClientID, asked string) {
 	r.t.Helper()
 	if len(r.frames[id]) == 0 {
-		r.t.Fatalf("%s: no %s came", m.where, m.kind)
+		r.t.Fatalf("%s: no %s came", m.Where, m.Kind)
 	}
 	got := bytes.Clone(r.frames[id][0])
 	r.frames[id] = r.frames[id][1:]
-	want := bytes.Clone(m.frame)
+	want := bytes.Clone(m.Frame)
 	switch {
-	case m.kind == "WatcherEvent":
+	case m.Kind == "WatcherEvent":
 		copy(got[4:12], want[4:12]) // zxid
 	case asked == otherwiseCheck || asked == otherwiseDelete || asked == otherwiseConfig:
 		copy(got[12:16], want[12:16]) // code
@@ -263,7 +190,7 @@ func (r *replay) expect(m message, id node.ClientID, asked string) {
 		sortNames(want, before)
 	}
 	if !bytes.Equal(got, want) {
-		r.t.Errorf("%s: %s:\n got  %x\n want %x", m.where, m.kind, got, want)
+		r.t.Errorf("%s: %s:\n got  %x\n want %x", m.Where, m.Kind, got, want)
 	}
 }
 

@@ -1,11 +1,9 @@
-package node_test
+package recorded
 
 import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strconv"
 	"testing"
@@ -14,23 +12,19 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// recordedNode is a node as a client of Apache ZooKeeper saw it.
-type recordedNode struct {
+// node is a node as a client saw it.
+type node struct {
 	Data *string
 	ACL  [][3]any
 	Stat map[string]any
 	Kind string
 }
 
-// compareTree compares a whole tree with what a client saw of the recorded server's.
-func compareTree(t *testing.T, got *tree.Tree, name string) {
+// CompareTree compares a whole tree with what a client saw of the recorded one.
+func CompareTree(t testing.TB, got *tree.Tree, name string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want struct{ Nodes map[string]recordedNode }
-	if err := json.Unmarshal(text, &want); err != nil {
+	var want struct{ Nodes map[string]node }
+	if err := json.Unmarshal(read(t, name), &want); err != nil {
 		t.Fatal(err)
 	}
 	if n := got.NodeCount(); n != len(want.Nodes) {
@@ -73,7 +67,7 @@ func kindOf(n tree.Node) string {
 	return "persistent"
 }
 
-func dataOf(t *testing.T, text *string) []byte {
+func dataOf(t testing.TB, text *string) []byte {
 	t.Helper()
 	if text == nil {
 		return nil
@@ -95,7 +89,7 @@ func aclOf(list [][3]any) []wire.ACL {
 	return acl
 }
 
-func statOf(t *testing.T, m map[string]any) wire.Stat {
+func statOf(t testing.TB, m map[string]any) wire.Stat {
 	t.Helper()
 	number := func(key string) int64 {
 		switch v := m[key].(type) {
