@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
-	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
@@ -16,14 +14,14 @@ type Mem struct {
 	dirs map[string]bool
 	// names are the files as programs see them, synced as they would be after a loss of power.
 	names, synced map[string]*inode
-	// Fail, if set, is asked before each operation that changes something, and can make it fail.
+	// Fail, if set, is asked before each operation, which it can make fail: create, open, append, remove, rename, list,
+	// mkdir and syncdir of names; read, write, sync, truncate, preallocate and close of files. A write that fails has
+	// written half. After a sync that fails, no later one makes that file durable, as on Linux, where the pages count
+	// as clean from then on.
 	Fail func(op, name string) error
-}
 
-// inode is the content of a file.
-type inode struct {
-	data   []byte
-	synced []byte
+	life int // counts losses of power
+	open int
 }
 
 // NewMem returns an empty file system.
@@ -31,58 +29,29 @@ func NewMem() *Mem {
 	return &Mem{dirs: make(map[string]bool), names: make(map[string]*inode), synced: make(map[string]*inode)}
 }
 
-// Crash loses what was not synced, but for parts of it that r chooses: of each file a beginning of what was written since
-// the last sync, and some of the names. Open files must not be used any more.
-func (m *Mem) Crash(r *rand.Rand) {
-	after := maps.Clone(m.synced)
-	all := make(map[string]bool)
-	for name := range m.names {
-		all[name] = true
-	}
-	for name := range m.synced {
-		all[name] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if m.names[name] != m.synced[name] && r.IntN(2) == 0 {
-			if n := m.names[name]; n != nil {
-				after[name] = n
-			} else {
-				delete(after, name)
-			}
-		}
-	}
-	done := make(map[*inode]bool)
-	for _, name := range slices.Sorted(maps.Keys(after)) {
-		if n := after[name]; !done[n] {
-			done[n] = true
-			n.crash(r)
-		}
-	}
-	m.names = after
-	m.synced = maps.Clone(after)
-}
-
-func (n *inode) crash(r *rand.Rand) {
-	kept := slices.Clone(n.synced)
-	if len(n.data) > len(kept) && slices.Equal(n.data[:len(kept)], kept) {
-		kept = slices.Clone(n.data[:len(kept)+r.IntN(len(n.data)-len(kept)+1)])
-	} else if r.IntN(2) == 0 {
-		kept = slices.Clone(n.data)
-	}
-	n.data, n.synced = kept, slices.Clone(kept)
-}
+// OpenFiles is the number of files that were opened and not closed.
+func (m *Mem) OpenFiles() int { return m.open }
 
 func (m *Mem) may(op, name string) error {
 	if m.Fail == nil {
 		return nil
 	}
-	return m.Fail(op, name)
+	if err := m.Fail(op, name); err != nil {
+		return &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return nil
 }
 
 func notExist(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist} }
 
+func (m *Mem) file(n *inode, name string, atEnd bool) File {
+	m.open++
+	return &memFile{m: m, n: n, name: name, atEnd: atEnd, life: m.life}
+}
+
 // Create makes a file; its directory must exist.
 func (m *Mem) Create(name string) (File, error) {
+	name = path.Clean(name)
 	if err := m.may("create", name); err != nil {
 		return nil, err
 	}
@@ -91,29 +60,38 @@ func (m *Mem) Create(name string) (File, error) {
 	}
 	n := &inode{}
 	m.names[name] = n
-	return &memFile{m: m, n: n, name: name}, nil
+	return m.file(n, name, false), nil
 }
 
 // Open opens a file for reading.
 func (m *Mem) Open(name string) (File, error) {
+	name = path.Clean(name)
+	if err := m.may("open", name); err != nil {
+		return nil, err
+	}
 	n := m.names[name]
 	if n == nil {
 		return nil, notExist("open", name)
 	}
-	return &memFile{m: m, n: n, name: name}, nil
+	return m.file(n, name, false), nil
 }
 
 // Append opens a file for writing at its end.
 func (m *Mem) Append(name string) (File, error) {
+	name = path.Clean(name)
+	if err := m.may("append", name); err != nil {
+		return nil, err
+	}
 	n := m.names[name]
 	if n == nil {
 		return nil, notExist("open", name)
 	}
-	return &memFile{m: m, n: n, name: name, at: int64(len(n.data))}, nil
+	return m.file(n, name, true), nil
 }
 
 // Remove deletes a file.
 func (m *Mem) Remove(name string) error {
+	name = path.Clean(name)
 	if err := m.may("remove", name); err != nil {
 		return err
 	}
@@ -126,6 +104,7 @@ func (m *Mem) Remove(name string) error {
 
 // Rename gives a file another name.
 func (m *Mem) Rename(from, to string) error {
+	from, to = path.Clean(from), path.Clean(to)
 	if err := m.may("rename", from); err != nil {
 		return err
 	}
@@ -140,12 +119,16 @@ func (m *Mem) Rename(from, to string) error {
 
 // List returns the names of files in a directory.
 func (m *Mem) List(dir string) ([]string, error) {
-	if !m.dirs[path.Clean(dir)] {
+	dir = path.Clean(dir)
+	if err := m.may("list", dir); err != nil {
+		return nil, err
+	}
+	if !m.dirs[dir] {
 		return nil, notExist("list", dir)
 	}
 	var names []string
 	for name := range m.names {
-		if path.Dir(name) == path.Clean(dir) {
+		if path.Dir(name) == dir {
 			names = append(names, path.Base(name))
 		}
 	}
@@ -155,7 +138,11 @@ func (m *Mem) List(dir string) ([]string, error) {
 
 // MkdirAll makes a directory, which is durable at once.
 func (m *Mem) MkdirAll(dir string) error {
-	for dir = path.Clean(dir); !m.dirs[dir]; dir = path.Dir(dir) {
+	dir = path.Clean(dir)
+	if err := m.may("mkdir", dir); err != nil {
+		return err
+	}
+	for ; !m.dirs[dir]; dir = path.Dir(dir) {
 		m.dirs[dir] = true
 	}
 	return nil
@@ -163,10 +150,11 @@ func (m *Mem) MkdirAll(dir string) error {
 
 // SyncDir makes the names in a directory durable.
 func (m *Mem) SyncDir(dir string) error {
+	dir = path.Clean(dir)
 	if err := m.may("syncdir", dir); err != nil {
 		return err
 	}
-	prefix := path.Clean(dir) + "/"
+	prefix := strings.TrimSuffix(dir, "/") + "/"
 	for name := range m.synced {
 		if strings.HasPrefix(name, prefix) && m.names[name] == nil {
 			delete(m.synced, name)
@@ -181,10 +169,21 @@ func (m *Mem) SyncDir(dir string) error {
 }
 
 type memFile struct {
-	m    *Mem
-	n    *inode
-	name string
-	at   int64
+	m      *Mem
+	n      *inode
+	name   string
+	at     int64
+	atEnd  bool // writes go to the end, wherever that is
+	life   int
+	closed bool
+}
+
+// may also refuses files that were closed, or opened before the power was lost.
+func (f *memFile) may(op string) error {
+	if f.closed || f.life != f.m.life {
+		return &fs.PathError{Op: op, Path: f.name, Err: fs.ErrClosed}
+	}
+	return f.m.may(op, f.name)
 }
 
 func (f *memFile) Read(b []byte) (int, error) {
@@ -197,6 +196,9 @@ func (f *memFile) Read(b []byte) (int, error) {
 }
 
 func (f *memFile) ReadAt(b []byte, at int64) (int, error) {
+	if err := f.may("read"); err != nil {
+		return 0, err
+	}
 	if at >= int64(len(f.n.data)) {
 		return 0, io.EOF
 	}
@@ -208,43 +210,61 @@ func (f *memFile) ReadAt(b []byte, at int64) (int, error) {
 }
 
 func (f *memFile) Write(b []byte) (int, error) {
-	if err := f.m.may("write", f.name); err != nil {
+	err := f.may("write")
+	if f.closed || f.life != f.m.life {
 		return 0, err
 	}
-	end := f.at + int64(len(b))
-	if end > int64(len(f.n.data)) {
-		f.n.data = append(f.n.data, make([]byte, end-int64(len(f.n.data)))...)
+	if err != nil {
+		b = b[:len(b)/2]
 	}
-	copy(f.n.data[f.at:], b)
-	f.at = end
-	return len(b), nil
+	if f.atEnd {
+		f.at = int64(len(f.n.data))
+	}
+	f.n.write(b, f.at)
+	f.at += int64(len(b))
+	return len(b), err
 }
 
 func (f *memFile) Sync() error {
-	if err := f.m.may("sync", f.name); err != nil {
+	if err := f.may("sync"); err != nil {
+		f.n.lost = true
 		return err
 	}
-	f.n.synced = append(f.n.synced[:0], f.n.data...)
+	f.n.sync()
 	return nil
 }
 
 func (f *memFile) Truncate(sizeBytes int64) error {
-	if err := f.m.may("truncate", f.name); err != nil {
+	if err := f.may("truncate"); err != nil {
 		return err
 	}
 	if sizeBytes < 0 {
 		return fmt.Errorf("truncate %s to %d", f.name, sizeBytes)
 	}
-	if n := int64(len(f.n.data)); sizeBytes > n {
-		f.n.data = append(f.n.data, make([]byte, sizeBytes-n)...)
-	} else {
-		f.n.data = f.n.data[:sizeBytes]
+	f.n.resize(sizeBytes)
+	return nil
+}
+
+func (f *memFile) Preallocate(sizeBytes int64) error {
+	if err := f.may("preallocate"); err != nil {
+		return err
+	}
+	if sizeBytes > int64(len(f.n.data)) {
+		f.n.resize(sizeBytes)
 	}
 	return nil
 }
 
-func (f *memFile) Preallocate(int64) error { return nil }
-
 func (f *memFile) Size() (int64, error) { return int64(len(f.n.data)), nil }
 
-func (f *memFile) Close() error { return nil }
+func (f *memFile) Close() error {
+	if f.closed {
+		return &fs.PathError{Op: "close", Path: f.name, Err: fs.ErrClosed}
+	}
+	f.closed = true
+	if f.life != f.m.life {
+		return nil // counted as closed when the power went
+	}
+	f.m.open--
+	return f.m.may("close", f.name)
+}

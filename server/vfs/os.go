@@ -20,7 +20,7 @@ func (osFS) Create(name string) (File, error) {
 
 func (osFS) Open(name string) (File, error) { return open(name, os.O_RDONLY) }
 
-func (osFS) Append(name string) (File, error) { return open(name, os.O_RDWR) }
+func (osFS) Append(name string) (File, error) { return open(name, os.O_RDWR|os.O_APPEND) }
 
 func open(name string, flag int) (File, error) {
 	f, err := os.OpenFile(name, flag, 0o644)
@@ -41,7 +41,7 @@ func (osFS) List(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() {
+		if !e.IsDir() {
 			names = append(names, e.Name())
 		}
 	}
@@ -61,15 +61,38 @@ func (osFS) SyncDir(dir string) error {
 type osFile struct{ *os.File }
 
 // Sync writes data and what is needed to read it, but not the times.
-func (f *osFile) Sync() error { return unix.Fdatasync(int(f.Fd())) }
+func (f *osFile) Sync() error {
+	err := f.call(unix.Fdatasync)
+	if err != nil {
+		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+	}
+	return nil
+}
 
 // Preallocate does nothing where the file system cannot.
 func (f *osFile) Preallocate(sizeBytes int64) error {
-	err := unix.Fallocate(int(f.Fd()), 0, 0, sizeBytes)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+	if sizeBytes <= 0 {
 		return nil
 	}
-	return err
+	err := f.call(func(fd int) error { return unix.Fallocate(fd, 0, 0, sizeBytes) })
+	if err == nil || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+}
+
+// call repeats what a signal interrupted.
+func (f *osFile) call(do func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := conn.Control(func(fd uintptr) {
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+			err = do(int(fd))
+		}
+	})
+	return errors.Join(failed, err)
 }
 
 func (f *osFile) Size() (int64, error) {
