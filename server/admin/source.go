@@ -35,6 +35,7 @@ type Source interface {
 	// ResetConnections does what crst asks for: the counters and latencies of each connection begin anew.
 	ResetConnections()
 	Storage() Storage
+	Ensemble() Ensemble
 	// Sessions are all sessions that this server knows of, by id.
 	Sessions() []tree.Session
 	// Ephemerals are the paths of the ephemeral nodes of each session that has any.
@@ -78,6 +79,8 @@ type Traffic struct {
 	// BytesReceived and BytesSent are those of frames with their lengths; WatchBytes are those of watch events among the
 	// latter.
 	BytesReceived, BytesSent, WatchBytes int64
+	// Open are the connections of this moment.
+	Open int
 	// Accepted are connections that were accepted, Rejected those that were refused for a limit, Dropped those that
 	// ended in any way but by the client's closing the session.
 	Accepted, Rejected, Dropped int64
@@ -121,4 +124,45 @@ type Storage struct {
 	Snapshot Summary
 	// Load is how long it took to read the disk at the start.
 	Load time.Duration
+}
+
+// Ensemble is what a member has done with the others since the start.
+type Ensemble struct {
+	// Looking counts how often it began to look for a leader; Election is the time from there to serving.
+	Looking  int64
+	Election Summary
+	// Proposals and Commits are those that it made as leader.
+	Proposals, Commits int64
+	// Proposed are the sizes of the proposals in bytes since the start or the last ResetTraffic.
+	Proposed Sizes
+	// Diffs and Snapshots count the learners that it synchronised as leader, without and with a snapshot.
+	Diffs, Snapshots int64
+}
+
+// Sizes are lengths in bytes. Its zero value has seen nothing.
+type Sizes struct {
+	Count          int64
+	Last, Min, Max int
+}
+
+// Add counts one more.
+func (s *Sizes) Add(bytes int) {
+	if s.Count == 0 || bytes < s.Min {
+		s.Min = bytes
+	}
+	s.Max = max(s.Max, bytes)
+	s.Last = bytes
+	s.Count++
+}
+
+// last, min and max are -1 before any.
+func (s Sizes) last() int { return s.orNone(s.Last) }
+func (s Sizes) min() int  { return s.orNone(s.Min) }
+func (s Sizes) max() int  { return s.orNone(s.Max) }
+
+func (s Sizes) orNone(bytes int) int {
+	if s.Count == 0 {
+		return -1
+	}
+	return bytes
 }

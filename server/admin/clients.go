@@ -1,0 +1,159 @@
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zkctl/zkctl/server/watch"
+	"github.com/zkctl/zkctl/wire"
+)
+
+func cons(src Source) string {
+	var b strings.Builder
+	for _, c := range src.Connections() {
+		fmt.Fprintf(&b, " %s\n", connection(src, c))
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// shortConnection is a connection as stat shows it. The number in brackets is what a selector of Java waits for: 1 to
+// read, 0 for nothing any more.
+func shortConnection(c Connection) string {
+	interest := 1
+	if c.Word {
+		interest = 0
+	}
+	return fmt.Sprintf("/%s[%d](queued=%d,recved=%d,sent=%d)", c.Remote, interest, c.Queued, c.Received, c.Sent)
+}
+
+func connection(src Source, c Connection) string {
+	short := shortConnection(c)
+	if c.Session == 0 {
+		return short
+	}
+	var b strings.Builder
+	b.WriteString(strings.TrimSuffix(short, ")"))
+	fmt.Fprintf(&b, ",sid=%v,lop=%s,est=%d,to=%d", c.Session, shortName(c), c.Established.UnixMilli(), c.Timeout.Milliseconds())
+	if c.LastXid >= 0 {
+		fmt.Fprintf(&b, ",lcxid=0x%x", c.LastXid)
+	}
+	var last int64
+	if !c.LastResponse.IsZero() {
+		last = c.LastResponse.Sub(src.Started()).Milliseconds()
+	}
+	fmt.Fprintf(&b, ",lzxid=%v,lresp=%d,llat=%d", c.LastZxid, last, c.LastLatency.Milliseconds())
+	fmt.Fprintf(&b, ",minlat=%d,avglat=%d,maxlat=%d)",
+		c.Latency.Min.Milliseconds(), int64(avgMillis(c.Latency)), c.Latency.Max.Milliseconds())
+	return b.String()
+}
+
+// shortNames are those of FinalRequestProcessor.
+var shortNames = map[wire.OpCode]string{
+	wire.OpPing: "PING", wire.OpCreateSession: "SESS", wire.OpCloseSession: "CLOS", wire.OpMulti: "MULT",
+	wire.OpMultiRead: "MLTR", wire.OpCreate: "CREA", wire.OpCreate2: "CREA", wire.OpCreateContainer: "CREA",
+	wire.OpCreateTTL: "CREA", wire.OpDelete: "DELE", wire.OpExists: "EXIS", wire.OpGetData: "GETD",
+	wire.OpSetData: "SETD", wire.OpGetACL: "GETA", wire.OpSetACL: "SETA", wire.OpGetChildren: "GETC",
+	wire.OpGetChildren2: "GETC", wire.OpGetAllChildrenNumber: "GETACN", wire.OpGetEphemerals: "GETE",
+	wire.OpSync: "SYNC", wire.OpCheck: "CHEC", wire.OpSetWatches: "SETW", wire.OpSetWatches2: "STW2",
+	wire.OpAddWatch: "ADDW", wire.OpCheckWatches: "CHKW", wire.OpRemoveWatches: "REMW", wire.OpReconfig: "RECO",
+	wire.OpWhoAmI: "HOMI",
+}
+
+func shortName(c Connection) string {
+	if name, ok := shortNames[c.LastOp]; ok {
+		return name
+	}
+	return "NA"
+}
+
+// dump lists sessions, their ephemeral nodes and connections. Apache ZooKeeper's leader sorts sessions and connections
+// by the tick in which they would expire; here all servers list them as its followers do.
+func dump(src Source) string {
+	var b strings.Builder
+	sessions := src.Sessions()
+	fmt.Fprintf(&b, "SessionTracker dump:\nGlobal Sessions(%d):\n", len(sessions))
+	for _, s := range sessions {
+		fmt.Fprintf(&b, "%v\t%dms\n", s.ID, s.TimeoutMillis)
+	}
+	owned := src.Ephemerals()
+	fmt.Fprintf(&b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", len(owned))
+	for _, id := range sortedSessions(owned) {
+		fmt.Fprintf(&b, "%v:\n", id)
+		for _, path := range owned[id] {
+			fmt.Fprintf(&b, "\t%s\n", path)
+		}
+	}
+	b.WriteString("Connections dump:\n")
+	for _, c := range src.Connections() {
+		fmt.Fprintf(&b, "\tip: /%s sessionId: %v\n", c.Remote, c.Session)
+	}
+	return b.String()
+}
+
+func wchs(src Source) string {
+	c := src.Watches().Counts()
+	return fmt.Sprintf("%d connections watching %d paths\nTotal watches:%d\n", c.DataWatchers, c.DataPaths, c.DataTotal)
+}
+
+// wchc lists the watched paths of each session.
+func wchc(src Source) string {
+	session := sessionsOf(src)
+	paths := make(map[wire.SessionID][]string)
+	for _, e := range src.Watches().ByPath() {
+		for _, w := range e.Watchers {
+			if id, ok := session[w]; ok {
+				paths[id] = append(paths[id], e.Path)
+			}
+		}
+	}
+	var b strings.Builder
+	for _, id := range sortedSessions(paths) {
+		fmt.Fprintf(&b, "%v\n\t%s\n", id, strings.Join(paths[id], "\n\t"))
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// wchp lists the sessions that watch each path.
+func wchp(src Source) string {
+	session := sessionsOf(src)
+	var b strings.Builder
+	for _, e := range src.Watches().ByPath() {
+		fmt.Fprintf(&b, "%s\n", e.Path)
+		for _, w := range e.Watchers {
+			if id, ok := session[w]; ok {
+				fmt.Fprintf(&b, "\t%v\n", id)
+			}
+		}
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func sessionsOf(src Source) map[watch.Watcher]wire.SessionID {
+	of := make(map[watch.Watcher]wire.SessionID)
+	for _, c := range src.Connections() {
+		of[c.ID] = c.Session
+	}
+	return of
+}
+
+// sortedSessions are the keys as unsigned numbers, in which form they are shown.
+func sortedSessions[V any](m map[wire.SessionID]V) []wire.SessionID {
+	ids := make([]wire.SessionID, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b wire.SessionID) int {
+		switch {
+		case uint64(a) < uint64(b):
+			return -1
+		case a == b:
+			return 0
+		}
+		return 1
+	})
+	return ids
+}
