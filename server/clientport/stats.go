@@ -109,6 +109,7 @@ func (p *Port) Traffic() admin.Traffic {
 	conns := p.everyConn()
 	p.mu.Lock()
 	sum := p.past
+	sum.Open = len(p.all)
 	p.mu.Unlock()
 	for _, c := range conns {
 		c.mu.Lock()
