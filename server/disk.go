@@ -1,0 +1,244 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/store"
+)
+
+// snapPiece is how many nodes of a tree are read at a time for a snapshot in the background, while nothing else can
+// change the tree.
+const snapPiece = 256
+
+// disk carries out storage effects on one goroutine, in order; what has been appended while it was busy shares one sync.
+// Snapshots in the background have a goroutine of their own.
+type disk struct {
+	store *store.Store
+	cfg   *config.Config
+	log   *slog.Logger
+	view  sync.Locker
+	// deliver hands StorageDone to the loop, and may wait.
+	deliver func([]node.Input)
+	// failed takes the error after which nothing is written any more.
+	failed func(error)
+
+	ready chan struct{}
+	mu    sync.Mutex
+	queue []node.Effect
+	stats admin.Storage
+}
+
+// purge deletes old snapshots and logs; it is an effect of the clock, not of the node.
+type purge struct{ node.Effect }
+
+func newDisk(s *store.Store, cfg *config.Config, log *slog.Logger, view sync.Locker) *disk {
+	return &disk{store: s, cfg: cfg, log: log, view: view, ready: make(chan struct{}, 1)}
+}
+
+// add queues an effect. It does not wait.
+func (d *disk) add(e node.Effect) {
+	d.mu.Lock()
+	d.queue = append(d.queue, e)
+	d.mu.Unlock()
+	select {
+	case d.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (d *disk) take(into []node.Effect) []node.Effect {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(into)
+	queue := d.queue
+	d.queue = into[:0]
+	return queue
+}
+
+// run works until ctx ends or something fails.
+func (d *disk) run(ctx context.Context) {
+	var snapshots sync.WaitGroup
+	defer snapshots.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var batch []node.Effect
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.ready:
+		}
+		batch = d.take(batch)
+		if err := d.work(ctx, batch, &snapshots); err != nil {
+			d.failed(err)
+			return
+		}
+	}
+}
+
+// work carries out effects in order.
+func (d *disk) work(ctx context.Context, batch []node.Effect, snapshots *sync.WaitGroup) error {
+	appended := uint64(0) // ID of the last append that is not durable yet
+	count := 0
+	sync := func() error {
+		if appended == 0 {
+			return nil
+		}
+		if err := d.sync(count); err != nil {
+			return err
+		}
+		d.deliver([]node.Input{node.StorageDone{ID: appended}})
+		appended, count = 0, 0
+		return nil
+	}
+	for _, e := range batch {
+		switch e := e.(type) {
+		case node.Append:
+			if err := d.store.Append(e.Zxid, e.Txn); err != nil {
+				return err
+			}
+			appended = e.ID
+			count++
+			continue
+		case node.TakeSnapshot:
+			if e.Background {
+				snapshots.Go(func() { d.snapshot(ctx, e) })
+				continue
+			}
+		}
+		if err := sync(); err != nil {
+			return err
+		}
+		done, err := d.do(e)
+		if err != nil {
+			return err
+		}
+		if done.ID != 0 {
+			d.deliver([]node.Input{done})
+		}
+	}
+	return sync()
+}
+
+// sync makes appended txns durable.
+func (d *disk) sync(count int) error {
+	began := time.Now()
+	if err := d.store.Sync(); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	if took > d.cfg.FsyncWarning {
+		d.log.Warn("slow disk: writing the log took long", "took", took, "txns", count)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Fsync.Add(took)
+	if took > d.cfg.FsyncWarning {
+		d.stats.SlowFsyncs++
+	}
+	return nil
+}
+
+// figures reports what the disk has done.
+func (d *disk) figures() admin.Storage {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stats
+}
+
+// do carries out an effect that is no append.
+func (d *disk) do(e node.Effect) (node.StorageDone, error) {
+	switch e := e.(type) {
+	case node.RollLog:
+		return node.StorageDone{ID: e.ID}, d.store.Roll()
+	case node.SaveEpoch:
+		return node.StorageDone{ID: e.ID}, d.store.SaveEpoch(e.Current, e.Epoch)
+	case node.TakeSnapshot:
+		began := time.Now()
+		write := d.store.WriteSnapshot
+		if e.Supersede {
+			write = d.store.Supersede
+		}
+		err := write(e.Tree, e.Zxid)
+		d.wroteSnapshot(e, began)
+		return node.StorageDone{ID: e.ID}, err
+	case node.Truncate:
+		db, err := d.store.Truncate(e.Zxid)
+		if err == nil {
+			d.log.Info("truncated the log", "zxid", e.Zxid)
+		} else {
+			d.log.Warn("truncate the log", "zxid", e.Zxid, "error", err)
+		}
+		return node.StorageDone{ID: e.ID, Database: db, Err: err}, nil
+	case node.Reload:
+		db, err := d.store.Reload()
+		return node.StorageDone{ID: e.ID, Database: db}, err
+	case purge:
+		n, err := d.store.Purge(d.cfg.SnapRetainCount)
+		if n > 0 {
+			d.log.Info("purged old snapshots and logs", "files", n)
+		}
+		return node.StorageDone{}, err
+	}
+	panic(fmt.Sprintf("server: effect %T", e))
+}
+
+// snapshot writes a snapshot while the tree changes. It is given up when the server stops; a failure stops the server,
+// since a disk that cannot take a snapshot will soon not take a log.
+func (d *disk) snapshot(ctx context.Context, e node.TakeSnapshot) {
+	began := time.Now()
+	err := d.writeFuzzy(ctx, e)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		d.failed(err)
+		return
+	}
+	d.wroteSnapshot(e, began)
+	d.deliver([]node.Input{node.StorageDone{ID: e.ID}})
+}
+
+func (d *disk) writeFuzzy(ctx context.Context, e node.TakeSnapshot) error {
+	viewed := func(f func() error) error {
+		d.view.Lock()
+		defer d.view.Unlock()
+		return f()
+	}
+	var snapshot *store.Snapshot
+	err := viewed(func() (err error) {
+		snapshot, err = d.store.NewSnapshot(e.Tree, e.Zxid)
+		return err
+	})
+	for more := true; err == nil && more; {
+		if ctx.Err() != nil {
+			return ctx.Err() // what was written is removed at the next start
+		}
+		err = viewed(func() (err error) {
+			more, err = snapshot.Next(snapPiece)
+			return err
+		})
+	}
+	if err == nil {
+		err = viewed(snapshot.Seal)
+	}
+	if err == nil {
+		err = snapshot.Commit()
+	}
+	return err
+}
+
+func (d *disk) wroteSnapshot(e node.TakeSnapshot, began time.Time) {
+	took := time.Since(began)
+	d.log.Debug("snapshot written", "zxid", e.Zxid, "took", took)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Snapshot.Add(took)
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/zkctl/zkctl/server/node"
+)
+
+// inboxLimit is how many inputs may wait for the loop before those who bring more have to wait.
+const inboxLimit = 16 << 10
+
+// inbox is where everybody leaves inputs for the loop. It is bounded: put waits for the loop, and the loop never waits
+// for those who put.
+type inbox struct {
+	ready chan struct{} // holds something while inputs wait
+
+	mu     sync.Mutex
+	room   sync.Cond
+	inputs []node.Input
+	closed bool
+}
+
+func newInbox() *inbox {
+	b := &inbox{ready: make(chan struct{}, 1)}
+	b.room.L = &b.mu
+	return b
+}
+
+// put adds inputs. Once the inbox is closed they are forgotten.
+func (b *inbox) put(inputs []node.Input) {
+	b.mu.Lock()
+	for len(b.inputs) >= inboxLimit && !b.closed {
+		b.room.Wait()
+	}
+	if !b.closed {
+		b.inputs = append(b.inputs, inputs...)
+	}
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what waits and makes into the place for what comes.
+func (b *inbox) take(into []node.Input) []node.Input {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	inputs := b.inputs
+	b.inputs = into[:0]
+	b.room.Broadcast()
+	return inputs
+}
+
+// close lets everybody go.
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.inputs = nil
+	b.room.Broadcast()
+}

@@ -1,0 +1,227 @@
+// Package server is a server around the value of package node: the goroutines that read sockets, write files and tell
+// the time.
+//
+// One loop takes what happened in batches, lets the node decide under a lock, and hands its effects on: to the disk
+// (disk.go), to the other servers (package peer), to the clients (package clientport). Requests that need nothing but
+// the tree are answered on the goroutine of their connection, under the read side of the lock. Nothing that the loop
+// calls waits; everything that feeds it may.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/clientport"
+	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/peer"
+	"github.com/zkctl/zkctl/server/store"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/vfs"
+)
+
+// Options are what a server is told besides its configuration.
+type Options struct {
+	// Version is shown by the four-letter words.
+	Version string
+	Log     *slog.Logger
+	// Ready is called once: when a standalone server serves, or a member of an ensemble has its ports open and looks
+	// for a leader. May be nil.
+	Ready func()
+}
+
+// purgeDelay is how long a server waits with the first purge, so that a start is not slower for it.
+const purgeDelay = time.Second
+
+// Server is a running server.
+type Server struct {
+	cfg   *config.Config
+	opts  Options
+	log   *slog.Logger
+	began time.Time
+
+	// mu guards node: the loop holds it to change anything, readers hold its read side.
+	mu   sync.RWMutex
+	node *node.Node
+
+	inbox    *inbox
+	disk     *disk
+	peers    *peer.Peer // nil when standalone
+	ensemble ensemble
+	clients  *clientport.Port
+	// failure ends the loop with an error. It has room for one; later ones are consequences.
+	failure chan error
+
+	// Of the loop alone.
+	effects    []node.Effect
+	role       node.Role
+	stopped    bool
+	ready      bool
+	ticks      int
+	mismatches int
+}
+
+// Run runs a server until ctx ends, which is a clean stop and returns nil, or until it cannot go on.
+func Run(ctx context.Context, cfg *config.Config, opts Options) error {
+	s := &Server{
+		cfg: cfg, opts: opts, log: opts.Log, began: time.Now(),
+		inbox: newInbox(), failure: make(chan error, 1),
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// open reads the disk and opens the ports.
+func (s *Server) open() error {
+	options := tree.Options{ExtendedTypes: s.cfg.ExtendedTypes}
+	var disk vfs.FS = vfs.OS
+	if !s.cfg.ForceSync {
+		disk = lazyLogs{disk}
+	}
+	opened, db, err := store.Open(disk, s.cfg.LogDir(), s.cfg.SnapDir(), store.Options{
+		Tree: options, PreallocBytes: s.cfg.PreAllocBytes, TrustEmpty: s.cfg.TrustEmptySnapshot,
+	})
+	if err != nil {
+		return err
+	}
+	s.log.Info("state read", "zxid", db.LastZxid, "epoch", db.CurrentEpoch, "nodes", db.Tree.NodeCount(),
+		"took", time.Since(s.began).Round(time.Millisecond))
+	if s.node, err = node.New(s.nodeConfig(options), db); err != nil {
+		return fmt.Errorf("%s: %w", s.cfg.SnapDir(), err)
+	}
+	s.disk = newDisk(opened, s.cfg, s.log, s.mu.RLocker())
+	s.disk.deliver, s.disk.failed = s.inbox.put, s.fail
+	s.disk.stats.Load = time.Since(s.began)
+	if s.cfg.Distributed {
+		s.peers = peer.New(s.peerConfig(options))
+		if err := s.peers.Listen(); err != nil {
+			return err
+		}
+	}
+	if address := s.cfg.ClientAddress(); address != "" {
+		if s.clients, err = clientport.Listen(s.clientConfig(address)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) nodeConfig(options tree.Options) node.Config {
+	c := node.Config{
+		Self: s.cfg.ServerID, Observer: s.cfg.Observer,
+		TickTime: s.cfg.TickTime, InitLimitTicks: s.cfg.InitLimit, SyncLimitTicks: s.cfg.SyncLimit,
+		ConnectTimeout:    time.Duration(s.cfg.ConnectLimit) * s.cfg.TickTime,
+		MinSessionTimeout: s.cfg.MinSessionTimeout, MaxSessionTimeout: s.cfg.MaxSessionTimeout,
+		SnapCount: s.cfg.SnapCount, SnapSizeLimitBytes: s.cfg.SnapSizeLimitBytes, CommitLogCount: s.cfg.CommitLogCount,
+		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
+		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
+		Auth:                  auth.Options{SuperDigest: s.cfg.SuperDigest, SkipACL: s.cfg.SkipACL},
+		Tree:                  options,
+		Rand:                  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+	if s.cfg.Distributed {
+		c.Members, c.ConfigText = &s.cfg.Members, s.cfg.ConfigText()
+	}
+	return c
+}
+
+func (s *Server) peerConfig(options tree.Options) peer.Config {
+	return peer.Config{
+		Self: s.cfg.ServerID, Members: &s.cfg.Members,
+		ListenOnAllIPs: s.cfg.ListenOnAllIPs, KeepAlive: s.cfg.ElectionKeepAlive,
+		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
+		TickTime: s.cfg.TickTime, SyncLimitTicks: s.cfg.SyncLimit, InitLimitTicks: s.cfg.InitLimit,
+		MaxPacketBytes: s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
+		Tree:           options, View: s.mu.RLocker(), Deliver: s.inbox.put, Log: s.log,
+	}
+}
+
+func (s *Server) clientConfig(address string) clientport.Config {
+	return clientport.Config{
+		Address: address, MaxFrameBytes: s.cfg.MaxBufferBytes,
+		MaxPerAddress: s.cfg.MaxClientCnxns, Max: s.cfg.MaxCnxns,
+		OutstandingLimit:   s.cfg.GlobalOutstandingLimit,
+		SessionlessTimeout: s.cfg.SessionlessTimeout, KeepAlive: s.cfg.ClientKeepAlive,
+		View: s.mu.RLocker(), Read: s.node.Read, Deliver: s.inbox.put,
+		Word: func(word string) (string, bool) { return admin.Answer(source{s}, word) },
+		Log:  s.log,
+	}
+}
+
+// fail ends the server with an error.
+func (s *Server) fail(err error) {
+	select {
+	case s.failure <- err:
+	default:
+	}
+}
+
+// run starts the goroutines and ends them.
+func (s *Server) run(ctx context.Context) error {
+	helpers, stop := context.WithCancel(context.Background())
+	group, helpers := errgroup.WithContext(helpers)
+	group.Go(func() error { s.disk.run(helpers); return nil })
+	if s.peers != nil {
+		group.Go(func() error { return s.peers.Run(helpers) })
+	}
+	if s.clients != nil {
+		s.log.Info("client port open", "address", s.clients.Address())
+		group.Go(func() error { return s.clients.Run(helpers) })
+	}
+	if s.cfg.MetricsAddress != "" {
+		group.Go(func() error { return s.serveMetrics(helpers) })
+	}
+	if s.cfg.PurgeInterval > 0 {
+		group.Go(func() error { s.purge(helpers); return nil })
+	}
+	go func() {
+		<-helpers.Done() // one of them failed, or the loop has ended
+		s.fail(nil)
+	}()
+	err := s.loop(ctx)
+	s.inbox.close()
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// purge lets the disk delete old files now and then.
+func (s *Server) purge(ctx context.Context) {
+	wait := purgeDelay
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+			s.disk.add(purge{})
+			wait = s.cfg.PurgeInterval
+		}
+	}
+}
+
+// serveMetrics serves the Prometheus endpoint.
+func (s *Server) serveMetrics(ctx context.Context) error {
+	listener, err := net.Listen("tcp", s.cfg.MetricsAddress)
+	if err != nil {
+		return fmt.Errorf("open the metrics port: %w", err)
+	}
+	server := &http.Server{Handler: admin.Handler(source{s}), ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(listener); ctx.Err() == nil {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"time"
+
+	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/watch"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// source shows a server to package admin.
+type source struct{ s *Server }
+
+func (a source) Config() *config.Config  { return a.s.cfg }
+func (a source) Version() string         { return a.s.opts.Version }
+func (a source) Started() time.Time      { return a.s.began }
+func (a source) Mono() time.Duration     { return time.Since(a.s.began) }
+func (a source) Watches() *watch.Manager { return a.s.node.Watches() }
+func (a source) Storage() admin.Storage  { return a.s.disk.figures() }
+
+func (a source) Status() node.Status {
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	return a.s.node.Status()
+}
+
+func (a source) Sessions() []tree.Session {
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	return a.s.node.Tree().Sessions()
+}
+
+func (a source) Ephemerals() map[wire.SessionID][]string {
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	t := a.s.node.Tree()
+	all := make(map[wire.SessionID][]string)
+	for _, id := range t.EphemeralOwners() {
+		all[id] = t.Ephemerals(id)
+	}
+	return all
+}
+
+func (a source) Traffic() admin.Traffic {
+	if a.s.clients == nil {
+		return admin.Traffic{}
+	}
+	return a.s.clients.Traffic()
+}
+
+func (a source) Ensemble() admin.Ensemble { return a.s.ensemble.report(a.Status().Zxid) }
+
+func (a source) ResetTraffic() {
+	a.s.ensemble.resetSizes()
+	if a.s.clients != nil {
+		a.s.clients.ResetTraffic()
+	}
+}
+
+func (a source) Connections() []admin.Connection {
+	if a.s.clients == nil {
+		return nil
+	}
+	list := a.s.clients.Connections()
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	for i := range list {
+		list[i].Session, list[i].Timeout, _ = a.s.node.SessionOf(node.ClientID(list[i].ID))
+	}
+	return list
+}
+
+func (a source) ResetConnections() {
+	if a.s.clients != nil {
+		a.s.clients.ResetConnections()
+	}
+}
