@@ -1,0 +1,193 @@
+// Command zkserver is a ZooKeeper server: it reads an ordinary zoo.cfg and myid and serves until it is told to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/zkctl/zkctl/server"
+	"github.com/zkctl/zkctl/server/config"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// The exit codes, as in the help text. After a second signal it is 128 and the number of the signal.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitConfig = 2
+)
+
+const help = `usage: zkserver [--config] FILE [--check-config] [--log-level LEVEL] [--log-format FORMAT]
+
+Runs a ZooKeeper server with an ordinary zoo.cfg, standalone or, with server.N lines in
+it and a file myid in dataDir, as a member of an ensemble.
+
+  --config FILE        the configuration; may also be given without --config
+  --check-config       check the configuration and end: errors and warnings go to stderr
+  --log-level LEVEL    info (state changes; the default) or debug (packets, too)
+  --log-format FORMAT  text (the default) or json; logs go to stderr
+  --version            show the version and end
+  --help               show this and end
+
+Examples:
+
+  zkserver --config /etc/zookeeper/zoo.cfg
+  zkserver --config zoo.cfg --check-config && systemctl restart zookeeper
+  zkserver zoo.cfg --log-format json
+
+Under systemd (Type=notify) the unit is active when the server serves clients, or, as a
+member of an ensemble, when its ports are open and it looks for a leader.
+
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed; 2 the command line or the
+configuration was refused, and will be again; 130 or 143 left at once after a second signal.
+`
+
+// options is a command line.
+type options struct {
+	config                       string
+	check, showVersion, showHelp bool
+	level                        slog.Level
+	json                         bool
+}
+
+// parseArgs takes flags before and after the file.
+func parseArgs(args []string) (options, error) {
+	var o options
+	var level, format string
+	flags := flag.NewFlagSet("zkserver", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.config, "config", "", "")
+	flags.BoolVar(&o.check, "check-config", false, "")
+	flags.BoolVar(&o.showVersion, "version", false, "")
+	flags.StringVar(&level, "log-level", "info", "")
+	flags.StringVar(&format, "log-format", "text", "")
+	for {
+		if err := flags.Parse(args); err != nil {
+			o.showHelp = errors.Is(err, flag.ErrHelp)
+			if o.showHelp {
+				return o, nil
+			}
+			return o, err
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		if o.config != "" {
+			return o, fmt.Errorf("more than one configuration: %s and %s", o.config, flags.Arg(0))
+		}
+		o.config, args = flags.Arg(0), flags.Args()[1:]
+	}
+	switch level {
+	case "info":
+	case "debug":
+		o.level = slog.LevelDebug
+	default:
+		return o, fmt.Errorf("--log-level is %q: give info or debug", level)
+	}
+	switch format {
+	case "text":
+	case "json":
+		o.json = true
+	default:
+		return o, fmt.Errorf("--log-format is %q: give text or json", format)
+	}
+	if o.config == "" && !o.showVersion {
+		return o, errors.New("no configuration: give a file, such as --config /etc/zookeeper/zoo.cfg")
+	}
+	return o, nil
+}
+
+func main() {
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		second := <-signals
+		os.Exit(128 + int(second.(syscall.Signal)))
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run carries out one command line until ctx ends, and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parseArgs(args)
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "zkserver: error: %v\nzkserver: hint: zkserver --help\n", err)
+		return exitConfig
+	case o.showHelp:
+		fmt.Fprint(stdout, help)
+		return exitOK
+	case o.showVersion:
+		fmt.Fprintln(stdout, "zkserver", version)
+		return exitOK
+	}
+	cfg, err := config.Load(o.config)
+	if err != nil {
+		printRefusal(stderr, err)
+		return exitConfig
+	}
+	if o.check {
+		for _, p := range cfg.Notices {
+			fmt.Fprintf(stderr, "zkserver: warning: %v\n", p)
+		}
+		return exitOK
+	}
+	log := newLogger(stderr, o)
+	if err := serve(ctx, cfg, log); err != nil {
+		log.Error("the server ends", "error", err)
+		return exitFailed
+	}
+	log.Info("stopped")
+	return exitOK
+}
+
+// printRefusal prints all that is wrong with a configuration, a line for each.
+func printRefusal(stderr io.Writer, err error) {
+	var refused *config.Error
+	if !errors.As(err, &refused) {
+		fmt.Fprintf(stderr, "zkserver: error: %v\n", err)
+		return
+	}
+	for _, p := range refused.Problems {
+		fmt.Fprintf(stderr, "zkserver: error: %v\n", p)
+	}
+}
+
+func newLogger(to io.Writer, o options) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: o.level}
+	if o.json {
+		return slog.New(slog.NewJSONHandler(to, opts))
+	}
+	return slog.New(slog.NewTextHandler(to, opts))
+}
+
+func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	log.Info("starting", "version", version, "config", cfg.File, "pid", os.Getpid())
+	for _, p := range cfg.Notices {
+		log.Warn("configuration", "notice", p.String())
+	}
+	notifier := newNotifier(os.Getenv("NOTIFY_SOCKET"))
+	notify := func(state string) {
+		if err := notifier.send(state); err != nil {
+			log.Warn("cannot tell systemd", "state", state, "error", err)
+		}
+	}
+	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
+	return server.Run(ctx, cfg, server.Options{
+		Version: version,
+		Log:     log,
+		Ready:   func() { notify("READY=1") },
+	})
+}
