@@ -31,7 +31,6 @@ type Cursor struct {
 	t     *Tree
 	known map[aclID]struct{}
 	stack []level
-	done  bool
 }
 
 // level is the list of siblings that the walk has come to, and how many of them it has seen.

@@ -5,7 +5,9 @@
 //
 //  1. The same transactions applied in the same order give the same tree on every server.
 //  2. Apply is idempotent where it matters: the transactions from before the start of a fuzzy snapshot's walk up to any
-//     later one, applied to what the walk recorded, give the tree as it was after the last of them.
+//     later one, applied to what the walk recorded, give the tree as it was after the last of them. Logs of servers
+//     before 3.6, whose sessions end without the list of their nodes, do not promise that: what replaced an ephemeral
+//     node behind such an end can keep traces of it.
 //  3. The zxid moves only after the whole transaction, with all parts of a multi, is applied.
 //
 // It decides nothing. Whether a request may become a transaction is the matter of package prep. Nothing here reads a
@@ -245,8 +247,15 @@ func (t *Tree) Expendable(wallMillis int64, neverUsed time.Duration) []string {
 	return paths
 }
 
-// valid checks what must hold of every tree; tests call it.
+// valid checks what must hold of every tree:
+//
+//  1. Every node is filed under its path and is a child of its parent, which is there.
+//  2. Each list in the table of access control lists is used, as often as it says.
+//  3. The nodes of each session, the containers and the TTL nodes are those whose owner says so.
+//  4. Digest and size are what counting gives.
 func (t *Tree) valid() error {
+	uses := make(map[aclID]int)
+	owned, kinds, bytes := make(map[wire.SessionID]int), make(map[Kind]int), int64(0)
 	for path, n := range t.nodes {
 		switch {
 		case n.path != path:
@@ -255,10 +264,47 @@ func (t *Tree) valid() error {
 			return fmt.Errorf("node %q has the wrong parent", path)
 		case n != t.root && n.parent.children()[n.pos] != n:
 			return fmt.Errorf("node %q is not child %d of its parent", path, n.pos)
+		case n.kids != nil && len(*n.kids) == 0:
+			return fmt.Errorf("node %q has an empty list of children", path)
+		}
+		uses[n.acl]++
+		bytes += int64(len(path) + len(n.data))
+		kind := t.opts.kind(n.owner)
+		kinds[kind]++
+		_, container := t.containers[n]
+		_, ttl := t.ttls[n]
+		if container != (kind == Container) || ttl != (kind == TTL) {
+			return fmt.Errorf("node %q with owner %#x is filed as another kind", path, n.owner)
+		}
+		if kind == Ephemeral {
+			owned[wire.SessionID(n.owner)]++
+			if !slices.Contains(t.Ephemerals(wire.SessionID(n.owner)), path) {
+				return fmt.Errorf("node %q is not among those of session %#x", path, n.owner)
+			}
 		}
 	}
-	if got := t.CheckedDigest(); got != t.digest {
-		return fmt.Errorf("digest is kept as %#x but is %#x", t.digest, got)
+	for id, e := range t.acls.byID {
+		if e.refs != uses[id] || e.refs == 0 {
+			return fmt.Errorf("list %d counts %d uses, of which there are %d", id, e.refs, uses[id])
+		}
+	}
+	for key, id := range t.acls.byKey {
+		if e := t.acls.byID[id]; e == nil || e.key != key {
+			return fmt.Errorf("list %d is not the one of its key", id)
+		}
+	}
+	for id, set := range t.ephemerals {
+		if set.len() != owned[id] || set.len() == 0 {
+			return fmt.Errorf("session %v has %d nodes on its list, of which there are %d", id, set.len(), owned[id])
+		}
+	}
+	switch digest := t.CheckedDigest(); {
+	case t.nEphemeral != kinds[Ephemeral], len(t.containers) != kinds[Container], len(t.ttls) != kinds[TTL]:
+		return fmt.Errorf("kinds are counted as %d, %d, %d but are %v", t.nEphemeral, len(t.containers), len(t.ttls), kinds)
+	case digest != t.digest:
+		return fmt.Errorf("digest is kept as %#x but is %#x", t.digest, digest)
+	case bytes != t.dataBytes:
+		return fmt.Errorf("size is kept as %d but is %d", t.dataBytes, bytes)
 	}
 	return nil
 }
