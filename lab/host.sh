@@ -106,7 +106,7 @@ host_boot() {
 
 # sysv_boot is what process 2 of a host without systemd does, under a process 1 that only reaps: run level 2, as System V
 # init would enter it.
-sysv_boot='mkdir -p /run/sshd /run/lock; for script in /etc/rc2.d/S*; do "$script" start; done; exec sleep infinity'
+sysv_boot='mkdir -p /run/sshd /run/lock; selinux-stand-in; for script in /etc/rc2.d/S*; do "$script" start; done; exec sleep infinity'
 
 # host_run holds a host: it enters the host's control group and boots it again after each reboot, which nspawn reports
 # as status 133.

@@ -19,7 +19,7 @@ func TestAwkwardHosts(t *testing.T) {
 	h.lab("variant", "master", "sudo-password", "no-root-login")
 	h.lab("variant", "slave1", "no-sftp", "chatty", "max-sessions-1")
 	h.lab("variant", "slave2", "no-firewalld", "chatty", "sudo-password")
-	h.rewrite("user: root", "user: vagrant", "hosts:", "become:\n  method: auto\n  password: {env: ZKCTL_SUDO_PASSWORD}\nhosts:")
+	h.rewrite("user: root", "user: vagrant", "\nhosts:", "\nbecome:\n  method: auto\n  password: {env: ZKCTL_SUDO_PASSWORD}\nhosts:")
 	h.must("bootstrap")
 	// Root may not log in on master any more, so what follows looks at it through vagrant's key.
 	h.lab("variant", "master", "root-login")
@@ -38,8 +38,8 @@ func TestAwkwardHosts(t *testing.T) {
 func TestPasswordLogin(t *testing.T) {
 	h := bare(t)
 	h.lab("variant", "slave1", "keyboard-interactive")
-	h.rewrite("user: root", "user: vagrant\n  password: {env: ZKCTL_SSH_PASSWORD}", "hosts:",
-		"become:\n  password: {env: ZKCTL_SUDO_PASSWORD}\nsystem:\n  ssh_keys: leave\nhosts:",
+	h.rewrite("user: root", "user: vagrant\n  password: {env: ZKCTL_SSH_PASSWORD}", "\nhosts:",
+		"\nbecome:\n  password: {env: ZKCTL_SUDO_PASSWORD}\nsystem:\n  ssh_keys: leave\nhosts:",
 		"identity_files: ["+filepath.Join(h.outDir(), "id_ed25519")+"]", "port: 22")
 	r := h.must("bootstrap")
 	if strings.Contains(r.stdout+r.stderr, "lab-vagrant") {

@@ -128,7 +128,7 @@ func (h *hosts) server(name string) string { return h.address(name) + ":2181" }
 func (h *hosts) try(name, command string) (string, error) { return h.tryAs("root", name, command) }
 
 func (h *hosts) tryAs(user, name, command string) (string, error) {
-	ctx, cancel := context.WithTimeout(h.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.t.Context()), 60*time.Second) // cleanups look at hosts, too
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ssh", "-F", filepath.Join(h.outDir(), "ssh_config"), "-l", user, name, command)
 	var stdout, stderr bytes.Buffer
