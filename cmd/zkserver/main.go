@@ -110,13 +110,16 @@ func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		stop()
-		second := <-signals
-		os.Exit(128 + int(second.(syscall.Signal)))
-	}()
+	go obey(signals, stop, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// obey stops at the first signal and leaves at the second.
+func obey(signals <-chan os.Signal, stop func(), exit func(code int)) {
+	<-signals
+	stop()
+	second := <-signals
+	exit(128 + int(second.(syscall.Signal)))
 }
 
 // run carries out one command line until ctx ends, and returns the exit code.
@@ -184,10 +187,15 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 			log.Warn("cannot tell systemd", "state", state, "error", err)
 		}
 	}
-	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
-	return server.Run(ctx, cfg, server.Options{
+	told := make(chan struct{})
+	running := context.AfterFunc(ctx, func() { notify("STOPPING=1"); close(told) })
+	err := server.Run(ctx, cfg, server.Options{
 		Version: version,
 		Log:     log,
 		Ready:   func() { notify("READY=1") },
 	})
+	if !running() {
+		<-told
+	}
+	return err
 }

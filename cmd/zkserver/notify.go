@@ -1,6 +1,9 @@
 package main
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // notifier tells the service manager how far the server is (sd_notify(3)). Its zero value tells nobody.
 type notifier struct{ socket string }
@@ -18,6 +21,7 @@ func (n notifier) send(state string) error {
 		return err
 	}
 	defer conn.Close()
+	conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, err = conn.Write([]byte(state))
 	return err
 }
