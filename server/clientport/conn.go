@@ -116,6 +116,7 @@ func (c *conn) word() (string, bool) {
 	}
 	c.mu.Lock()
 	c.asks = true
+	c.stats.received(0)
 	c.mu.Unlock()
 	return c.port.cfg.Word(string(b[:4]))
 }
