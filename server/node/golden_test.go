@@ -45,13 +45,12 @@ const (
 
 // replay is a server that is asked what the recorded one was asked, at the same times.
 type replay struct {
-	t       *testing.T
-	n       *node.Node
-	log     []txn.Entry
-	frames  map[node.ClientID][][]byte
-	closed  map[node.ClientID]bool
-	logged  []txn.Entry
-	durable uint64
+	t      *testing.T
+	n      *node.Node
+	log    []txn.Entry
+	frames map[node.ClientID][][]byte
+	closed map[node.ClientID]bool
+	logged []txn.Entry
 }
 
 func newReplay(t *testing.T, log []txn.Entry) *replay {

@@ -64,6 +64,7 @@ func (n *Node) handleStorageDone(in StorageDone) {
 		next := op.id == in.ID || len(n.storage.queue) == 0 || n.storage.queue[0].id > in.ID
 		n.finish(op, next, in)
 	}
+	n.drain()
 	n.settle()
 }
 
