@@ -1,16 +1,18 @@
 // Package snap writes and reads snapshots of the tree, in files and as the stream of a SNAP, in the format of Apache
 // ZooKeeper (server.persistence.FileSnap, SerializeUtils):
 //
-//	file     "ZKSN" | int version 2 | long dbid -1 | body | seal [ | digest | seal ]
+//	file     "ZKSN" | int version 2 | long dbid -1 | body | seal [ | digest | seal ] [ | applied | seal ]
 //	body     int sessions | (long id | int timeout) ...
 //	         int lists | (long number | vector of ACL) ...
 //	         (string path | buffer data | long list | stat, 60 bytes) ... | string "/"
 //	seal     long Adler-32 of everything before it | string "/"
 //	digest   long zxid | int version | long digest of the tree
+//	applied  long zxid
 //	stream   body | string "BenWasHere"
 //
 // A file is named snapshot.<zxid, hex>: it holds everything up to that zxid, and maybe effects of later transactions,
-// since the tree may change while it is read. The zxid of the digest is the last that may show.
+// since the tree may change while it is read. The zxid behind the nodes is the last that may show. Servers before 3.6
+// write neither digest nor applied, those before 3.9 no applied. A file may be compressed, see Compression.
 package snap
 
 import (
@@ -21,8 +23,6 @@ import (
 	"hash"
 	"hash/adler32"
 	"io"
-	"strconv"
-	"strings"
 
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/wire"
@@ -31,29 +31,17 @@ import (
 const (
 	magic     = 0x5A4B534E // "ZKSN"
 	version   = 2
-	prefix    = "snapshot."
 	signature = "BenWasHere"
 	// maxFieldBytes is more than any path or data has.
 	maxFieldBytes = 256 << 20
 	// maxCount is more than any snapshot has of anything.
 	maxCount = 1 << 30
+	// stepBytes is how much is allocated for a field before any of it has been read.
+	stepBytes = 64 << 10
 )
 
 // ErrInvalid says that a snapshot is not whole, or not one.
 var ErrInvalid = errors.New("invalid snapshot")
-
-// Name is the name of the file of a snapshot.
-func Name(zxid wire.Zxid) string { return prefix + strconv.FormatUint(uint64(zxid), 16) }
-
-// ParseName reads the zxid in the name of a file; ok is false if it is not that of a plain snapshot.
-func ParseName(name string) (zxid wire.Zxid, ok bool) {
-	hex, ok := strings.CutPrefix(name, prefix)
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(hex, 16, 64)
-	return wire.Zxid(n), err == nil
-}
 
 // Encoder writes a snapshot piece by piece, so that the tree may change between the pieces.
 type Encoder struct {
@@ -156,7 +144,15 @@ type Snapshot struct {
 	Newest wire.Zxid
 }
 
-// ReadFile reads a snapshot file up to zxid, and checks its seals.
+// Lengths of what may follow the first seal.
+const (
+	sealBytes    = 13
+	digestBytes  = 20 + sealBytes
+	appliedBytes = 8 + sealBytes
+)
+
+// ReadFile reads a snapshot file up to zxid, to the end of in, and checks its seals. Whatever is wrong with it is
+// ErrInvalid, and that in cannot be read as well.
 func ReadFile(in io.Reader, zxid wire.Zxid, opts tree.Options) (Snapshot, error) {
 	d := &decoder{in: bufio.NewReaderSize(in, 64<<10), sum: adler32.New()}
 	if d.int32() != magic || d.int32() != version {
@@ -165,15 +161,7 @@ func ReadFile(in io.Reader, zxid wire.Zxid, opts tree.Options) (Snapshot, error)
 	d.int64()
 	restorer := d.body(opts)
 	d.seal()
-	s := Snapshot{Newest: -1}
-	if d.err == nil {
-		if _, err := d.in.Peek(33); err == nil {
-			s.Newest = wire.Zxid(d.int64())
-			d.int32()
-			d.int64()
-			d.seal()
-		}
-	}
+	s := Snapshot{Newest: d.trailers()}
 	if d.err != nil {
 		return s, fmt.Errorf("%w: %w", ErrInvalid, d.err)
 	}
@@ -183,6 +171,35 @@ func ReadFile(in io.Reader, zxid wire.Zxid, opts tree.Options) (Snapshot, error)
 	}
 	s.Tree = t
 	return s, nil
+}
+
+// trailers reads what follows the first seal. Which ones there are shows in the length only.
+func (d *decoder) trailers() wire.Zxid {
+	if d.err != nil {
+		return -1
+	}
+	rest, err := d.in.Peek(digestBytes + appliedBytes + 1)
+	if err != nil && err != io.EOF {
+		d.fail(err)
+		return -1
+	}
+	newest := wire.Zxid(-1)
+	switch len(rest) {
+	case 0, digestBytes, appliedBytes, digestBytes + appliedBytes:
+	default:
+		d.fail(fmt.Errorf("%d bytes or more behind the nodes", len(rest)))
+	}
+	if n := len(rest); n == digestBytes || n == digestBytes+appliedBytes {
+		newest = wire.Zxid(d.int64())
+		d.int32()
+		d.int64()
+		d.seal()
+	}
+	if n := len(rest); n == appliedBytes || n == digestBytes+appliedBytes {
+		newest = max(newest, wire.Zxid(d.int64()))
+		d.seal()
+	}
+	return newest
 }
 
 // ReadStream reads the stream of a SNAP with this zxid. It reads nothing behind the signature.
@@ -239,7 +256,14 @@ func (d *decoder) buffer() []byte {
 		d.fail(fmt.Errorf("length %d", n))
 		return nil
 	}
-	return d.read(make([]byte, n))
+	// No more is allocated than a few times what is there.
+	b := d.read(make([]byte, min(n, stepBytes)))
+	for len(b) < int(n) && d.err == nil {
+		have := len(b)
+		b = append(b, make([]byte, min(int(n)-have, have))...)
+		d.read(b[have:])
+	}
+	return b
 }
 
 func (d *decoder) string() string { return string(d.buffer()) }

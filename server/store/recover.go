@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"path"
-	"slices"
 
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/snap"
@@ -26,109 +25,77 @@ const (
 // ErrIncomplete says that what is on disk is no whole history.
 var ErrIncomplete = errors.New("the history on disk is not complete")
 
+// remedy tells an operator what to do about a disk that cannot be read back.
+func (s *Store) remedy() string {
+	where := s.snapDir
+	if s.logDir != s.snapDir {
+		where += " and " + s.logDir
+	}
+	return "if the other members are a healthy majority, move log.*, snapshot.* and currentEpoch out of " + where +
+		", leave acceptedEpoch, and start this one again, it will fetch the state from them; a single server needs a backup"
+}
+
+// advise adds the remedy to an error that says that the disk cannot be read back.
+func (s *Store) advise(err error) error {
+	if errors.Is(err, ErrIncomplete) || errors.Is(err, txnlog.ErrCorrupt) {
+		return fmt.Errorf("%w; %s", err, s.remedy())
+	}
+	return err
+}
+
+// begin writes the snapshot of an empty state where there is none.
+func (s *Store) begin() error {
+	snapshots, err := s.snapshots()
+	if err != nil || len(snapshots) > 0 {
+		return err
+	}
+	logged, err := s.logged()
+	switch {
+	case err != nil:
+		return err
+	case logged && !s.opts.TrustEmpty:
+		return fmt.Errorf("%s has transactions, but %s no snapshot that they could follow: %w; if the logs are known to begin with the very first transaction, set snapshot.trust.empty=true for one start", s.logDir, s.snapDir, ErrIncomplete)
+	case !logged:
+		if err := s.disclaimEpoch(); err != nil {
+			return err
+		}
+	}
+	return s.WriteSnapshot(tree.New(s.opts.Tree), 0)
+}
+
+// logged tells whether any log has a txn. A power loss may leave a log without any.
+func (s *Store) logged() (bool, error) {
+	logs, err := txnlog.Files(s.fs, s.logDir)
+	if err != nil {
+		return false, err
+	}
+	for _, z := range logs {
+		r, err := txnlog.OpenReader(s.fs, path.Join(s.logDir, txnlog.Name(z)))
+		if err != nil {
+			return false, err
+		}
+		_, err = r.Next()
+		if err := r.Close(); err != nil {
+			return false, err
+		}
+		if err != io.EOF && !errors.Is(err, txnlog.ErrTorn) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Reload reads the state back; what was appended before is part of it.
 func (s *Store) Reload() (*node.Database, error) {
-	if err := s.log.Roll(); err != nil {
+	if err := s.Roll(); err != nil {
 		return nil, err
 	}
-	return s.recover(maxZxid)
-}
-
-// Truncate removes every txn above zxid, from logs and snapshots, and reads the rest back. If what would remain does not
-// end with zxid, nothing is removed, and the error is ErrIncomplete.
-func (s *Store) Truncate(zxid wire.Zxid) (*node.Database, error) {
-	if err := s.log.Roll(); err != nil {
-		return nil, err
-	}
-	db, err := s.recover(zxid)
+	db, err := s.recover(maxZxid)
 	if err != nil {
-		return nil, err
+		return nil, s.advise(err)
 	}
-	if db.LastZxid != zxid {
-		return nil, fmt.Errorf("truncate to %v: the history ends at %v: %w", zxid, db.LastZxid, ErrIncomplete)
-	}
-	if err := s.remove(
-		func(first wire.Zxid) bool { return first > zxid },
-		func(z wire.Zxid) bool { return z > zxid || s.newest(z) > zxid },
-	); err != nil {
-		return nil, fmt.Errorf("truncate to %v: %w", zxid, err)
-	}
-	if err := s.cut(zxid); err != nil {
-		return nil, fmt.Errorf("truncate to %v: %w", zxid, err)
-	}
+	s.last = db.LastZxid
 	return db, nil
-}
-
-// cut removes the records above zxid from the last log.
-func (s *Store) cut(zxid wire.Zxid) error {
-	logs, err := txnlog.Files(s.fs, s.logDir)
-	if err != nil || len(logs) == 0 {
-		return err
-	}
-	name := path.Join(s.logDir, txnlog.Name(logs[len(logs)-1]))
-	r, err := txnlog.OpenReader(s.fs, name)
-	if err != nil {
-		return err
-	}
-	keep := int64(0)
-	for {
-		e, err := r.Next()
-		if err != nil || e.Header.Zxid > zxid {
-			break
-		}
-		keep = r.End()
-	}
-	if err := r.Close(); err != nil {
-		return err
-	}
-	f, err := s.fs.Append(name)
-	if err != nil {
-		return err
-	}
-	err = f.Truncate(keep)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// snapshots lists the snapshots by zxid, the newest first.
-func (s *Store) snapshots() ([]wire.Zxid, error) {
-	names, err := s.fs.List(s.snapDir)
-	if err != nil {
-		return nil, err
-	}
-	var list []wire.Zxid
-	for _, name := range names {
-		if z, ok := snap.ParseName(name); ok {
-			list = append(list, z)
-		}
-	}
-	slices.Sort(list)
-	slices.Reverse(list)
-	return list, nil
-}
-
-func (s *Store) readSnapshot(z wire.Zxid) (snap.Snapshot, error) {
-	f, err := s.fs.Open(path.Join(s.snapDir, snap.Name(z)))
-	if err != nil {
-		return snap.Snapshot{}, err
-	}
-	defer f.Close()
-	got, err := snap.ReadFile(f, z, s.opts.Tree)
-	if err != nil {
-		return got, fmt.Errorf("%s: %w", snap.Name(z), err)
-	}
-	return got, nil
-}
-
-// newest is the last txn of which a snapshot may show effects; everything, if it cannot be read.
-func (s *Store) newest(z wire.Zxid) wire.Zxid {
-	got, err := s.readSnapshot(z)
-	if err != nil {
-		return maxZxid
-	}
-	return max(z, got.Newest)
 }
 
 // recover builds the state up to zxid from the newest snapshot that can be read and holds nothing above, and the logs.
@@ -137,129 +104,181 @@ func (s *Store) recover(upTo wire.Zxid) (*node.Database, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &node.Database{Tree: base, LastZxid: base.LastZxid()}
-	if err := s.replay(db, upTo); err != nil {
+	p := replay{s: s, upTo: upTo, base: base.LastZxid(), db: &node.Database{Tree: base, LastZxid: base.LastZxid()}}
+	if err := p.run(); err != nil {
 		return nil, err
 	}
-	if db.LastZxid < damaged {
-		return nil, fmt.Errorf("%s is damaged, and without it the history ends at %v: %w", snap.Name(damaged), db.LastZxid, ErrIncomplete)
+	if damaged != nil && p.db.LastZxid < damaged.zxid {
+		return nil, fmt.Errorf("%s is damaged, and without it the history ends at %v: %w", path.Join(s.snapDir, damaged.name()), p.db.LastZxid, ErrIncomplete)
 	}
-	return db, nil
+	return p.db, nil
 }
 
 // base reads the newest snapshot that can be used; damaged is the newest one that is passed over since it cannot be read,
-// 0 for none.
-func (s *Store) base(upTo wire.Zxid) (t *tree.Tree, damaged wire.Zxid, err error) {
+// nil for none.
+func (s *Store) base(upTo wire.Zxid) (t *tree.Tree, damaged *snapshotFile, err error) {
 	snapshots, err := s.snapshots()
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	var reasons error
-	for _, z := range snapshots {
-		if z > upTo {
+	for _, f := range snapshots {
+		if f.zxid > upTo {
 			continue
 		}
-		got, err := s.readSnapshot(z)
+		got, err := s.readSnapshot(f)
 		switch {
 		case err != nil && !errors.Is(err, snap.ErrInvalid):
-			return nil, 0, err
+			return nil, nil, err
 		case err != nil:
-			damaged = max(damaged, z)
+			s.opts.Log.Warn("damaged snapshot is passed over", "file", path.Join(s.snapDir, f.name()), "error", err)
+			if damaged == nil {
+				damaged = &f
+			}
 			reasons = errors.Join(reasons, err)
-		case upTo != maxZxid && got.Newest > upTo:
+		case upTo != maxZxid && (got.Newest < 0 || got.Newest > upTo):
+			// It may show effects of what is to be removed.
 		default:
-			return got.Tree, damaged, nil
+			// Another program may have written it without a sync, and what is read counts from now on.
+			if err := s.syncFile(path.Join(s.snapDir, f.name())); err != nil {
+				return nil, nil, err
+			}
+			return got.Tree, damaged, s.fs.SyncDir(s.snapDir)
 		}
 	}
-	if len(snapshots) > 0 {
-		return nil, 0, fmt.Errorf("%s: no snapshot can be used: %w", s.snapDir, errors.Join(ErrIncomplete, reasons))
-	}
-	logs, err := txnlog.Files(s.fs, s.logDir)
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(logs) > 0 && !s.opts.TrustEmpty {
-		return nil, 0, fmt.Errorf("%s has logs, but %s no snapshot: %w", s.logDir, s.snapDir, ErrIncomplete)
-	}
-	empty := tree.New(s.opts.Tree)
-	if len(logs) == 0 {
-		err = s.WriteSnapshot(empty, 0)
-	}
-	return empty, 0, err
+	return nil, nil, fmt.Errorf("%s: no snapshot can be used: %w", s.snapDir, errors.Join(ErrIncomplete, reasons))
 }
 
-// replay applies what the logs hold above the snapshot. What was read is made durable, since it counts from now on: a
+// replay applies what the logs hold above a snapshot. What it reads is made durable, since it counts from now on: a
 // process that died may have left it in the memory of the machine only.
-func (s *Store) replay(db *node.Database, upTo wire.Zxid) error {
+type replay struct {
+	s          *Store
+	base, upTo wire.Zxid
+	db         *node.Database
+	// damage is how the file before the present one ended, if not cleanly. It is no matter if the next one goes on with
+	// the very next txn: then nothing is missing.
+	damage error
+}
+
+func (p *replay) run() error {
+	s := p.s
 	logs, err := txnlog.Files(s.fs, s.logDir)
 	if err != nil {
 		return err
 	}
-	base := db.LastZxid
-	first := 0
+	first := 0 // the log that the first txn above the snapshot can be in
 	for i, z := range logs {
-		if z <= base {
+		if z <= p.base {
 			first = i
 		}
 	}
-	for _, z := range logs[max(first-1, 0):] {
-		if z > upTo {
-			break
+	if first > 0 {
+		p.remember(logs[first-1])
+	}
+	for i := first; i < len(logs) && logs[i] <= p.upTo; i++ {
+		name := path.Join(s.logDir, txnlog.Name(logs[i]))
+		if err := p.file(name, i == len(logs)-1); err != nil {
+			return err
 		}
-		name := path.Join(s.logDir, txnlog.Name(z))
-		if err := s.replayFile(db, base, name, upTo); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	}
+	if errors.Is(p.damage, txnlog.ErrCorrupt) && p.db.LastZxid < p.upTo {
+		return p.damage
 	}
 	return s.fs.SyncDir(s.logDir)
 }
 
-func (s *Store) replayFile(db *node.Database, base wire.Zxid, name string, upTo wire.Zxid) error {
-	r, err := txnlog.OpenReader(s.fs, name)
+// remember reads an older log for learners that missed what is in it. It is not needed otherwise.
+func (p *replay) remember(z wire.Zxid) {
+	r, err := txnlog.OpenReader(p.s.fs, path.Join(p.s.logDir, txnlog.Name(z)))
 	if err != nil {
-		return err
+		return
 	}
 	defer r.Close()
 	for {
 		e, err := r.Next()
-		if err == io.EOF || errors.Is(err, txnlog.ErrTorn) {
-			break // a hole behind it would show in the next file
-		}
 		if err != nil {
-			return err
+			return
 		}
-		zxid := e.Header.Zxid
-		switch {
-		case zxid > upTo:
-			return s.syncFile(name)
-		case zxid <= base:
-			// Of an earlier epoch it could be from a branch that lost, before the snapshot came.
-			if zxid.Epoch() == base.Epoch() {
-				remember(db, e)
-			}
-			continue
-		case !zab.Follows(db.LastZxid, zxid):
-			return fmt.Errorf("%v comes after %v: %w", zxid, db.LastZxid, ErrIncomplete)
-		}
-		db.Tree.Apply(e.Header, e.Record, nil)
-		db.LastZxid = zxid
-		remember(db, e)
+		p.passed(e)
 	}
-	return s.syncFile(name)
 }
 
-// remember keeps the last txns.
-func remember(db *node.Database, e txn.Entry) {
-	if len(db.Recent) >= 2*recentLimit {
-		db.Recent = append(db.Recent[:0:0], db.Recent[len(db.Recent)-recentLimit:]...)
+// passed keeps a txn that the snapshot holds. Of an earlier epoch it could be from a branch that lost, before the
+// snapshot came.
+func (p *replay) passed(e txn.Entry) {
+	if z := e.Header.Zxid; z <= p.base && z.Epoch() == p.base.Epoch() {
+		p.recent(e)
 	}
-	db.Recent = append(db.Recent, e)
 }
 
-func (s *Store) syncFile(name string) error {
-	f, err := s.fs.Append(name)
+// recent keeps the last txns.
+func (p *replay) recent(e txn.Entry) {
+	if len(p.db.Recent) >= 2*recentLimit {
+		p.db.Recent = append(p.db.Recent[:0:0], p.db.Recent[len(p.db.Recent)-recentLimit:]...)
+	}
+	p.db.Recent = append(p.db.Recent, e)
+}
+
+func (p *replay) file(name string, last bool) error {
+	r, err := txnlog.OpenReader(p.s.fs, name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	damage, err := p.records(r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if damage == nil {
+		return p.s.syncFile(name)
+	}
+	damage = fmt.Errorf("%s: %w", name, damage)
+	if !errors.Is(p.damage, txnlog.ErrCorrupt) {
+		p.damage = damage
+	}
+	if last && p.upTo == maxZxid && errors.Is(damage, txnlog.ErrTorn) {
+		// Nothing is ever appended to this file, but Apache ZooKeeper would not read beyond a wrong checksum.
+		p.s.opts.Log.Warn("unfinished end of the log is cut off", "error", damage)
+		return p.s.cut(name, r.End())
+	}
+	return p.s.syncFile(name)
+}
+
+// records applies the records of a file up to upTo. If they end with damage, it says how.
+func (p *replay) records(r *txnlog.Reader) (damage, err error) {
+	for {
+		e, err := r.Next()
+		switch zxid := e.Header.Zxid; {
+		case err == io.EOF:
+			return nil, nil
+		case errors.Is(err, txnlog.ErrTorn), errors.Is(err, txnlog.ErrCorrupt):
+			return err, nil
+		case err != nil:
+			return nil, err
+		case zxid > p.upTo:
+			return nil, nil
+		case zxid <= p.base:
+			p.passed(e)
+		default:
+			if err := p.apply(e); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (p *replay) apply(e txn.Entry) error {
+	zxid := e.Header.Zxid
+	switch {
+	case errors.Is(p.damage, txnlog.ErrCorrupt) && zxid != p.db.LastZxid+1:
+		return p.damage
+	case !zab.Follows(p.db.LastZxid, zxid):
+		return errors.Join(fmt.Errorf("transaction %v comes after %v: %w", zxid, p.db.LastZxid, ErrIncomplete), p.damage)
+	case p.damage != nil:
+		p.s.opts.Log.Info("the next log continues what another left unfinished", "error", p.damage, "zxid", zxid)
+		p.damage = nil
+	}
+	p.db.Tree.Apply(e.Header, e.Record, nil)
+	p.db.LastZxid = zxid
+	p.recent(e)
+	return nil
 }

@@ -1,0 +1,199 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+
+	"github.com/zkctl/zkctl/server/snap"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/vfs"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// snapBatch is how many nodes a snapshot in the foreground writes at a time.
+const snapBatch = 1000
+
+// snapshotFile is a snapshot on disk.
+type snapshotFile struct {
+	zxid        wire.Zxid
+	compression snap.Compression
+}
+
+func (f snapshotFile) name() string { return snap.FileName(f.zxid, f.compression) }
+
+// snapshotsIn lists the snapshots of a directory, the newest first.
+func snapshotsIn(fs vfs.FS, dir string) ([]snapshotFile, error) {
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []snapshotFile
+	for _, name := range names {
+		if z, c, ok := snap.ParseName(name); ok {
+			list = append(list, snapshotFile{z, c})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b snapshotFile) int { return cmp.Compare(b.zxid, a.zxid) })
+	return list, nil
+}
+
+func (s *Store) snapshots() ([]snapshotFile, error) { return snapshotsIn(s.fs, s.snapDir) }
+
+func (s *Store) readSnapshot(file snapshotFile) (snap.Snapshot, error) {
+	f, err := s.fs.Open(path.Join(s.snapDir, file.name()))
+	if err != nil {
+		return snap.Snapshot{}, err
+	}
+	defer f.Close()
+	got, err := snap.ReadFile(snap.Decompress(f, file.compression), file.zxid, s.opts.Tree)
+	if err != nil {
+		return got, fmt.Errorf("%s: %w", file.name(), err)
+	}
+	return got, nil
+}
+
+// whole tells whether a snapshot looks as if it had been written to its end.
+func (s *Store) whole(file snapshotFile) bool {
+	f, err := s.fs.Open(path.Join(s.snapDir, file.name()))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := f.Size()
+	return err == nil && snap.Whole(f, size, file.compression)
+}
+
+// Snapshot is a snapshot that is being written piece by piece, in the background if the caller wants. The tree must not
+// change while a method runs, and may between them.
+type Snapshot struct {
+	s    *Store
+	file snapshotFile
+	tmp  string
+	out  vfs.File
+	zip  io.WriteCloser
+	enc  *snap.Encoder
+}
+
+// NewSnapshot begins a snapshot of the tree, up to zxid.
+func (s *Store) NewSnapshot(t *tree.Tree, zxid wire.Zxid) (*Snapshot, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	p := &Snapshot{s: s, file: snapshotFile{zxid, s.opts.Compression}}
+	p.tmp = s.temp(p.file.name())
+	f, err := s.fs.Create(p.tmp)
+	if err != nil {
+		return nil, p.fail(err)
+	}
+	p.out = f
+	p.zip = snap.Compress(f, p.file.compression)
+	if p.enc, err = snap.NewFile(p.zip, t); err != nil {
+		return nil, p.fail(err)
+	}
+	return p, nil
+}
+
+// Next writes up to max nodes and tells whether there may be more.
+func (p *Snapshot) Next(max int) (more bool, err error) {
+	if p.out == nil {
+		return false, p.ended()
+	}
+	if more, err = p.enc.Next(max); err != nil {
+		return false, p.fail(err)
+	}
+	return more, nil
+}
+
+// Seal writes the end; the tree is not needed any more after it.
+func (p *Snapshot) Seal() error {
+	if p.out == nil {
+		return p.ended()
+	}
+	err := p.enc.Finish()
+	if err == nil {
+		err = p.zip.Close()
+	}
+	if err != nil {
+		return p.fail(err)
+	}
+	return nil
+}
+
+// Commit makes the snapshot durable under its name.
+func (p *Snapshot) Commit() error {
+	if err := p.settle(); err != nil {
+		return err
+	}
+	return p.publish()
+}
+
+// settle makes the content durable.
+func (p *Snapshot) settle() error {
+	if p.out == nil {
+		return p.ended()
+	}
+	if err := p.out.Sync(); err != nil {
+		return p.fail(err)
+	}
+	out := p.out
+	p.out = nil
+	if err := out.Close(); err != nil {
+		return p.fail(err)
+	}
+	return nil
+}
+
+// publish gives a settled snapshot its name.
+func (p *Snapshot) publish() error {
+	err := p.s.fs.Rename(p.tmp, path.Join(p.s.snapDir, p.file.name()))
+	if err == nil {
+		err = p.s.fs.SyncDir(p.s.snapDir)
+	}
+	if err != nil {
+		return p.fail(err)
+	}
+	return nil
+}
+
+func (p *Snapshot) ended() error {
+	return cmp.Or(p.s.usable(), fmt.Errorf("write snapshot %v: it has ended", p.file.zxid))
+}
+
+// fail ends the use of the store, too. What was written is deleted; if that fails, when the server starts again.
+func (p *Snapshot) fail(err error) error {
+	if p.out != nil {
+		err = errors.Join(err, p.out.Close(), p.s.fs.Remove(p.tmp))
+		p.out = nil
+	}
+	return p.s.writes(fmt.Errorf("write snapshot %v: %w", p.file.zxid, err))
+}
+
+// WriteSnapshot writes a snapshot at once.
+func (s *Store) WriteSnapshot(t *tree.Tree, zxid wire.Zxid) error {
+	p, err := s.prepareSnapshot(t, zxid)
+	if err != nil {
+		return err
+	}
+	return p.publish()
+}
+
+// prepareSnapshot writes a snapshot at once, but for its name.
+func (s *Store) prepareSnapshot(t *tree.Tree, zxid wire.Zxid) (*Snapshot, error) {
+	p, err := s.NewSnapshot(t, zxid)
+	if err != nil {
+		return nil, err
+	}
+	for more := true; more; {
+		if more, err = p.Next(snapBatch); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.Seal(); err != nil {
+		return nil, err
+	}
+	return p, p.settle()
+}
