@@ -45,6 +45,9 @@ func run(rounds int, span time.Duration, servers, hosts bool) error {
 }
 
 func benchServers(rounds int, span time.Duration) error {
+	if _, err := ensemble.ServerBinary(); err != nil { // built now, not within the first start
+		return err
+	}
 	kinds := []ensemble.Kind{ensemble.Zkserver, ensemble.Apache}
 	if err := ensemble.HaveApache(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
