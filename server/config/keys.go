@@ -3,7 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,7 +126,7 @@ var knownNames = func() []string {
 	for _, k := range keys {
 		names = append(names, k.name)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }()
 
@@ -286,7 +286,7 @@ func setCompression(c *Config, value string) (string, string) {
 func setWhitelist(c *Config, value string) (string, string) {
 	c.FourLetterWords = []string{"srvr"}
 	for word := range strings.SplitSeq(value, ",") {
-		if word = strings.TrimSpace(word); word != "" {
+		if word = strings.TrimSpace(word); word != "" && !slices.Contains(c.FourLetterWords, word) {
 			c.FourLetterWords = append(c.FourLetterWords, word)
 		}
 	}

@@ -75,10 +75,12 @@ func parseMember(id wire.ServerID, value string) (m Member, what, remedy string)
 	switch {
 	case parts[0] == "":
 		return m, "no host", memberForm
+	case len(parts) == 1:
+		return m, "no ports", memberForm
 	case len(parts) == 2:
 		return m, "no election port", memberForm
-	case len(parts) < 3 || len(parts) > 4:
-		return m, fmt.Sprintf("%d parts instead of 3 or 4", len(parts)), memberForm
+	case len(parts) > 4:
+		return m, fmt.Sprintf("%d parts instead of 3 or 4", len(parts)), "put an IPv6 address in brackets, such as server.1=[fd00::1]:2888:3888"
 	}
 	m.Host = parts[0]
 	if m.QuorumPort, err = parsePort(parts[1]); err != nil {

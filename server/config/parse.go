@@ -78,13 +78,18 @@ func newParser(file string) *parser {
 }
 
 func (p *parser) result() (*Config, error) {
+	inOrder(p.problems)
+	inOrder(p.config.Notices)
 	if len(p.problems) > 0 {
-		slices.SortStableFunc(p.problems, func(a, b Problem) int {
-			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(lineOrder(a.Line), lineOrder(b.Line)))
-		})
 		return nil, &Error{p.problems}
 	}
 	return p.config, nil
+}
+
+func inOrder(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(lineOrder(a.Line), lineOrder(b.Line)))
+	})
 }
 
 // lineOrder puts problems without a line behind those with one.
@@ -110,7 +115,7 @@ func (p *parser) noticeMember(at property, what, remedy string) {
 func (p *parser) static(text []byte) {
 	properties, bad := readProperties(text)
 	for _, m := range bad {
-		p.refuse(property{key: m.text, line: m.line}, m.err.Error(), "write a backslash as two")
+		p.refuse(m.property, m.err.Error(), "write a backslash as two")
 	}
 	last := make(map[string]int, len(properties))
 	for i := range properties {
@@ -233,8 +238,7 @@ func (p *parser) checkSessions() {
 
 // fourLetterWords are the commands of the client port.
 var fourLetterWords = []string{
-	"conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat",
-	"stmk", "wchc", "wchp", "wchs",
+	"conf", "cons", "crst", "dirs", "dump", "envi", "isro", "mntr", "ruok", "srst", "srvr", "stat", "wchc", "wchp", "wchs",
 }
 
 func isFourLetterWord(word string) bool { return slices.Contains(fourLetterWords, word) }

@@ -39,10 +39,10 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// secret says whether values of a key must not be shown.
+// secret says whether values of a key, which may be misspelt, must not be shown.
 func secret(key string) bool {
 	key = strings.ToLower(key)
-	return strings.Contains(key, "password") && !strings.HasSuffix(key, "passwordpath") || strings.HasSuffix(key, "superdigest")
+	return strings.Contains(key, "passw") && !strings.HasSuffix(key, "passwordpath") || strings.HasSuffix(key, "superdigest")
 }
 
 // Error is everything for which a configuration was refused, in the order of the file.

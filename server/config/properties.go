@@ -27,7 +27,7 @@ func readProperties(text []byte) ([]property, []malformed) {
 	for lines.next() {
 		key, value, err := splitProperty(lines.text)
 		if err != nil {
-			errs = append(errs, malformed{lines.first, string(lines.text), err})
+			errs = append(errs, malformed{property{key, value, lines.first}, err})
 			continue
 		}
 		properties = append(properties, property{key, value, lines.first})
@@ -35,11 +35,10 @@ func readProperties(text []byte) ([]property, []malformed) {
 	return properties, errs
 }
 
-// malformed is a line that is not a property.
+// malformed is a line that is not a property; key and value are as they stand there.
 type malformed struct {
-	line int
-	text string
-	err  error
+	property
+	err error
 }
 
 // lineReader yields logical lines: blank lines and comments left out, continued lines joined.
@@ -106,11 +105,11 @@ func splitProperty(line []byte) (key, value string, err error) {
 	if len(rest) > 0 && (rest[0] == '=' || rest[0] == ':') {
 		rest = bytes.TrimLeft(rest[1:], " \t\f")
 	}
-	if key, err = unescape(line[:end]); err != nil {
-		return "", "", err
+	if key, err = unescape(line[:end]); err == nil {
+		value, err = unescape(rest)
 	}
-	if value, err = unescape(rest); err != nil {
-		return "", "", err
+	if err != nil {
+		return string(line[:end]), string(rest), err
 	}
 	return strings.TrimSpace(key), strings.TrimSpace(value), nil
 }

@@ -31,7 +31,7 @@ func (p *parser) readDynamic() {
 	}
 	properties, bad := readProperties(text)
 	for _, m := range bad {
-		p.refuseMember(property{key: m.text, line: m.line}, m.err.Error(), "write a backslash as two")
+		p.refuseMember(m.property, m.err.Error(), "write a backslash as two")
 	}
 	for _, at := range properties {
 		switch {
