@@ -114,6 +114,20 @@ func TestMultiFailsAsAWhole(t *testing.T) {
 	w.applyAll(t)
 }
 
+// TestCheck: the version of a node is told only to those who may read it.
+func TestCheck(t *testing.T) {
+	w := stage(t)
+	for i, want := range []string{" check", " check", " error-103", " error-101", " error-102", " error-8"} {
+		body := [][]byte{
+			version("/open", 0), version("/open", -1), version("/open", 1), version("/none", 9), version("/shut", 9), version("/none/", 9),
+		}[i]
+		if got := outline(t, w.asks(wire.OpMulti, multi(part{wire.OpCheck, body}))); got != want {
+			t.Errorf("check %q:%s, want%s", body, got, want)
+		}
+	}
+	w.applyAll(t)
+}
+
 // TestMultiOfADyingSession: every part is refused.
 func TestMultiOfADyingSession(t *testing.T) {
 	w := stage(t)
@@ -222,8 +236,15 @@ func TestSessionEnds(t *testing.T) {
 	w.asks(wire.OpCreate, create("/open/short", wire.FlagEphemeral))
 	w.asks(wire.OpDelete, version("/open/short", -1))
 	w.asks(wire.OpCreate, create("/stays", 0))
+	// A node that will be another session's when the end comes.
+	w.asks(wire.OpCreate, create("/heir", wire.FlagEphemeral))
+	w.applyAll(t)
+	w.asks(wire.OpDelete, version("/heir", -1))
+	w.sessions.Add(here+100, 1<<40, 0)
+	w.prepare(prep.Request{Session: here + 100, Owner: 1, Type: wire.OpCreate, Body: create("/heir", wire.FlagEphemeral)}, w.tree.LastZxid()+2)
+	w.asks(wire.OpCreate, create("/open/flying2", wire.FlagEphemeral))
 	e := w.asks(wire.OpCloseSession, nil)
-	if got, want := fmt.Sprint(e.Record.(*txn.CloseSession).Paths), "[/eph /open/flying]"; got != want {
+	if got, want := fmt.Sprint(e.Record.(*txn.CloseSession).Paths), "[/eph /open/flying /open/flying2]"; got != want {
 		t.Errorf("ends with %s, want %s", got, want)
 	}
 	if r, ok := w.asks(wire.OpCreate, create("/open/late", wire.FlagEphemeral)).Record.(*txn.Error); !ok || r.Err != wire.ErrSessionExpired {
@@ -233,8 +254,8 @@ func TestSessionEnds(t *testing.T) {
 		t.Errorf("the second end: %+v", got)
 	}
 	w.applyAll(t)
-	if n := w.tree.EphemeralCount(); n != 0 {
-		t.Errorf("%d nodes are left", n)
+	if n := w.tree.EphemeralCount(); n != 1 {
+		t.Errorf("%d nodes are left, not the one of the heir", n)
 	}
 }
 
