@@ -161,8 +161,7 @@ func readServerStats(answer string, o *Observation) {
 		key, value, _ := strings.Cut(lines.Text(), ": ")
 		switch key {
 		case "Zookeeper version":
-			o.Version, _, _ = strings.Cut(value, "-")
-			o.Version, _, _ = strings.Cut(o.Version, ",")
+			o.Version = serverVersion(value)
 		case "Latency min/avg/max":
 			if parts := strings.Split(value, "/"); len(parts) == 3 {
 				o.LatencyMillis, _ = strconv.ParseFloat(parts[1], 64)
@@ -185,6 +184,17 @@ func readServerStats(answer string, o *Observation) {
 			}
 		}
 	}
+}
+
+// serverVersion is the release of Apache ZooKeeper without the hash behind it, or that of zkserver, which names itself
+// behind the release of Apache ZooKeeper that it is like: 3.8.0-zkserver-1.0.0.
+func serverVersion(text string) string {
+	text, _, _ = strings.Cut(text, ",")
+	release, rest, _ := strings.Cut(text, "-")
+	if own, ok := strings.CutPrefix(rest, "zkserver-"); ok {
+		return own
+	}
+	return release
 }
 
 // readMonitor reads the answer to mntr; what it lacks stays as it is.

@@ -117,6 +117,15 @@ func TestReadServerStats(t *testing.T) {
 		o.LatencyMillis != 0.25 || !o.Synced() {
 		t.Errorf("%+v", o)
 	}
+	for text, want := range map[string]string{
+		"3.8.0-zkserver-1.2.0, built on 2026-02-11 20:15 UTC": "1.2.0",
+		"3.4.13-2d71af4dbe, built on 06/29/2018 04:05 GMT":    "3.4.13",
+		"3.9": "3.9",
+	} {
+		if got := serverVersion(text); got != want {
+			t.Errorf("the version in %q is %q, want %q", text, got, want)
+		}
+	}
 	for answer, want := range map[string]State{
 		"This ZooKeeper instance is not currently serving requests\n": Electing,
 		"srvr is not executed because it is not in the whitelist.\n":  Down,
