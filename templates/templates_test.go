@@ -95,7 +95,7 @@ func servers(zooCfg []byte) string {
 	return strings.Join(lines, "\n")
 }
 
-// What we render the server must accept, without a warning: its own parser decides.
+// What we render the server must accept, without a warning about it: its own parser decides.
 func TestServerAcceptsZooCfg(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "zkserver")
@@ -118,8 +118,11 @@ func TestServerAcceptsZooCfg(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}
-		if strings.Contains(strings.ToLower(string(out)), "warn") {
-			t.Errorf("%s: %s", name, out)
+		for line := range strings.Lines(string(out)) {
+			// The ensemble of this test has two participants, which is worth a warning.
+			if !strings.Contains(line, "does not survive the loss of any participant") {
+				t.Errorf("%s: %s", name, line)
+			}
 		}
 	}
 }
