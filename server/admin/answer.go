@@ -82,7 +82,7 @@ func serverStats(src Source, clients string) string {
 		traffic.Latency.Min.Milliseconds(), decimal(avgMillis(traffic.Latency)), traffic.Latency.Max.Milliseconds())
 	fmt.Fprintf(&b, "Received: %d\nSent: %d\n", traffic.Received, traffic.Sent)
 	fmt.Fprintf(&b, "Connections: %d\nOutstanding: %d\n", traffic.Open, status.Outstanding)
-	fmt.Fprintf(&b, "Zxid: %v\nMode: %v\nNode count: %d\n", status.Zxid, status.Role, status.Nodes)
+	fmt.Fprintf(&b, "Zxid: %v\nMode: %v\nNode count: %d\n", status.Zxid, status.Role, znodes(status))
 	if status.Role == node.Leading {
 		e := src.Ensemble()
 		fmt.Fprintf(&b, "Proposal sizes last/min/max: %d/%d/%d\n", e.Proposed.last(), e.Proposed.min(), e.Proposed.max())

@@ -45,7 +45,7 @@ func figures(src Source) []figure {
 	add(gauge, "num_alive_connections", int64(traffic.Open), "open client connections")
 	add(gauge, "outstanding_requests", int64(status.Outstanding), "requests in process")
 	add(gauge, "uptime", servingMillis(src, status), "milliseconds since the server began to serve")
-	add(gauge, "znode_count", int64(status.Nodes), "znodes")
+	add(gauge, "znode_count", znodes(status), "znodes, and one for the second name of the root")
 	add(gauge, "watch_count", int64(status.Watches), "watches")
 	add(gauge, "ephemerals_count", int64(status.Ephemerals), "ephemeral znodes")
 	add(gauge, "approximate_data_size", status.DataBytes, "bytes of paths and data of all znodes")
@@ -110,6 +110,9 @@ func servingMillis(src Source, status node.Status) int64 {
 	}
 	return (src.Mono() - status.ServingSince).Milliseconds()
 }
+
+// znodes counts as Apache ZooKeeper does, whose tree has the root twice, as "" and as "/".
+func znodes(status node.Status) int64 { return int64(status.Nodes) + 1 }
 
 // orNone is -1 for a size of which there was none.
 func orNone(size int) int64 {
