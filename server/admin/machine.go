@@ -19,8 +19,10 @@ import (
 // every answer that names a version, because monitoring decides by it which answers to expect; our own follows.
 const protocolVersion = "3.8.0"
 
-// built is the time of the source in this program, or of the program's file.
-var built = sync.OnceValue(func() time.Time {
+var built = sync.OnceValue(builtAt)
+
+// builtAt is the time of the source in this program, or of the program's file.
+func builtAt() time.Time {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key != "vcs.time" {
@@ -37,7 +39,7 @@ var built = sync.OnceValue(func() time.Time {
 		}
 	}
 	return time.Unix(0, 0)
-})
+}
 
 func versionLine(src Source) string {
 	return fmt.Sprintf("%s-zkserver-%s, built on %s", protocolVersion, src.Version(), built().UTC().Format("2006-01-02 15:04 MST"))

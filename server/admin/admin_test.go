@@ -1,0 +1,425 @@
+package admin
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/watch"
+	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected results in testdata")
+
+func init() {
+	built = func() time.Time { return time.Date(2026, 2, 11, 20, 15, 0, 0, time.UTC) }
+}
+
+// fixed is a server at which nothing moves.
+type fixed struct {
+	cfg        *config.Config
+	status     node.Status
+	watches    *watch.Manager
+	traffic    Traffic
+	conns      []Connection
+	ensemble   Ensemble
+	resetStats int
+	resetConns int
+}
+
+var started = time.Date(2026, 2, 11, 20, 0, 0, 0, time.UTC)
+
+func (f *fixed) Config() *config.Config    { return f.cfg }
+func (f *fixed) Version() string           { return "1.2.3" }
+func (f *fixed) Started() time.Time        { return started }
+func (f *fixed) Mono() time.Duration       { return 90 * time.Second }
+func (f *fixed) Status() node.Status       { return f.status }
+func (f *fixed) Watches() *watch.Manager   { return f.watches }
+func (f *fixed) Traffic() Traffic          { return f.traffic }
+func (f *fixed) ResetTraffic()             { f.resetStats++ }
+func (f *fixed) Connections() []Connection { return slices.Clone(f.conns) }
+func (f *fixed) ResetConnections()         { f.resetConns++ }
+func (f *fixed) Ensemble() Ensemble        { return f.ensemble }
+
+func (f *fixed) Storage() Storage {
+	return Storage{
+		Fsync: Summary{22, 11 * time.Millisecond, 200 * time.Microsecond, 3 * time.Millisecond}, SlowFsyncs: 1,
+		Snapshot: Summary{2, 30 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond},
+		Load:     6 * time.Millisecond,
+	}
+}
+
+func (f *fixed) Sessions() []tree.Session {
+	return []tree.Session{{ID: 0x1000001, TimeoutMillis: 8000}, {ID: 0x300000100f930000, TimeoutMillis: 30000}, {ID: -0x100000000000000, TimeoutMillis: 4000}}
+}
+
+func (f *fixed) Ephemerals() map[wire.SessionID][]string {
+	return map[wire.SessionID][]string{-0x100000000000000: {"/a/e2"}, 0x1000001: {"/a/e1", "/b"}, 0x300000100f930000: {"/c"}}
+}
+
+const ensembleCfg = `
+dataDir=$DIR
+clientPort=2181
+tickTime=2000
+initLimit=10
+syncLimit=5
+4lw.commands.whitelist=*
+server.1=10.0.0.1:2888:3888
+server.2=10.0.0.2:2888:3888;2181
+server.3=10.0.0.3:2889:3889
+server.4=10.0.0.4:2888:3888:observer
+`
+
+// newFixed returns a server in a role, with files of 1,000 and 2,000 bytes.
+func newFixed(t *testing.T, role node.Role) *fixed {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("version-2/log.1", strings.Repeat("l", 1000))
+	write("version-2/snapshot.0", strings.Repeat("s", 2000))
+	text := ensembleCfg
+	if role == node.Standalone {
+		text = "dataDir=$DIR\nclientPort=2181\n4lw.commands.whitelist=*\n"
+	}
+	id := map[node.Role]int{node.Leading: 3, node.Following: 1, node.Observing: 4, node.Looking: 2}[role]
+	write("myid", fmt.Sprint(id))
+	write("zoo.cfg", strings.ReplaceAll(text, "$DIR", dir))
+	cfg, err := config.Load(filepath.Join(dir, "zoo.cfg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixed{
+		cfg: cfg, watches: watch.New(),
+		status: node.Status{
+			Self: wire.ServerID(id), Role: role, Serving: role != node.Looking, Leader: 3, Zxid: 0x100000016,
+			ServingSince: 30 * time.Second, Outstanding: 2, Sessions: 3, Nodes: 9, Ephemerals: 4, DataBytes: 258,
+			Watches: 4, DigestMismatches: 0,
+		},
+		traffic: Traffic{
+			Received: 14, Sent: 12, Open: 2, Latency: Summary{11, 17 * time.Millisecond, 400 * time.Microsecond, 4 * time.Millisecond},
+			Reads: Summary{7, 10 * time.Millisecond, 0, 4 * time.Millisecond}, Writes: Summary{4, 7 * time.Millisecond, time.Millisecond, 2 * time.Millisecond},
+			BytesReceived: 346, BytesSent: 363, WatchBytes: 30, Accepted: 5, Rejected: 1, Dropped: 2, AuthFailed: 1,
+			LastResponse: 16, MinResponse: 16, MaxResponse: 98,
+		},
+		conns: []Connection{
+			{
+				ID: 7, Remote: "10.0.0.9:60702", Session: 0x300000100f930000, Timeout: 30 * time.Second, Queued: 1,
+				Received: 11, Sent: 12, Established: started.Add(20 * time.Second), LastOp: wire.OpPing, LastXid: -2,
+				LastZxid: 0x100000016, LastResponse: started.Add(80 * time.Second), LastLatency: time.Millisecond,
+				Latency: Summary{11, 17 * time.Millisecond, 400 * time.Microsecond, 4 * time.Millisecond},
+			},
+			{
+				ID: 8, Remote: "[fd00::9]:60703", Session: 0x1000001, Timeout: 8 * time.Second,
+				Received: 2, Sent: 2, Established: started.Add(21 * time.Second), LastOp: wire.OpCreateTTL, LastXid: 0x1f,
+				LastZxid: -1, LastResponse: started.Add(81 * time.Second),
+			},
+			{ID: 9, Remote: "127.0.0.1:47998", Received: 1, LastXid: -1, LastZxid: -1, Word: true},
+		},
+		ensemble: Ensemble{
+			Looking: 2, Election: Summary{2, 580 * time.Millisecond, 250 * time.Millisecond, 330 * time.Millisecond},
+			Proposals: 22, Commits: 21, Diffs: 2, Snapshots: 1,
+		},
+	}
+	for _, size := range []int{94, 40, 36, 44} {
+		f.ensemble.Proposed.Add(size)
+	}
+	f.watches.Add("/b", 7, watch.Data)
+	f.watches.Add("/a", 7, watch.Data|watch.Child)
+	f.watches.Add("/a", 8, watch.Persistent)
+	if role == node.Leading {
+		f.status.Learners = []zab.LearnerStatus{
+			{ID: 1, Synced: true}, {ID: 2, Synced: true}, {ID: 4, Observer: true, Synced: true}, {ID: 9, Synced: true},
+		}
+		f.status.SyncedFollowers, f.status.SyncedObservers, f.status.PendingSyncs = 3, 1, 1
+	}
+	return f
+}
+
+var variable = regexp.MustCompile(`(?m)^(zk_(?:open|max)_file_descriptor_count)\t\d+$`)
+
+// Each archive in testdata has what a server in one role answers to the words.
+func TestGolden(t *testing.T) {
+	roles := map[string]node.Role{
+		"standalone": node.Standalone, "leader": node.Leading, "follower": node.Following, "observer": node.Observing,
+		"looking": node.Looking,
+	}
+	for name, role := range roles {
+		src := newFixed(t, role)
+		var archive txtar.Archive
+		for _, word := range slices.Sorted(maps.Keys(words)) {
+			if word == "envi" {
+				continue
+			}
+			answer, ok := Answer(src, word)
+			if !ok {
+				t.Errorf("%s: no answer to %s", name, word)
+			}
+			answer = strings.ReplaceAll(answer, src.cfg.DataDir, "$DIR")
+			answer = variable.ReplaceAllString(answer, "$1\tN")
+			archive.Files = append(archive.Files, txtar.File{Name: word, Data: []byte(answer)})
+		}
+		file := filepath.Join("testdata", name+".txtar")
+		got := txtar.Format(&archive)
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// Answers end as Apache ZooKeeper's do, which the archives cannot show.
+func TestEnds(t *testing.T) {
+	src := newFixed(t, node.Following)
+	for word, end := range map[string]string{
+		"ruok": "imok", "isro": "rw", "conf": "\nversion=0", "srvr": "Node count: 10\n", "cons": ")\n\n", "wchs": ":3\n",
+		"wchc": "/b\n\n", "wchp": "0000\n\n", "dirs": "3000\n", "crst": "reset.\n",
+	} {
+		if answer, _ := Answer(src, word); !strings.HasSuffix(answer, end) {
+			t.Errorf("%s ends with %q, want %q", word, answer[max(0, len(answer)-20):], end)
+		}
+	}
+}
+
+var (
+	numbers = regexp.MustCompile(`0x[0-9a-f]+|\d+(\.\d+)?`)
+	release = regexp.MustCompile(`3\.8\.0-[^,\s]+`)
+	built38 = regexp.MustCompile(`built on .*`)
+	remote  = regexp.MustCompile(`/(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d+`)
+	lastOp  = regexp.MustCompile(`lop=[A-Z]+`)
+)
+
+// shape is a line without what differs from one server to the next.
+func shape(line string) string {
+	line = release.ReplaceAllString(line, "V")
+	line = built38.ReplaceAllString(line, "built on D")
+	line = remote.ReplaceAllString(line, "/A")
+	line = lastOp.ReplaceAllString(line, "lop=L")
+	return numbers.ReplaceAllString(line, "N")
+}
+
+// Every line that Apache ZooKeeper answers has a line of the same shape here, in the same order; lines of a list may be
+// fewer or more.
+func TestShapeOfApache(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/apache-3.8.0.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := func(text string) []string {
+		var all []string
+		for line := range strings.Lines(strings.TrimRight(text, "\n")) {
+			line = strings.TrimSuffix(line, "\n")
+			line = strings.Replace(line, "/var/lib/zookeeper", "$DIR", 1)
+			switch {
+			case strings.HasPrefix(line, "\t/"):
+				line = "\t/path"
+			case strings.HasPrefix(line, "/"):
+				line = "/path"
+			case strings.HasPrefix(line, "server."):
+				line = "server.N=A"
+			default:
+				line = shape(line)
+			}
+			if len(all) == 0 || all[len(all)-1] != line {
+				all = append(all, line)
+			}
+		}
+		return all
+	}
+	compared := 0
+	for _, f := range archive.Files {
+		role, word, _ := strings.Cut(f.Name, "/")
+		if word == "mntr" {
+			continue
+		}
+		src := newFixed(t, map[string]node.Role{"leader": node.Leading, "follower": node.Following, "observer": node.Observing}[role])
+		switch word {
+		case "wchc", "wchp", "wchs":
+			src.watches.Remove("/a", 8, watch.All)
+		case "stat":
+			src.conns = src.conns[1:]
+		case "cons":
+			src.conns = []Connection{src.conns[2], src.conns[1]}
+		}
+		answer, _ := Answer(src, word)
+		got, want := lines(strings.ReplaceAll(answer, src.cfg.DataDir, "$DIR")), lines(string(f.Data))
+		if word == "dump" {
+			// The lists of sessions repeat, and connections are not sorted by expiry here.
+			got, want = got[:slices.Index(got, "Connections dump:")], want[:slices.Index(want, "Connections dump:")]
+		}
+		if word == "stat" || word == "wchp" {
+			slices.Sort(got)
+			slices.Sort(want)
+			got, want = slices.Compact(got), slices.Compact(want)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", f.Name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		compared++
+	}
+	if compared < 10 {
+		t.Errorf("only %d answers compared", compared)
+	}
+}
+
+// mntr has no names of its own, but for those of earlier releases, and lacks none that tools depend on.
+func TestMonitorNames(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/apache-3.8.0.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := func(text string) []string {
+		var all []string
+		for line := range strings.Lines(text) {
+			key, _, ok := strings.Cut(line, "\t")
+			if !ok {
+				t.Errorf("no tab in %q", line)
+			}
+			all = append(all, key)
+		}
+		return all
+	}
+	i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "leader/mntr" })
+	theirs := keys(string(archive.Files[i].Data))
+	answer, _ := Answer(newFixed(t, node.Leading), "mntr")
+	ours := keys(answer)
+	for _, key := range ours {
+		if !slices.Contains(theirs, key) && key != "zk_fsync_threshold_exceed_count" {
+			t.Errorf("%s is no key of Apache ZooKeeper", key)
+		}
+	}
+	if slices.Sort(ours); len(slices.Compact(ours)) != len(ours) {
+		t.Error("a key comes twice")
+	}
+	for _, key := range strings.Fields(`zk_version zk_server_state zk_peer_state zk_avg_latency zk_max_latency zk_min_latency
+		zk_packets_received zk_packets_sent zk_num_alive_connections zk_outstanding_requests zk_znode_count zk_watch_count
+		zk_ephemerals_count zk_approximate_data_size zk_open_file_descriptor_count zk_max_file_descriptor_count zk_learners
+		zk_synced_followers zk_pending_syncs zk_uptime zk_leader_uptime zk_quorum_size`) {
+		if !slices.Contains(ours, key) {
+			t.Errorf("%s is missing", key)
+		}
+	}
+}
+
+func TestWhitelist(t *testing.T) {
+	src := newFixed(t, node.Standalone)
+	for _, c := range []struct {
+		whitelist []string
+		word      string
+		answered  bool
+	}{
+		{nil, "srvr", true}, {nil, "ruok", false}, {nil, "isro", false}, {nil, "envi", false},
+		{[]string{"ruok"}, "ruok", true}, {[]string{"ruok"}, "stat", false}, {[]string{"*"}, "wchc", true},
+		{[]string{"mntr", "*"}, "stat", true},
+	} {
+		src.cfg.FourLetterWords = c.whitelist
+		text, ok := Answer(src, c.word)
+		refusal := c.word + " is not executed because it is not in the whitelist.\n"
+		if !ok || (text != refusal) != c.answered {
+			t.Errorf("with %v %s answers %q, %v", c.whitelist, c.word, text, ok)
+		}
+	}
+	if src.resetStats+src.resetConns > 0 {
+		t.Error("a refused word did something")
+	}
+	for _, word := range []string{"nope", "", "RUOK", "\x00\x00\x00\x2d", "rst"} {
+		if text, ok := Answer(src, word); ok {
+			t.Errorf("%q is answered %q", word, text)
+		}
+	}
+}
+
+func TestResets(t *testing.T) {
+	src := newFixed(t, node.Leading)
+	Answer(src, "srst")
+	Answer(src, "crst")
+	Answer(src, "srvr")
+	if src.resetStats != 1 || src.resetConns != 1 {
+		t.Errorf("%d and %d resets, want one of each", src.resetStats, src.resetConns)
+	}
+	src.status.Serving = false
+	Answer(src, "srst")
+	if src.resetStats != 1 {
+		t.Error("reset while not serving")
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	answer, _ := Answer(newFixed(t, node.Looking), "envi")
+	host, _ := os.Hostname()
+	for _, want := range []string{
+		"Environment:\nzookeeper.version=3.8.0-zkserver-1.2.3, built on 2026-02-11 20:15 UTC\n", "\nhost.name=" + host + "\n",
+		"\nos.name=", "\nos.arch=", "\nos.version=", "\nuser.name=", "\nuser.home=", "\nuser.dir=", "\nos.memory.total=",
+	} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("%q is missing in %s", want, answer)
+		}
+	}
+	for line := range strings.Lines(strings.TrimPrefix(answer, "Environment:\n")) {
+		if key, value, _ := strings.Cut(line, "="); key == "" || strings.TrimSpace(value) == "" {
+			t.Errorf("empty: %q", line)
+		}
+	}
+}
+
+func TestBuildTime(t *testing.T) {
+	if at := builtAt(); at.Before(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("built at %v", at)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	var s, other Summary
+	for _, d := range []time.Duration{5, 0, 7} {
+		s.Add(d)
+	}
+	if want := (Summary{3, 12, 0, 7}); s != want {
+		t.Errorf("got %v, want %v", s, want)
+	}
+	other.Merge(s)
+	other.Merge(Summary{})
+	other.Merge(Summary{1, 9, 9, 9})
+	if want := (Summary{4, 21, 0, 9}); other != want {
+		t.Errorf("merged: %v, want %v", other, want)
+	}
+	for _, c := range []struct {
+		s    Summary
+		want string
+	}{
+		{Summary{}, "0.0"}, {Summary{Count: 2, Total: time.Millisecond}, "0.5"}, {Summary{Count: 3, Total: time.Millisecond}, "0.3333"},
+		{Summary{Count: 1, Total: 12 * time.Millisecond}, "12.0"}, {Summary{Count: 1, Total: 10 * time.Nanosecond}, "0.0"},
+	} {
+		if got := decimal(avgMillis(c.s)); got != c.want {
+			t.Errorf("mean of %v is %s, want %s", c.s, got, c.want)
+		}
+	}
+}

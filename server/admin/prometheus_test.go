@@ -1,0 +1,99 @@
+package admin
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/zkctl/zkctl/server/node"
+)
+
+func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRecorder()
+	h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
+	return r
+}
+
+func TestMetrics(t *testing.T) {
+	src := newFixed(t, node.Leading)
+	h := Handler(src)
+	r := get(t, h, "/metrics")
+	if r.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", r.Code, r.Body)
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{
+		"znode_count": 10, "num_alive_connections": 2, "approximate_data_size": 258, "watch_count": 4, "avg_latency": 1.5455,
+		"uptime": 60000, "quorum_size": 3, "synced_followers": 3, "learners": 4, "synced_non_voting_followers": 1,
+		"outstanding_requests": 2, "max_proposal_size": 94,
+	} {
+		f := families[name]
+		if f == nil || f.GetMetric()[0].GetGauge() == nil {
+			t.Errorf("%s is no gauge: %v", name, f)
+			continue
+		}
+		if got := f.GetMetric()[0].GetGauge().GetValue(); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for name, want := range map[string]float64{
+		"looking_count": 2, "bytes_received_count": 346, "diff_count": 2, "snap_count": 1, "connection_rejected": 1, "commit_count": 21,
+	} {
+		f := families[name]
+		if f == nil || f.GetMetric()[0].GetCounter().GetValue() != want {
+			t.Errorf("%s: %v, want a counter of %v", name, f, want)
+		}
+	}
+	for name, want := range map[string][2]float64{
+		"fsynctime": {22, 11}, "snapshottime": {2, 30}, "election_time": {2, 580}, "readlatency": {7, 10}, "updatelatency": {4, 7},
+	} {
+		f := families[name]
+		if f == nil || f.GetMetric()[0].GetSummary() == nil {
+			t.Errorf("%s is no summary: %v", name, f)
+			continue
+		}
+		s := f.GetMetric()[0].GetSummary()
+		if got := [2]float64{float64(s.GetSampleCount()), s.GetSampleSum()}; got != want {
+			t.Errorf("%s: count and sum are %v, want %v", name, got, want)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "process_start_time_seconds"} {
+		if families[name] == nil {
+			t.Errorf("%s is missing", name)
+		}
+	}
+
+	// A leader's figures end with its role.
+	src.status.Role = node.Following
+	if text := get(t, h, "/metrics").Body.String(); strings.Contains(text, "synced_followers") || !strings.Contains(text, "\nznode_count 10\n") {
+		t.Errorf("as a follower: %s", text)
+	}
+	src.status.Serving = false
+	if text := get(t, h, "/metrics").Body.String(); !strings.Contains(text, "\nuptime 0\n") {
+		t.Errorf("not serving: %s", text)
+	}
+}
+
+func TestOtherPages(t *testing.T) {
+	h := Handler(newFixed(t, node.Standalone))
+	if r := get(t, h, "/"); r.Code != http.StatusOK || !strings.Contains(r.Body.String(), "/metrics") {
+		t.Errorf("/: status %d, %q", r.Code, r.Body)
+	}
+	if r := get(t, h, "/commands"); r.Code != http.StatusNotFound {
+		t.Errorf("/commands: status %d", r.Code)
+	}
+	r := httptest.NewRecorder()
+	h.ServeHTTP(r, httptest.NewRequest(http.MethodPost, "/metrics", nil))
+	if r.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: status %d", r.Code)
+	}
+}
