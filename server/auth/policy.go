@@ -126,10 +126,12 @@ func (p *Policy) matches(acl wire.ID, ids []wire.ID) bool {
 // FixUp turns the list of a request into the one to store: duplicates removed, the scheme "auth" replaced by the
 // connection's proven ids. Not ok means INVALIDACL: the list is null or empty, or has an id that no scheme accepts.
 func (p *Policy) FixUp(acl []wire.ACL, ids []wire.ID) (fixed []wire.ACL, ok bool) {
-	for i, a := range acl {
-		if slices.Contains(acl[:i], a) {
+	seen := make(map[wire.ACL]struct{}, len(acl)) // a request can hold tens of thousands
+	for _, a := range acl {
+		if _, again := seen[a]; again {
 			continue
 		}
+		seen[a] = struct{}{}
 		switch {
 		case a.ID == wire.AnyoneID:
 			fixed = append(fixed, a)

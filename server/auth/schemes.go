@@ -82,18 +82,40 @@ func (ip) User(id string) string { return id }
 // parsePrefix reads "address" or "address/bits".
 func parsePrefix(id string) (netip.Prefix, bool) {
 	text, bitsText, some := strings.Cut(id, "/")
-	addr, err := netip.ParseAddr(text)
-	if err != nil || addr.Zone() != "" || strings.Contains(text, ":") && strings.Contains(text, ".") {
+	addr, ok := parseAddr(text)
+	if !ok {
 		return netip.Prefix{}, false
 	}
 	bits := addr.BitLen()
 	if some {
+		var err error
 		if bits, err = strconv.Atoi(bitsText); err != nil {
 			return netip.Prefix{}, false
 		}
 	}
 	prefix := netip.PrefixFrom(addr, bits)
 	return prefix, prefix.IsValid()
+}
+
+// parseAddr reads four decimal numbers, which may begin with zeros, as Java does, or IPv6 without zone and dotted quad.
+func parseAddr(text string) (netip.Addr, bool) {
+	if strings.Contains(text, ":") {
+		addr, err := netip.ParseAddr(text)
+		return addr, err == nil && addr.Zone() == "" && !strings.Contains(text, ".")
+	}
+	var quad [4]byte
+	parts := strings.Split(text, ".")
+	if len(parts) != len(quad) {
+		return netip.Addr{}, false
+	}
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 8)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		quad[i] = byte(n)
+	}
+	return netip.AddrFrom4(quad), true
 }
 
 // AddrText writes an address as Java does: IPv6 in eight groups without compression.

@@ -1,0 +1,176 @@
+package auth
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+var (
+	alice  = wire.ID{Scheme: "digest", ID: DigestID("alice:secret")}
+	bob    = wire.ID{Scheme: "digest", ID: DigestID("bob:secret")}
+	home   = wire.ID{Scheme: "ip", ID: "10.0.0.1"}
+	super  = wire.ID{Scheme: "super"}
+	remote = Conn{Remote: netip.MustParseAddr("10.0.0.1")}
+)
+
+func acl(perms wire.Perms, scheme, id string) wire.ACL {
+	return wire.ACL{Perms: perms, ID: wire.ID{Scheme: scheme, ID: id}}
+}
+
+func TestAllowed(t *testing.T) {
+	p := New(Options{})
+	mixed := []wire.ACL{
+		{Perms: wire.PermRead, ID: wire.AnyoneID}, {Perms: wire.PermWrite | wire.PermAdmin, ID: alice},
+		acl(wire.PermCreate, "ip", "10.0.0.0/8"),
+	}
+	for _, test := range []struct {
+		name  string
+		acl   []wire.ACL
+		perms wire.Perms
+		ids   []wire.ID
+		want  bool
+	}{
+		{"empty list", nil, wire.PermAdmin, nil, true},
+		{"everyone may read", mixed, wire.PermRead, nil, true},
+		{"nobody may delete", mixed, wire.PermDelete, []wire.ID{alice, bob, home}, false},
+		{"alice writes", mixed, wire.PermWrite, []wire.ID{home, alice}, true},
+		{"bob does not", mixed, wire.PermWrite, []wire.ID{home, bob}, false},
+		{"home creates", mixed, wire.PermCreate, []wire.ID{home}, true},
+		{"elsewhere does not", mixed, wire.PermCreate, []wire.ID{{Scheme: "ip", ID: "11.0.0.1"}}, false},
+		{"one of two", mixed, wire.PermRead | wire.PermAdmin, nil, true},
+		{"super deletes", mixed, wire.PermDelete, []wire.ID{super}, true},
+		{"the right id in another scheme", mixed, wire.PermWrite, []wire.ID{{Scheme: "ip", ID: alice.ID}}, false},
+		{"no permission at all", []wire.ACL{{Perms: 0, ID: wire.AnyoneID}}, wire.PermRead, []wire.ID{alice}, false},
+		{"unknown scheme in the list", []wire.ACL{acl(wire.PermAll, "sasl", "x")}, wire.PermRead, []wire.ID{{Scheme: "sasl", ID: "x"}}, false},
+		{"super in the list is nobody", []wire.ACL{acl(wire.PermAll, "super", "")}, wire.PermRead, []wire.ID{alice}, false},
+		{"somebody of the world", []wire.ACL{acl(wire.PermAll, "world", "someone")}, wire.PermRead, []wire.ID{alice}, false},
+	} {
+		if got := p.Allowed(test.acl, test.perms, test.ids); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+		if !New(Options{SkipACL: true}).Allowed(test.acl, test.perms, test.ids) {
+			t.Errorf("%s: refused although nothing is checked", test.name)
+		}
+	}
+}
+
+func TestFixUp(t *testing.T) {
+	p := New(Options{})
+	read := func(id wire.ID) wire.ACL { return wire.ACL{Perms: wire.PermRead, ID: id} }
+	for _, test := range []struct {
+		name string
+		acl  []wire.ACL
+		ids  []wire.ID
+		want []wire.ACL // nil is invalid
+	}{
+		{"null", nil, nil, nil},
+		{"empty", []wire.ACL{}, nil, nil},
+		{"world", wire.OpenACL(), nil, wire.OpenACL()},
+		{"no permissions", []wire.ACL{{ID: wire.AnyoneID}}, nil, []wire.ACL{{ID: wire.AnyoneID}}},
+		{"unknown permissions stay", []wire.ACL{{Perms: 0x7fe1, ID: wire.AnyoneID}}, nil, []wire.ACL{{Perms: 0x7fe1, ID: wire.AnyoneID}}},
+		{"someone of the world", []wire.ACL{acl(1, "world", "someone")}, nil, nil},
+		{"duplicates", []wire.ACL{read(alice), read(bob), read(alice)}, nil, []wire.ACL{read(alice), read(bob)}},
+		{"the same id with other permissions", []wire.ACL{read(alice), {Perms: wire.PermWrite, ID: alice}}, nil,
+			[]wire.ACL{read(alice), {Perms: wire.PermWrite, ID: alice}}},
+		{"auth", []wire.ACL{acl(1, "auth", "")}, []wire.ID{home, alice, bob}, []wire.ACL{read(alice), read(bob)}},
+		{"auth, whatever its id", []wire.ACL{acl(1, "auth", "bob")}, []wire.ID{alice}, []wire.ACL{read(alice)}},
+		{"auth of nobody", []wire.ACL{acl(1, "auth", "")}, nil, nil},
+		{"an address is no proof", []wire.ACL{acl(1, "auth", "")}, []wire.ID{home}, nil},
+		{"nor is super one", []wire.ACL{acl(1, "auth", "")}, []wire.ID{super}, nil},
+		{"auth of nobody beside others", []wire.ACL{read(alice), acl(1, "auth", "")}, []wire.ID{home}, nil},
+		{"auth of a scheme that is gone", []wire.ACL{acl(1, "auth", "")}, []wire.ID{{Scheme: "sasl", ID: "x"}, alice}, []wire.ACL{read(alice)}},
+		{"auth keeps its place", []wire.ACL{read(home), acl(1, "auth", ""), read(wire.AnyoneID)}, []wire.ID{bob},
+			[]wire.ACL{read(home), read(bob), read(wire.AnyoneID)}},
+		{"digest", []wire.ACL{acl(1, "digest", "a:b")}, nil, []wire.ACL{acl(1, "digest", "a:b")}},
+		{"bad digest", []wire.ACL{acl(1, "digest", "a")}, nil, nil},
+		{"bad ip", []wire.ACL{acl(1, "ip", "10.0.0.0/40")}, nil, nil},
+		{"unknown scheme", []wire.ACL{read(alice), acl(1, "sasl", "x")}, nil, nil},
+		{"super", []wire.ACL{acl(1, "super", "")}, []wire.ID{super}, nil},
+		{"no scheme", []wire.ACL{acl(1, "", "")}, nil, nil},
+	} {
+		got, ok := p.FixUp(test.acl, test.ids)
+		if ok != (test.want != nil) || ok && !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: %v, %t, want %v", test.name, got, ok, test.want)
+		}
+	}
+}
+
+func TestMasked(t *testing.T) {
+	list := []wire.ACL{
+		acl(31, "digest", "alice:hash"), acl(1, "digest", "a:b:c"), acl(1, "digest", "nocolon"), acl(1, "ip", "1:2"), {Perms: 1, ID: wire.AnyoneID},
+	}
+	want := []wire.ACL{
+		acl(31, "digest", "alice:x"), acl(1, "digest", "a:x"), acl(1, "digest", "nocolon"), acl(1, "ip", "1:2"), {Perms: 1, ID: wire.AnyoneID},
+	}
+	if got := Masked(list); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v", got)
+	}
+	if list[0].ID.ID != "alice:hash" {
+		t.Error("the list itself is changed")
+	}
+}
+
+// TestAuthenticating follows a connection that authenticates several times.
+func TestAuthenticating(t *testing.T) {
+	p := New(Options{SuperDigest: DigestID("root:r")})
+	ids := p.Initial(remote)
+	steps := []struct {
+		scheme, data string
+		ok           bool
+		want         []wire.ID
+	}{
+		{"digest", "alice:secret", true, []wire.ID{home, alice}},
+		{"digest", "alice:secret", true, []wire.ID{home, alice}},
+		{"ip", "", true, []wire.ID{home, alice}},
+		{"digest", "bob:secret", true, []wire.ID{home, alice, bob}},
+		{"world", "", false, []wire.ID{home, alice, bob}},
+		{"auth", "", false, []wire.ID{home, alice, bob}},
+		{"super", "", false, []wire.ID{home, alice, bob}},
+		{"sasl", "", false, []wire.ID{home, alice, bob}},
+		{"", "", false, []wire.ID{home, alice, bob}},
+		{"digest", "root:r", true, []wire.ID{home, alice, bob, {Scheme: "digest", ID: DigestID("root:r")}, super}},
+	}
+	for i, s := range steps {
+		before := append([]wire.ID(nil), ids...)
+		all, ok := p.Add(ids, remote, s.scheme, []byte(s.data))
+		if ok != s.ok || !reflect.DeepEqual(all, s.want) {
+			t.Errorf("%d: %v, %t", i, all, ok)
+		}
+		if !reflect.DeepEqual(ids, before) {
+			t.Errorf("%d: the ids of before are changed", i)
+		}
+		ids = all
+	}
+	want := []wire.ClientInfo{{AuthScheme: "digest", User: "alice"}, {AuthScheme: "digest", User: "bob"},
+		{AuthScheme: "digest", User: "root"}, {AuthScheme: "ip", User: "10.0.0.1"}, {AuthScheme: "super"}}
+	if got := p.Users(ids); !reflect.DeepEqual(got, want) {
+		t.Errorf("users are %v", got)
+	}
+}
+
+// tokens is a scheme of somebody's own.
+type tokens struct{}
+
+func (tokens) Name() string { return "token" }
+func (tokens) Authenticate(_ Conn, data []byte) ([]wire.ID, bool) {
+	return []wire.ID{{Scheme: "token", ID: string(data)}}, len(data) > 0
+}
+func (tokens) Valid(id string) bool          { return id != "" }
+func (tokens) Matches(conn, acl string) bool { return conn == acl }
+func (tokens) Proven() bool                  { return true }
+func (tokens) User(id string) string         { return id }
+
+func TestOwnScheme(t *testing.T) {
+	p := New(Options{Schemes: []Scheme{tokens{}}})
+	if _, ok := p.Add(nil, remote, "token", nil); ok {
+		t.Error("authenticated without a token")
+	}
+	ids, ok := p.Add(p.Initial(remote), remote, "token", []byte("x"))
+	fixed, valid := p.FixUp([]wire.ACL{acl(wire.PermAll, "auth", "")}, ids)
+	if !ok || !valid || !p.Allowed(fixed, wire.PermAdmin, ids) || p.Allowed(fixed, wire.PermRead, p.Initial(remote)) {
+		t.Errorf("%v, %v", ids, fixed)
+	}
+}
