@@ -104,23 +104,24 @@ func (s *Store) recover(upTo wire.Zxid) (*node.Database, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := replay{s: s, upTo: upTo, base: base.LastZxid(), db: &node.Database{Tree: base, LastZxid: base.LastZxid()}}
+	zxid := base.Tree.LastZxid()
+	p := replay{
+		s: s, upTo: upTo, base: zxid, exact: max(zxid, base.Newest), missing: damaged,
+		db: &node.Database{Tree: base.Tree, LastZxid: zxid},
+	}
 	if err := p.run(); err != nil {
 		return nil, err
-	}
-	if damaged != nil && p.db.LastZxid < damaged.zxid {
-		return nil, fmt.Errorf("%s is damaged, and without it the history ends at %v: %w", path.Join(s.snapDir, damaged.name()), p.db.LastZxid, ErrIncomplete)
 	}
 	return p.db, nil
 }
 
-// base reads the newest snapshot that can be used; damaged is the newest one that is passed over since it cannot be read,
-// nil for none.
-func (s *Store) base(upTo wire.Zxid) (t *tree.Tree, damaged *snapshotFile, err error) {
+// base reads the newest snapshot that can be used; damaged are the newer ones, which cannot be read.
+func (s *Store) base(upTo wire.Zxid) (base snap.Snapshot, damaged map[wire.Zxid]string, err error) {
 	snapshots, err := s.snapshots()
 	if err != nil {
-		return nil, nil, err
+		return base, nil, err
 	}
+	damaged = make(map[wire.Zxid]string)
 	var reasons error
 	for _, f := range snapshots {
 		if f.zxid > upTo {
@@ -129,24 +130,23 @@ func (s *Store) base(upTo wire.Zxid) (t *tree.Tree, damaged *snapshotFile, err e
 		got, err := s.readSnapshot(f)
 		switch {
 		case err != nil && !errors.Is(err, snap.ErrInvalid):
-			return nil, nil, err
+			return base, nil, err
 		case err != nil:
 			s.opts.Log.Warn("damaged snapshot is passed over", "file", path.Join(s.snapDir, f.name()), "error", err)
-			if damaged == nil {
-				damaged = &f
-			}
+			damaged[f.zxid] = f.name()
 			reasons = errors.Join(reasons, err)
 		case upTo != maxZxid && (got.Newest < 0 || got.Newest > upTo):
 			// It may show effects of what is to be removed.
 		default:
 			// Another program may have written it without a sync, and what is read counts from now on.
 			if err := s.syncFile(path.Join(s.snapDir, f.name())); err != nil {
-				return nil, nil, err
+				return base, nil, err
 			}
-			return got.Tree, damaged, s.fs.SyncDir(s.snapDir)
+			delete(damaged, f.zxid) // the same, compressed in another way
+			return got, damaged, s.fs.SyncDir(s.snapDir)
 		}
 	}
-	return nil, nil, fmt.Errorf("%s: no snapshot can be used: %w", s.snapDir, errors.Join(ErrIncomplete, reasons))
+	return base, nil, fmt.Errorf("%s: no snapshot can be used: %w", s.snapDir, errors.Join(ErrIncomplete, reasons))
 }
 
 // replay applies what the logs hold above a snapshot. What it reads is made durable, since it counts from now on: a
@@ -154,7 +154,12 @@ func (s *Store) base(upTo wire.Zxid) (t *tree.Tree, damaged *snapshotFile, err e
 type replay struct {
 	s          *Store
 	base, upTo wire.Zxid
-	db         *node.Database
+	// exact is where the tree has caught up with all that the snapshot shows: from then on digests must agree.
+	exact  wire.Zxid
+	differ bool // digests did not
+	// missing are snapshots that cannot be read. The history must come through each of them.
+	missing map[wire.Zxid]string
+	db      *node.Database
 	// damage is how the file before the present one ended, if not cleanly. It is no matter if the next one goes on with
 	// the very next txn: then nothing is missing.
 	damage error
@@ -183,6 +188,11 @@ func (p *replay) run() error {
 	}
 	if errors.Is(p.damage, txnlog.ErrCorrupt) && p.db.LastZxid < p.upTo {
 		return p.damage
+	}
+	for z, name := range p.missing {
+		if z.Counter() > 0 || z > p.db.LastZxid { // no transaction has counter 0
+			return fmt.Errorf("%s is damaged, and what the older snapshots and the logs hold does not lead to %v: %w", path.Join(s.snapDir, name), z, ErrIncomplete)
+		}
 	}
 	return s.fs.SyncDir(s.logDir)
 }
@@ -279,6 +289,22 @@ func (p *replay) apply(e txn.Entry) error {
 	}
 	p.db.Tree.Apply(e.Header, e.Record, nil)
 	p.db.LastZxid = zxid
+	delete(p.missing, zxid)
 	p.recent(e)
+	return p.compare(e)
+}
+
+// compare looks at the digest that a txn carries. Apache ZooKeeper goes on when it differs, as it can for reasons of its
+// own, but not for the first txn of all: one that begins an epoch could come after many that are gone.
+func (p *replay) compare(e txn.Entry) error {
+	zxid := e.Header.Zxid
+	if e.Digest == nil || e.Digest.Version != tree.DigestVersion || zxid < p.exact || p.differ || e.Digest.Tree == p.db.Tree.Digest() {
+		return nil
+	}
+	p.differ = true
+	if p.base == 0 && len(p.db.Recent) == 1 {
+		return fmt.Errorf("transaction %v does not come after an empty state: %w", zxid, ErrIncomplete)
+	}
+	p.s.opts.Log.Warn("digest of the tree differs from that of the leader", "zxid", zxid)
 	return nil
 }
