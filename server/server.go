@@ -26,6 +26,7 @@ import (
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/peer"
+	"github.com/zkctl/zkctl/server/snap"
 	"github.com/zkctl/zkctl/server/store"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/vfs"
@@ -74,25 +75,29 @@ type Server struct {
 
 // Run runs a server until ctx ends, which is a clean stop and returns nil, or until it cannot go on.
 func Run(ctx context.Context, cfg *config.Config, opts Options) error {
-	s := &Server{
-		cfg: cfg, opts: opts, log: opts.Log, began: time.Now(),
-		inbox: newInbox(), failure: make(chan error, 1),
-	}
-	if err := s.open(); err != nil {
+	s := newServer(cfg, opts)
+	if err := s.open(vfs.OS); err != nil {
 		return err
 	}
 	return s.run(ctx)
 }
 
+func newServer(cfg *config.Config, opts Options) *Server {
+	return &Server{
+		cfg: cfg, opts: opts, log: opts.Log, began: time.Now(),
+		inbox: newInbox(), failure: make(chan error, 1),
+	}
+}
+
 // open reads the disk and opens the ports.
-func (s *Server) open() error {
+func (s *Server) open(disk vfs.FS) error {
 	options := tree.Options{ExtendedTypes: s.cfg.ExtendedTypes}
-	var disk vfs.FS = vfs.OS
 	if !s.cfg.ForceSync {
 		disk = lazyLogs{disk}
 	}
 	opened, db, err := store.Open(disk, s.cfg.LogDir(), s.cfg.SnapDir(), store.Options{
 		Tree: options, PreallocBytes: s.cfg.PreAllocBytes, TrustEmpty: s.cfg.TrustEmptySnapshot,
+		Compression: snap.Compression(s.cfg.SnapshotCompression), Log: s.log,
 	})
 	if err != nil {
 		return err

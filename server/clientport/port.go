@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/zkctl/zkctl/server/admin"
@@ -75,6 +76,9 @@ type Port struct {
 // Listen opens the port; Run serves it.
 func Listen(cfg Config) (*Port, error) {
 	listener, err := net.Listen("tcp", cfg.Address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("open the client port: %w: is a server already running here? see who listens with: ss -ltnp", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the client port: %w", err)
 	}
