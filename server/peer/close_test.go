@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -27,7 +25,7 @@ func TestCloseWritesFirst(t *testing.T) {
 	for i := range 1000 {
 		p.learner.send(p.out, numbered(i+1))
 	}
-	p.leader.CloseConn(node.CloseConn{Conn: p.in})
+	p.leader.closeConn(p.in)
 	p.leader.send(p.in, numbered(1)) // too late
 	if got := p.learner.awaitPackets(p.out, n); len(got) != n {
 		t.Errorf("%d packets", len(got))
@@ -38,8 +36,8 @@ func TestCloseWritesFirst(t *testing.T) {
 	if err := p.leader.awaitClosed(p.in); err != nil {
 		t.Errorf("leader: %v", err)
 	}
-	p.leader.CloseConn(node.CloseConn{Conn: p.in})
-	p.learner.CloseConn(node.CloseConn{Conn: p.out})
+	p.leader.closeConn(p.in)
+	p.learner.closeConn(p.out)
 	q := connectPair(t, p.learner, p.leader, 3)
 	if q.in == p.in {
 		t.Error("the id of a connection was used again")
@@ -57,7 +55,7 @@ func TestCloseStuck(t *testing.T) {
 		p.leader.send(conn, large)
 	}
 	begun := time.Now()
-	p.leader.CloseConn(node.CloseConn{Conn: conn})
+	p.leader.closeConn(conn)
 	if err := p.leader.awaitClosed(conn); err != nil {
 		t.Error(err)
 	}
@@ -160,7 +158,7 @@ func TestDial(t *testing.T) {
 	members := newMembers(t, 1, 2)
 	learner, leader := start(t, members, 1), start(t, members, 2)
 	dial := func(conn node.ConnID, timeout time.Duration) {
-		learner.DialLeader(node.DialLeader{Conn: conn, Leader: 2, Timeout: timeout})
+		learner.dialLeader(conn, 2, timeout)
 	}
 
 	begun := time.Now()
@@ -173,12 +171,12 @@ func TestDial(t *testing.T) {
 	}
 
 	dial(3, time.Hour)
-	learner.CloseConn(node.CloseConn{Conn: 3})
+	learner.closeConn(3)
 	if err := learner.awaitClosed(3); err != nil {
 		t.Errorf("closed while dialling: %v", err)
 	}
 
-	learner.DialLeader(node.DialLeader{Conn: 5, Leader: 99, Timeout: time.Hour})
+	learner.dialLeader(5, 99, time.Hour)
 	if err := learner.awaitClosed(5); err == nil {
 		t.Error("there is no server 99")
 	}
@@ -258,8 +256,8 @@ func TestRunEnds(t *testing.T) {
 		p.leader.send(stuck, large)
 	}
 	p.leader.SendSnapshot(node.SendSnapshot{Conn: stuck, Tree: newTree(t, 10)})
-	p.leader.CloseConn(node.CloseConn{Conn: stuck})
-	p.learner.DialLeader(node.DialLeader{Conn: 3, Leader: 1, Timeout: time.Hour}) // nobody listens
+	p.leader.closeConn(stuck)
+	p.learner.dialLeader(3, 1, time.Hour) // nobody listens
 	p.learner.block(true)
 	for i := range 1000 {
 		p.leader.send(p.in, numbered(i))
@@ -273,9 +271,9 @@ func TestRunEnds(t *testing.T) {
 	before := len(p.leader.seen())
 	p.leader.vote(1, 3)
 	p.leader.OpenQuorumPort()
-	p.leader.DialLeader(node.DialLeader{Conn: 9, Leader: 1, Timeout: time.Hour})
+	p.leader.dialLeader(9, 1, time.Hour)
 	p.leader.send(p.in, numbered(0))
-	p.leader.CloseConn(node.CloseConn{Conn: p.in})
+	p.leader.closeConn(p.in)
 	checkGoroutines(t)
 	if n := len(p.leader.seen()); n != before {
 		t.Errorf("%d inputs after the end", n-before)
@@ -285,32 +283,4 @@ func TestRunEnds(t *testing.T) {
 			t.Errorf("%s is open", address)
 		}
 	}
-}
-
-// FuzzNextIsWhole: a packet is whole exactly if reading it does not need more.
-func FuzzNextIsWhole(f *testing.F) {
-	for i := range 4 {
-		f.Add(numbered(i).Append(nil))
-	}
-	f.Add(wire.AppendInt32(make([]byte, 12), -2))
-	f.Add(wire.AppendInt32(wire.AppendInt32(make([]byte, 12), -1), -7))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for n := range len(b) + 1 {
-			in := bufio.NewReaderSize(bytes.NewReader(b[:n]), max(len(b), 16))
-			if n > 0 {
-				if _, err := in.Peek(1); err != nil {
-					t.Fatal(err)
-				}
-			}
-			whole := nextIsWhole(in)
-			_, err := wire.ReadQuorumPacket(in, 1<<30)
-			short := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-			if whole && short {
-				t.Errorf("%x: said to be whole, but %v", b[:n], err)
-			}
-			if !whole && err == nil {
-				t.Errorf("%x: said not to be whole", b[:n])
-			}
-		}
-	})
 }

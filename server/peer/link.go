@@ -42,6 +42,7 @@ type link struct {
 	waiting   []byte // newest vote that has not been sent
 	last      []byte // last vote that has been; the first thing to send on a new connection if nothing waits
 	callBack  bool   // the server asked to be called
+	cancel    func() // ends an attempt to dial; nil if there is none
 	retry     time.Duration
 	retryAt   time.Time
 }
@@ -63,6 +64,9 @@ func (l *link) adopt(sock net.Conn) {
 	limitUnacknowledged(sock, l.m.p.cfg.ConnectTimeout)
 	l.sock, l.fresh, l.callBack = sock, true, false
 	l.retry, l.retryAt = 0, time.Time{}
+	if l.cancel != nil {
+		l.cancel() // it keeps from writing
+	}
 	l.m.p.log.Info("connected to election port", "server", int64(l.id), "remote", remote(sock))
 	l.notify()
 }
@@ -171,11 +175,23 @@ func (l *link) write(sock net.Conn, frame []byte) {
 
 // dial opens a connection, or asks a server with a larger id to do so.
 func (l *link) dial() {
-	sock, err := l.connect()
 	m := l.m
+	ctx, cancel := context.WithCancel(m.p.ctx)
+	defer cancel()
+	m.mu.Lock()
+	if l.sock != nil {
+		m.mu.Unlock()
+		return
+	}
+	l.cancel = cancel
+	addresses := l.addresses()
+	m.mu.Unlock()
+	sock, err := l.connect(ctx, addresses)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	l.cancel = nil
 	switch {
+	case err != nil && l.sock != nil: // it called meanwhile
 	case err != nil:
 		m.p.log.Debug("no connection to election port", "server", int64(l.id), "error", err)
 		l.callBack = l.callBack && l.member
@@ -189,32 +205,32 @@ func (l *link) dial() {
 	}
 }
 
+// addresses are where to dial, the configured address first. The lock is held.
+func (l *link) addresses() []string {
+	var list []string
+	for _, address := range append([]string{l.configured}, l.announced...) {
+		if address != "" && !slices.Contains(list, address) {
+			list = append(list, address)
+		}
+	}
+	return list
+}
+
 // backOff doubles the time until the next attempt. The lock is held.
 func (l *link) backOff(least time.Duration) {
 	l.retry = min(max(2*l.retry, least), max(maxRetry, least))
 	l.retryAt = time.Now().Add(l.retry + rand.N(l.retry/4+1))
 }
 
-// connect dials the election port of the server and greets. Apache ZooKeeper refuses a greeting that does not arrive in
-// one piece.
-func (l *link) connect() (net.Conn, error) {
-	p := l.m.p
-	l.m.mu.Lock()
-	var addresses []string
-	for _, address := range append([]string{l.configured}, l.announced...) {
-		if address != "" && !slices.Contains(addresses, address) {
-			addresses = append(addresses, address)
-		}
-	}
-	l.m.mu.Unlock()
+// connect dials the election port of the server and greets.
+func (l *link) connect(ctx context.Context, addresses []string) (net.Conn, error) {
 	var failed []error
 	for _, address := range addresses {
-		sock, err := l.connectTo(address)
+		sock, err := l.connectTo(ctx, address)
 		if err == nil {
 			return sock, nil
 		}
-		failed = append(failed, err)
-		if p.ctx.Err() != nil {
+		if failed = append(failed, err); ctx.Err() != nil {
 			break
 		}
 	}
@@ -224,9 +240,9 @@ func (l *link) connect() (net.Conn, error) {
 	return nil, errors.Join(failed...)
 }
 
-func (l *link) connectTo(address string) (net.Conn, error) {
+func (l *link) connectTo(ctx context.Context, address string) (net.Conn, error) {
 	p := l.m.p
-	ctx, cancel := context.WithTimeout(p.ctx, p.cfg.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.ConnectTimeout)
 	defer cancel()
 	sock, err := l.m.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -237,6 +253,7 @@ func (l *link) connectTo(address string) (net.Conn, error) {
 	}
 	err = sock.SetWriteDeadline(time.Now().Add(p.cfg.ConnectTimeout))
 	if err == nil {
+		// Apache ZooKeeper refuses a greeting that does not arrive in one piece.
 		_, err = sock.Write(appendGreeting(nil, p.cfg.Self, p.cfg.self().ElectionAddress()))
 	}
 	if err != nil {

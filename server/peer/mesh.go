@@ -19,6 +19,8 @@ const (
 	// maxStrangers is how many servers that are no members may be connected: those that are about to become members
 	// ask who leads.
 	maxStrangers = 32
+	// maxAnnounced is how many of the addresses that a server names are tried.
+	maxAnnounced = 3
 )
 
 // mesh is the election port and the connections between election ports. Of each pair of servers the one with the
@@ -193,7 +195,7 @@ func (m *mesh) welcome(sock net.Conn, g greeting) {
 		l.adopt(sock)
 		return
 	}
-	l.announced = g.addresses
+	l.announced = g.addresses[:min(len(g.addresses), maxAnnounced)]
 	l.drop()
 	m.p.close(sock)
 	l.callBack, l.retryAt = true, time.Time{}

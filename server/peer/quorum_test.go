@@ -40,7 +40,7 @@ func connectPair(t *testing.T, learner, leader *server, out node.ConnID) *pair {
 	p := &pair{t: t, members: leader.cfg.Members, leader: leader, learner: learner, out: out}
 	before := count[node.LearnerAccepted](leader)
 	leader.OpenQuorumPort()
-	learner.DialLeader(node.DialLeader{Conn: out, Leader: leader.cfg.Self, Timeout: dialTimeout})
+	learner.dialLeader(out, leader.cfg.Self, dialTimeout)
 	awaitInput(learner, "connection", func(in node.LeaderConnected) bool { return in.Conn == out })
 	learner.send(out, numbered(0))
 	leader.await("learner", func(inputs []node.Input) bool {
@@ -76,6 +76,12 @@ func numbered(n int) wire.QuorumPacket {
 	}
 	return p
 }
+
+func (s *server) dialLeader(conn node.ConnID, leader wire.ServerID, timeout time.Duration) {
+	s.DialLeader(node.DialLeader{Conn: conn, Leader: leader, Timeout: timeout})
+}
+
+func (s *server) closeConn(conn node.ConnID) { s.CloseConn(node.CloseConn{Conn: conn}) }
 
 func (s *server) send(conn node.ConnID, p wire.QuorumPacket) {
 	s.SendPacket(node.SendPacket{Conn: conn, Packet: p})
@@ -296,7 +302,7 @@ func TestSnapshotRecorded(t *testing.T) {
 	members := newMembers(t, 1, 3)
 	ln := listenRaw(t, member(t, members, 3).QuorumAddress())
 	s := start(t, members, 1)
-	s.DialLeader(node.DialLeader{Conn: 7, Leader: 3, Timeout: dialTimeout})
+	s.dialLeader(7, 3, dialTimeout)
 	leader := acceptRaw(t, ln)
 	s.send(7, wire.QuorumPacket{
 		Type: wire.PacketFollowerInfo,
@@ -381,7 +387,7 @@ func TestSnapshotStops(t *testing.T) {
 	cfg := testConfig(members, 1)
 	cfg.InitLimitTicks, cfg.SyncLimitTicks = 2, 1
 	s := startWith(t, cfg)
-	s.DialLeader(node.DialLeader{Conn: 7, Leader: 3, Timeout: dialTimeout})
+	s.dialLeader(7, 3, dialTimeout)
 	leader := acceptRaw(t, ln)
 	b := wire.QuorumPacket{Type: wire.PacketSnap, Zxid: 5}.Append(nil)
 	write(t, leader, append(b, 0, 0, 0, 1, 2))
