@@ -56,6 +56,11 @@ func (r *Reader) judge(why string) error {
 
 const chunkBytes = 256 << 10
 
+// buffer is what the rest of the file is read with, a chunk at a time.
+func (r *Reader) buffer(from int64) []byte {
+	return make([]byte, min(chunkBytes, max(r.size-from, sectorBytes)))
+}
+
 // chunk reads the bytes from an offset, up to len(b).
 func (r *Reader) chunk(b []byte, at int64) ([]byte, error) {
 	n, err := r.file.ReadAt(b, at)
@@ -71,8 +76,8 @@ func (r *Reader) chunk(b []byte, at int64) ([]byte, error) {
 // lastByte is the offset behind the last byte that is not zero, from at least; from if there is none.
 func (r *Reader) lastByte(from int64) (int64, error) {
 	end := from
-	b := make([]byte, chunkBytes)
-	for at := from; at < r.size; at += chunkBytes {
+	b := r.buffer(from)
+	for at := from; at < r.size; at += int64(len(b)) {
 		got, err := r.chunk(b, at)
 		if err != nil {
 			return 0, err
@@ -87,8 +92,8 @@ func (r *Reader) lastByte(from int64) (int64, error) {
 // nextValid is the offset of the first whole record that begins at from or later and ends at end at the latest; -1 if
 // there is none.
 func (r *Reader) nextValid(from, end int64) (int64, error) {
-	b := make([]byte, chunkBytes)
-	for at := from; at+frameBytes < end; at += chunkBytes - frameHead + 1 {
+	b := r.buffer(from)
+	for at := from; at+frameBytes < end; at += int64(len(b)) - frameHead + 1 {
 		got, err := r.chunk(b, at)
 		if err != nil {
 			return 0, err
