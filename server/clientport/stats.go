@@ -25,6 +25,7 @@ type connStats struct {
 	lastAt      time.Duration
 	lastLatency time.Duration
 	lastZxid    wire.Zxid
+	xids        int32 // one more than the last xid of the client's own requests, which pings and the like are not
 }
 
 // received counts a frame of the client.
@@ -64,6 +65,9 @@ func (s *connStats) answer(frame []byte, a arrival, latency time.Duration) {
 		t.MinResponse = len(frame)
 	}
 	s.last, s.lastAt, s.lastLatency = a, a.at+latency, latency
+	if a.xid >= 0 {
+		s.xids = a.xid + 1
+	}
 	d := wire.NewDecoder(frame)
 	d.Int32()
 	if zxid := wire.Zxid(d.Int64()); zxid > 0 {
@@ -143,11 +147,11 @@ func (p *Port) Connections() []admin.Connection {
 		d := admin.Connection{
 			ID: watch.Watcher(c.id), Remote: c.remote.String(), Word: c.asks,
 			Queued: len(c.waiting), Received: s.own.received, Sent: s.own.sent, Established: c.established,
-			LastOp: s.last.op, LastXid: s.last.xid, LastZxid: s.lastZxid,
+			LastOp: s.last.op, LastXid: s.xids - 1, LastZxid: s.lastZxid,
 			LastLatency: s.lastLatency, Latency: s.own.latency,
 		}
 		if s.lastAt == 0 {
-			d.LastXid, d.LastZxid = -1, -1
+			d.LastZxid = -1
 		} else {
 			d.LastResponse = p.began.Add(s.lastAt)
 		}
