@@ -120,11 +120,20 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 		if n.State == wire.Looking {
 			e.send(from, e.notification(e.voteRound))
 		}
-	case e.received == nil || !e.cfg.Members.IsVoter(n.Leader):
-	case n.State == wire.Looking:
-		if n.ElectionEpoch < e.round {
+	case e.received == nil:
+	default:
+		if n.State == wire.Looking && n.ElectionEpoch < e.round {
 			e.send(from, e.notification(e.round))
 		}
+		e.stepVote(now, from, n)
+	}
+}
+
+// stepVote handles the vote of a voter while this server looks.
+func (e *Election) stepVote(now time.Duration, from wire.ServerID, n wire.Notification) {
+	switch {
+	case !e.cfg.Members.IsVoter(n.Leader):
+	case n.State == wire.Looking:
 		e.stepLooking(now, from, n)
 	case n.State == wire.Following || n.State == wire.Leading:
 		e.stepDecided(from, n)
@@ -158,7 +167,7 @@ func (e *Election) maybeFinalize(now time.Duration) {
 	e.finalize = 0
 	if e.cfg.Members.Quorum(func(id wire.ServerID) bool {
 		n, ok := e.received[id]
-		return ok && n.State == wire.Looking && n.ElectionEpoch == e.round && voteOf(n) == e.vote
+		return ok && n.ElectionEpoch == e.round && voteOf(n) == e.vote
 	}) {
 		e.finalize = now + finalizeWait
 	}
@@ -167,36 +176,37 @@ func (e *Election) maybeFinalize(now time.Duration) {
 // stepDecided handles the vote of a server that has a leader.
 func (e *Election) stepDecided(from wire.ServerID, n wire.Notification) {
 	if n.ElectionEpoch == e.round {
-		e.received[from] = n
-		if e.agree(e.received, n, 0) && e.leads(e.received, n) {
+		e.received[from] = unversioned(n)
+		if e.agree(e.received, n) && e.leads(e.received, n) {
 			e.decide(voteOf(n), e.round)
 			return
 		}
 	}
 	e.outside[from] = n
-	if e.agree(e.outside, n, n.Version) && e.leads(e.outside, n) {
+	if e.agree(e.outside, n) && e.leads(e.outside, n) {
 		e.round = n.ElectionEpoch
 		e.decide(voteOf(n), e.round)
 	}
 }
 
+// unversioned is a vote as those of the same round are kept. Compared with one of version 0 only the leader counts; Apache
+// ZooKeeper does the same, perhaps by accident.
+func unversioned(n wire.Notification) wire.Notification {
+	n.Version = 0
+	return n
+}
+
 // agree tells whether a quorum of votes is for the leader of n. Among servers that have a leader only the leader and its
-// epoch are compared; and if one of two votes has version 0, as votes of the same round are taken to have, only the
-// leader.
-func (e *Election) agree(votes map[wire.ServerID]wire.Notification, n wire.Notification, version int32) bool {
+// epoch are compared; and if one of two votes has version 0, only the leader.
+func (e *Election) agree(votes map[wire.ServerID]wire.Notification, n wire.Notification) bool {
 	return e.cfg.Members.Quorum(func(id wire.ServerID) bool {
 		other, ok := votes[id]
-		if !ok {
+		switch {
+		case !ok:
 			return false
-		}
-		if other.State == wire.Looking {
+		case other.State == wire.Looking:
 			return voteOf(other) == voteOf(n) && other.ElectionEpoch == n.ElectionEpoch
-		}
-		otherVersion := other.Version
-		if version == 0 {
-			otherVersion = 0
-		}
-		if (otherVersion == 0) != (n.Version == 0) {
+		case (other.Version == 0) != (n.Version == 0):
 			return other.Leader == n.Leader
 		}
 		return other.Leader == n.Leader && other.PeerEpoch == n.PeerEpoch

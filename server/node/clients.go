@@ -72,7 +72,7 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	}
 	n.clients[c.id] = c
 	if r.SessionID == 0 {
-		c.session, c.creating = n.ids.Next(), true
+		c.session, c.creating = n.newSession(), true
 		n.sessions[c.session] = c
 		n.submit(zab.Request{Session: c.session, Op: wire.OpCreateSession, Body: wire.AppendInt32(nil, int32(timeout.Milliseconds()))})
 		return
@@ -97,6 +97,17 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 		n.revalidate(zab.Revalidate{Session: c.session, Timeout: timeout})
 	}
 	n.drain()
+}
+
+// newSession returns an id that no living session has: the clock that ids come from may have gone back since an earlier
+// run of this server.
+func (n *Node) newSession() wire.SessionID {
+	for {
+		id := n.ids.Next()
+		if _, taken := n.tree.Session(id); !taken {
+			return id
+		}
+	}
 }
 
 // renewal is a question to the leader about a session whose client came to this server.

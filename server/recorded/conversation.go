@@ -5,6 +5,7 @@
 //	standalone.log, standalone-tree.json     what that server logged; the tree that a client saw then
 //	client-ensemble.txt                      what three members and their clients said
 //	ensemble.log, ensemble-tree.json         what the ensemble agreed on from its beginning; the tree in the end
+//	election-start.txt ...                   votes of its members
 package recorded
 
 import (
@@ -14,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/zkctl/zkctl/wire"
 )
 
 //go:embed testdata
@@ -41,11 +44,58 @@ type Message struct {
 	Frame []byte
 }
 
-// Conversation reads a file of messages. There a line that begins with @ names connection, direction and kind; the lines
-// behind it are the bytes.
+// Conversation reads a file of messages between clients and servers.
 func Conversation(t testing.TB, name string) []Message {
 	t.Helper()
 	var list []Message
+	for _, m := range messages(t, name) {
+		if len(m.data) > 0 {
+			m.data = m.data[4:]
+		}
+		list = append(list, Message{
+			Where: m.where, Conn: m.conn, FromServer: m.direction == "server->client", Kind: m.kind, Frame: m.data,
+		})
+	}
+	return list
+}
+
+// Vote is a notification between two servers.
+type Vote struct {
+	From, To     wire.ServerID
+	Notification wire.Notification
+}
+
+// Votes reads a file of messages between election ports.
+func Votes(t testing.TB, name string) []Vote {
+	t.Helper()
+	var list []Vote
+	for _, m := range messages(t, name) {
+		if m.kind != "Notification" {
+			continue
+		}
+		var v Vote
+		if _, err := fmt.Sscanf(m.direction, "%d->%d", &v.From, &v.To); err != nil {
+			t.Fatalf("%s: %v", m.where, err)
+		}
+		if err := v.Notification.Unmarshal(m.data[4:]); err != nil {
+			t.Fatalf("%s: %v", m.where, err)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+type message struct {
+	where, direction, kind string
+	conn                   int
+	data                   []byte
+}
+
+// messages reads a file: a line that begins with @ names connection, direction and kind of a message; the lines behind it
+// are its bytes.
+func messages(t testing.TB, name string) []message {
+	t.Helper()
+	var list []message
 	for i, line := range strings.Split(string(read(t, name)), "\n") {
 		switch {
 		case line == "" || line[0] == '#':
@@ -55,8 +105,8 @@ func Conversation(t testing.TB, name string) []Message {
 			if err != nil {
 				t.Fatal(err)
 			}
-			list = append(list, Message{
-				Where: fmt.Sprintf("%s:%d", name, i+1), Conn: conn, FromServer: f[2] == "server->client", Kind: f[3],
+			list = append(list, message{
+				where: fmt.Sprintf("%s:%d", name, i+1), conn: conn, direction: f[2], kind: f[3],
 			})
 		default:
 			data, err := hex.DecodeString(line)
@@ -64,12 +114,7 @@ func Conversation(t testing.TB, name string) []Message {
 				t.Fatal(err)
 			}
 			m := &list[len(list)-1]
-			m.Frame = append(m.Frame, data...)
-		}
-	}
-	for i := range list {
-		if len(list[i].Frame) > 0 {
-			list[i].Frame = list[i].Frame[4:]
+			m.data = append(m.data, data...)
 		}
 	}
 	return list
