@@ -97,7 +97,7 @@ func (l *Load) record(op operation) {
 }
 
 // Linearizable checks the registers' history, after Stop, within the limit. It returns how many operations were checked,
-// and an error if the history cannot be explained by registers; running out of time is no error, but checked is 0 then.
+// and an error if the history cannot be explained by registers, or if the limit was too short to tell.
 func (l *Load) Linearizable(limit time.Duration) (checked int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,7 +109,7 @@ func (l *Load) Linearizable(limit time.Duration) (checked int, err error) {
 	case porcupine.Illegal:
 		return len(operations), fmt.Errorf("the history of %d operations on registers is not linearizable", len(operations))
 	case porcupine.Unknown:
-		return 0, nil
+		return 0, fmt.Errorf("a history of %d operations on registers was not checked within %v", len(operations), limit)
 	}
 	return len(operations), nil
 }
