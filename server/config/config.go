@@ -70,8 +70,6 @@ type Config struct {
 	SnapshotCompression string
 	// TrustEmptySnapshot accepts logs without any snapshot.
 	TrustEmptySnapshot bool
-	// DigestEnabled says whether txns and snapshots carry the digest of the tree.
-	DigestEnabled bool
 	// PurgeInterval is how often old snapshots and logs are deleted, 0 never; SnapRetainCount how many snapshots
 	// stay, at least 3.
 	PurgeInterval   time.Duration
@@ -105,8 +103,6 @@ type Config struct {
 	Servers []Member
 	// Observer says whether Members has this server as an observer.
 	Observer bool
-	// SyncEnabled says whether an observer keeps logs and snapshots.
-	SyncEnabled bool
 	// ListenOnAllIPs opens quorum and election port on every address instead of the configured one.
 	ListenOnAllIPs bool
 	// ElectionConnectTimeout bounds opening a connection to an election port.
@@ -146,12 +142,10 @@ func defaults(file string) *Config {
 		CommitLogCount:         500,
 		ForceSync:              true,
 		FsyncWarning:           time.Second,
-		DigestEnabled:          true,
 		SnapRetainCount:        3,
 		ContainerCheckInterval: time.Minute,
 		ContainerMaxPerMinute:  10000,
 		FourLetterWords:        []string{"srvr"},
-		SyncEnabled:            true,
 		ElectionConnectTimeout: 5 * time.Second,
 		ElectionBindRetries:    3,
 	}

@@ -31,7 +31,6 @@ var keys = []key{
 	{"syncLimit", number(1, "ticks, such as 5", func(c *Config) *int { return &c.SyncLimit })},
 	{"connectToLearnerMasterLimit", number(0, "ticks, or 0 for initLimit", func(c *Config) *int { return &c.ConnectLimit })},
 	{"quorumListenOnAllIPs", strictBool(func(c *Config) *bool { return &c.ListenOnAllIPs })},
-	{"syncEnabled", strictBool(func(c *Config) *bool { return &c.SyncEnabled })},
 	{"autopurge.snapRetainCount", number(0, "a number of snapshots; fewer than 3 count as 3", func(c *Config) *int { return &c.SnapRetainCount })},
 	{"autopurge.purgeInterval", setPurgeInterval},
 	{"electionAlg", only("3", "fast leader election over TCP is the only algorithm left")},
@@ -55,7 +54,6 @@ var keys = []key{
 	{"fsync.warningthresholdms", millis(0, func(c *Config) *time.Duration { return &c.FsyncWarning })},
 	{"snapshot.compression.method", setCompression},
 	{"snapshot.trust.empty", strictBool(func(c *Config) *bool { return &c.TrustEmptySnapshot })},
-	{"digest.enabled", strictBool(func(c *Config) *bool { return &c.DigestEnabled })},
 	{"jute.maxbuffer", number(1024, "bytes, at least 1024", func(c *Config) *int { return &c.MaxBufferBytes })},
 	{"jute.maxbuffer.extrasize", number(0, "bytes", func(c *Config) *int { return &c.ExtraSizeBytes })},
 	{"globalOutstandingLimit", number(1, "a number of requests", func(c *Config) *int { return &c.GlobalOutstandingLimit })},
@@ -78,7 +76,7 @@ var keys = []key{
 
 // withoutEffect are keys that Apache ZooKeeper knows and this server does not need or does not act on.
 var withoutEffect = []string{
-	"clientPortListenBacklog", "secureClientPortAddress", "observerMasterPort", "reconfigEnabled",
+	"clientPortListenBacklog", "syncEnabled", "digest.enabled", "secureClientPortAddress", "observerMasterPort", "reconfigEnabled",
 	"localSessionsEnabled", "localSessionsUpgradingEnabled", "sslQuorumReloadCertFiles", "quorum.cnxn.threads.size",
 	"jvm.pause.monitor", "jvm.pause.info-threshold.ms", "jvm.pause.warn-threshold.ms", "jvm.pause.sleep.time.ms",
 	"multiAddress.reachabilityCheckTimeoutMs", "multiAddress.reachabilityCheckEnabled",
@@ -104,6 +102,11 @@ var withoutEffect = []string{
 	"allowSaslFailedClients", "requireKerberosConfig", "letAnySaslUserDoX", "enforce.auth.schemes", "superUser",
 	"quorum.auth.learner.saslLoginContext", "quorum.auth.server.saslLoginContext",
 	"quorum.auth.kerberos.servicePrincipal",
+}
+
+// asIs are values of such keys that say what this server does anyway.
+var asIs = map[string]string{
+	"admin.enableServer": "false", "reconfigEnabled": "false", "syncEnabled": "true", "digest.enabled": "true",
 }
 
 // withoutEffectPrefixes are families of such keys.

@@ -158,8 +158,7 @@ func (p *parser) take(at property) {
 		p.peerType = at
 	case strings.HasPrefix(at.key, "metricsProvider."):
 		p.takeMetrics(at)
-	case at.key == "admin.enableServer" && strings.EqualFold(at.value, "false"):
-	case at.key == "reconfigEnabled" && strings.EqualFold(at.value, "false"):
+	case asIs[at.key] != "" && strings.EqualFold(at.value, asIs[at.key]):
 	case isWithoutEffect(at.key):
 		p.notice(at, "has no effect in this server", "")
 	default:
