@@ -87,6 +87,7 @@ vagrant:lab-vagrant' | chroot "$root" chpasswd
 	for tool in getenforce setenforce sestatus selinuxenabled restorecon; do
 		ln -s selinux-stand-in "$root/usr/sbin/$tool"
 	done
+	install -m 666 /dev/null "$root/var/log/selinux-stand-in.log" # anyone may label files of their own
 	install -m 644 "$lab_source/image/selinux-stand-in.service" "$root/etc/systemd/system/selinux-stand-in.service"
 	chroot "$root" systemctl enable selinux-stand-in.service
 }

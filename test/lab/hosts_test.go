@@ -124,19 +124,25 @@ func (h *hosts) servers() []string {
 
 func (h *hosts) server(name string) string { return h.address(name) + ":2181" }
 
+// begin divides what a talkative login shell says from what the command says.
+const begin = "--- what follows was asked for ---\n"
+
 // try runs a shell command on a host as root, over ssh from this machine.
 func (h *hosts) try(name, command string) (string, error) { return h.tryAs("root", name, command) }
 
 func (h *hosts) tryAs(user, name, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.t.Context()), 60*time.Second) // cleanups look at hosts, too
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "ssh", "-F", filepath.Join(h.outDir(), "ssh_config"), "-l", user, name, command)
+	cmd := exec.CommandContext(ctx, "ssh", "-F", filepath.Join(h.outDir(), "ssh_config"), "-l", user, name,
+		"printf '"+strings.ReplaceAll(begin, "\n", "\\n")+"'; "+command)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s: %s: %w: %s", name, command, err, stderr.String())
+	err := cmd.Run()
+	_, said, _ := strings.Cut(stdout.String(), begin)
+	if err != nil {
+		return said, fmt.Errorf("%s: %s: %w: %s", name, command, err, stderr.String())
 	}
-	return stdout.String(), nil
+	return said, nil
 }
 
 // run is try for a command that must succeed; it returns the output without the last line end.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -94,33 +93,59 @@ func TestDryRunWritesNothing(t *testing.T) {
 	}
 }
 
-// TestInterruptedBootstrap kills zkctl with SIGKILL at random moments, again and again, and has one more run finish.
+// TestInterruptedBootstrap kills zkctl with SIGKILL at random moments, several times on the way from bare hosts to a
+// serving ensemble, and has one more run finish.
 func TestInterruptedBootstrap(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d (moments only; what happens at them is up to the machine)", seed)
 	h := bare(t)
 	whole := h.must("bootstrap").took
-	h.lab("fresh", "3")
-	for range 8 {
-		cmd := h.command(t.Context(), "bootstrap")
-		must(t, cmd.Start())
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		after := time.Duration(random.Int64N(int64(whole)))
-		select {
-		case <-ended:
-			t.Logf("done before it could be killed after %v", after)
-		case <-time.After(after):
-			must(t, cmd.Process.Signal(syscall.SIGKILL))
-			<-ended
+	kills := 0
+	for range 4 {
+		h.lab("fresh", "3")
+		for left := whole; left > whole/8; {
+			after := time.Duration(random.Int64N(int64(left)))
+			if !killed(t, h, after) {
+				t.Logf("done before it could be killed after %v", after.Round(time.Millisecond))
+				break
+			}
 			t.Logf("killed after %v", after.Round(time.Millisecond))
+			kills++
+			left -= after
 		}
+		if t.Failed() {
+			return
+		}
+		h.must("bootstrap")
+		h.leader()
 	}
-	h.must("bootstrap")
+	if kills < 4 {
+		t.Errorf("only %d runs were killed: this says little", kills)
+	}
 	verify(t, h, "root")
 	if r := h.must("bootstrap"); !strings.Contains(r.stdout+r.stderr, "nothing to do") {
 		t.Errorf("the run after the last one has something to do: %v", r)
+	}
+}
+
+// killed runs bootstrap and kills it after a while; false if it was done by then.
+func killed(t *testing.T, h *hosts, after time.Duration) bool {
+	t.Helper()
+	cmd := h.command(t.Context(), "bootstrap")
+	must(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("bootstrap after a killed one: %v", err)
+		}
+		return false
+	case <-time.After(after):
+		must(t, cmd.Process.Kill())
+		<-ended
+		return true
 	}
 }
 
