@@ -170,6 +170,8 @@ func goEphemeral(t *testing.T, e *ensemble.Ensemble) {
 	_, err = vanishing.Create("/vanishing", nil, zk.FlagEphemeral, open)
 	must(t, err)
 	link.cut()
+	_, err = observer.Sync("/vanishing") // the observer's server may not have heard of it
+	must(t, err)
 	if exists, _, err := observer.Exists("/vanishing"); err != nil || !exists {
 		t.Errorf("an ephemeral node went with the connection, before the session expired (%v)", err)
 	}
