@@ -423,3 +423,18 @@ func TestSummary(t *testing.T) {
 		}
 	}
 }
+
+func TestLastZxid(t *testing.T) {
+	for _, c := range []struct {
+		status node.Status
+		want   wire.Zxid
+	}{
+		{node.Status{Serving: true, Role: node.Leading, Epoch: 2, Zxid: 0x100000019}, 0x200000000},
+		{node.Status{Serving: true, Role: node.Leading, Epoch: 2, Zxid: 0x200000003}, 0x200000003},
+		{node.Status{Serving: true, Role: node.Following, Epoch: 2, Zxid: 0x100000019}, 0x100000019},
+	} {
+		if got := lastZxid(c.status); got != c.want {
+			t.Errorf("%v at %v in epoch %d shows %v, want %v", c.status.Role, c.status.Zxid, c.status.Epoch, got, c.want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
 )
 
 const notServing = "This ZooKeeper instance is not currently serving requests\n"
@@ -82,10 +83,19 @@ func serverStats(src Source, clients string) string {
 		traffic.Latency.Min.Milliseconds(), decimal(avgMillis(traffic.Latency)), traffic.Latency.Max.Milliseconds())
 	fmt.Fprintf(&b, "Received: %d\nSent: %d\n", traffic.Received, traffic.Sent)
 	fmt.Fprintf(&b, "Connections: %d\nOutstanding: %d\n", traffic.Open, status.Outstanding)
-	fmt.Fprintf(&b, "Zxid: %v\nMode: %v\nNode count: %d\n", status.Zxid, status.Role, znodes(status))
+	fmt.Fprintf(&b, "Zxid: %v\nMode: %v\nNode count: %d\n", lastZxid(status), status.Role, znodes(status))
 	if status.Role == node.Leading {
 		e := src.Ensemble()
 		fmt.Fprintf(&b, "Proposal sizes last/min/max: %d/%d/%d\n", e.Proposed.last(), e.Proposed.min(), e.Proposed.max())
 	}
 	return b.String()
+}
+
+// lastZxid is the last zxid as Apache ZooKeeper shows it: that of a new leader is the beginning of its epoch, before it
+// has any txn (Leader.startZkServer).
+func lastZxid(s node.Status) wire.Zxid {
+	if s.Serving && s.Role == node.Leading {
+		return max(s.Zxid, wire.MakeZxid(s.Epoch, 0))
+	}
+	return s.Zxid
 }
