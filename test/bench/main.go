@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -31,8 +32,13 @@ func main() {
 }
 
 func run(rounds int, span time.Duration, servers, hosts bool) error {
-	fmt.Printf("Measured on %s with %d cores (%s), Linux %s, %d rounds, medians.\n\n",
+	fmt.Printf("Measured on %s with %d cores (%s), Linux %s, %d rounds, medians.\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor(), kernel(), rounds)
+	if servers {
+		fmt.Printf("%s; %s. Both sync the txn log before every answer to a write, with the same zoo.cfg and znodes of %d bytes.\n",
+			built(), java(), len(payload))
+	}
+	fmt.Println()
 	if servers {
 		if err := benchServers(rounds, span); err != nil {
 			return err
@@ -57,7 +63,7 @@ func benchServers(rounds int, span time.Duration) error {
 		samples := make(map[ensemble.Kind][]figures)
 		for range rounds {
 			for _, kind := range kinds { // in turns, so that a slow minute of the machine meets both
-				f, err := measure(kind, members, span)
+				f, err := attempt(kind, members, span)
 				if err != nil {
 					return fmt.Errorf("%v with %d members: %w", kind, members, err)
 				}
@@ -152,6 +158,16 @@ func processor() string {
 		}
 	}
 	return "unknown processor"
+}
+
+// built says what made zkserver.
+func built() string { return "zkserver of this tree with " + runtime.Version() }
+
+// java says what runs Apache ZooKeeper, and with which settings.
+func java() string {
+	out, _ := exec.Command("java", "-version").CombinedOutput() // without it the report lacks a detail
+	version, _, _ := strings.Cut(string(out), "\n")
+	return fmt.Sprintf("Apache ZooKeeper 3.8.0 with %s, -Xmx512m -XX:+UseSerialGC", strings.TrimSpace(version))
 }
 
 func kernel() string {

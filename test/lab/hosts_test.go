@@ -125,7 +125,7 @@ func (h *hosts) servers() []string {
 func (h *hosts) server(name string) string { return h.address(name) + ":2181" }
 
 // begin divides what a talkative login shell says from what the command says.
-const begin = "--- what follows was asked for ---\n"
+const begin = "=== what follows was asked for\n"
 
 // try runs a shell command on a host as root, over ssh from this machine.
 func (h *hosts) try(name, command string) (string, error) { return h.tryAs("root", name, command) }
@@ -138,7 +138,10 @@ func (h *hosts) tryAs(user, name, command string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	_, said, _ := strings.Cut(stdout.String(), begin)
+	_, said, began := strings.Cut(stdout.String(), begin)
+	if err == nil && !began {
+		return "", fmt.Errorf("%s: %s: it never began: %q", name, command, stdout.String())
+	}
 	if err != nil {
 		return said, fmt.Errorf("%s: %s: %w: %s", name, command, err, stderr.String())
 	}
