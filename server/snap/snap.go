@@ -49,6 +49,7 @@ type Encoder struct {
 	sum    hash.Hash32
 	file   bool
 	cursor *tree.Cursor
+	newest wire.Zxid
 	batch  []tree.Record
 	b      []byte
 }
@@ -70,6 +71,9 @@ func NewStream(out io.Writer, t *tree.Tree) (*Encoder, error) {
 
 // Zxid is that of the tree when the snapshot was begun.
 func (e *Encoder) Zxid() wire.Zxid { return e.cursor.Zxid }
+
+// Newest is the zxid of the last transaction of which the snapshot may show effects, known after Finish.
+func (e *Encoder) Newest() wire.Zxid { return e.newest }
 
 func (e *Encoder) head() error {
 	e.b = wire.AppendInt32(e.b, int32(len(e.cursor.Sessions)))
@@ -106,6 +110,8 @@ func (e *Encoder) Next(max int) (more bool, err error) {
 
 // Finish writes what follows the nodes.
 func (e *Encoder) Finish() error {
+	zxid, digest := e.cursor.End()
+	e.newest = zxid
 	e.b = wire.AppendString(e.b, "/")
 	if !e.file {
 		e.b = wire.AppendString(e.b, signature)
@@ -117,7 +123,6 @@ func (e *Encoder) Finish() error {
 	if err := e.seal(); err != nil {
 		return err
 	}
-	zxid, digest := e.cursor.End()
 	e.b = wire.AppendInt32(wire.AppendInt64(e.b, int64(zxid)), tree.DigestVersion)
 	e.b = wire.AppendInt64(e.b, int64(digest))
 	return e.seal()

@@ -90,69 +90,39 @@ func (s *Store) Reload() (*node.Database, error) {
 	if err := s.Roll(); err != nil {
 		return nil, err
 	}
-	db, err := s.recover(maxZxid)
+	got, err := s.recover(maxZxid)
 	if err != nil {
-		return nil, s.advise(err)
+		return nil, s.writes(s.advise(err))
 	}
-	s.last = db.LastZxid
-	return db, nil
+	s.restart(got.db.LastZxid)
+	return got.db, nil
 }
 
 // recover builds the state up to zxid from the newest snapshot that can be read and holds nothing above, and the logs.
-func (s *Store) recover(upTo wire.Zxid) (*node.Database, error) {
-	base, damaged, err := s.base(upTo)
+func (s *Store) recover(upTo wire.Zxid) (*replay, error) {
+	p := &replay{s: s, upTo: upTo, missing: make(map[wire.Zxid]string)}
+	base, err := p.start()
 	if err != nil {
 		return nil, err
 	}
-	zxid := base.Tree.LastZxid()
-	p := replay{
-		s: s, upTo: upTo, base: zxid, exact: max(zxid, base.Newest), missing: damaged,
-		db: &node.Database{Tree: base.Tree, LastZxid: zxid},
-	}
+	p.base = base.Tree.LastZxid()
+	p.exact = max(p.base, base.Newest)
+	p.db = &node.Database{Tree: base.Tree, LastZxid: p.base}
 	if err := p.run(); err != nil {
 		return nil, err
 	}
-	return p.db, nil
-}
-
-// base reads the newest snapshot that can be used; damaged are the newer ones, which cannot be read.
-func (s *Store) base(upTo wire.Zxid) (base snap.Snapshot, damaged map[wire.Zxid]string, err error) {
-	snapshots, err := s.snapshots()
-	if err != nil {
-		return base, nil, err
+	if p.exact > p.db.LastZxid && upTo == maxZxid {
+		// Written by another program, which did not wait for the log. The ensemble has these txns, and will send them.
+		s.opts.Log.Warn("snapshot shows transactions that the log does not have", "zxid", p.exact)
 	}
-	damaged = make(map[wire.Zxid]string)
-	var reasons error
-	for _, f := range snapshots {
-		if f.zxid > upTo {
-			continue
-		}
-		got, err := s.readSnapshot(f)
-		switch {
-		case err != nil && !errors.Is(err, snap.ErrInvalid):
-			return base, nil, err
-		case err != nil:
-			s.opts.Log.Warn("damaged snapshot is passed over", "file", path.Join(s.snapDir, f.name()), "error", err)
-			damaged[f.zxid] = f.name()
-			reasons = errors.Join(reasons, err)
-		case upTo != maxZxid && (got.Newest < 0 || got.Newest > upTo):
-			// It may show effects of what is to be removed.
-		default:
-			// Another program may have written it without a sync, and what is read counts from now on.
-			if err := s.syncFile(path.Join(s.snapDir, f.name())); err != nil {
-				return base, nil, err
-			}
-			delete(damaged, f.zxid) // the same, compressed in another way
-			return got, damaged, s.fs.SyncDir(s.snapDir)
-		}
-	}
-	return base, nil, fmt.Errorf("%s: no snapshot can be used: %w", s.snapDir, errors.Join(ErrIncomplete, reasons))
+	return p, nil
 }
 
 // replay applies what the logs hold above a snapshot. What it reads is made durable, since it counts from now on: a
 // process that died may have left it in the memory of the machine only.
 type replay struct {
 	s          *Store
+	from       snapshotFile
 	base, upTo wire.Zxid
 	// exact is where the tree has caught up with all that the snapshot shows: from then on digests must agree.
 	exact  wire.Zxid
@@ -163,6 +133,41 @@ type replay struct {
 	// damage is how the file before the present one ended, if not cleanly. It is no matter if the next one goes on with
 	// the very next txn: then nothing is missing.
 	damage error
+}
+
+// start reads the newest snapshot that can be used.
+func (p *replay) start() (snap.Snapshot, error) {
+	s := p.s
+	snapshots, err := s.snapshots()
+	if err != nil {
+		return snap.Snapshot{}, err
+	}
+	var reasons error
+	for _, f := range snapshots {
+		if f.zxid > p.upTo {
+			continue
+		}
+		got, err := s.readSnapshot(f)
+		switch {
+		case err != nil && !errors.Is(err, snap.ErrInvalid):
+			return got, err
+		case err != nil:
+			s.opts.Log.Warn("damaged snapshot is passed over", "file", path.Join(s.snapDir, f.name()), "error", err)
+			p.missing[f.zxid] = f.name()
+			reasons = errors.Join(reasons, err)
+		case p.upTo != maxZxid && (got.Newest < 0 || got.Newest > p.upTo):
+			// It may show effects of what is to be removed.
+		default:
+			p.from = f
+			delete(p.missing, f.zxid) // the same, compressed in another way
+			// Another program may have written it without a sync, and what is read counts from now on.
+			if err := s.syncFile(path.Join(s.snapDir, f.name())); err != nil {
+				return got, err
+			}
+			return got, s.fs.SyncDir(s.snapDir)
+		}
+	}
+	return snap.Snapshot{}, fmt.Errorf("%s: no snapshot can be used: %w", s.snapDir, errors.Join(ErrIncomplete, reasons))
 }
 
 func (p *replay) run() error {

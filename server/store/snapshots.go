@@ -123,12 +123,52 @@ func (p *Snapshot) Seal() error {
 	return nil
 }
 
-// Commit makes the snapshot durable under its name.
+// Commit makes the snapshot durable under its name, at once or, if it shows txns whose records are not durable yet, with
+// the sync that makes them. Otherwise a loss of power could leave the effects of txns that were never logged.
 func (p *Snapshot) Commit() error {
 	if err := p.settle(); err != nil {
 		return err
 	}
+	s := p.s
+	s.mu.Lock()
+	wait := p.enc.Newest() > s.synced
+	if wait {
+		s.waiting = append(s.waiting, p)
+	}
+	s.mu.Unlock()
+	if wait {
+		return nil
+	}
 	return p.publish()
+}
+
+// publishWaiting notes that everything appended is durable.
+func (s *Store) publishWaiting() error {
+	s.mu.Lock()
+	s.synced = s.last
+	var ready, waiting []*Snapshot
+	for _, p := range s.waiting {
+		if p.enc.Newest() <= s.synced {
+			ready = append(ready, p)
+		} else {
+			waiting = append(waiting, p)
+		}
+	}
+	s.waiting = waiting
+	s.mu.Unlock()
+	for _, p := range ready {
+		if err := p.publish(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restart notes that the history, all of it durable, ends at zxid now. Snapshots of what was before must not appear.
+func (s *Store) restart(zxid wire.Zxid) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.synced, s.waiting = zxid, zxid, nil // the files are deleted when the server starts again
 }
 
 // settle makes the content durable.
@@ -172,8 +212,11 @@ func (p *Snapshot) fail(err error) error {
 	return p.s.writes(fmt.Errorf("write snapshot %v: %w", p.file.zxid, err))
 }
 
-// WriteSnapshot writes a snapshot at once.
+// WriteSnapshot writes a snapshot at once. What was appended before becomes durable.
 func (s *Store) WriteSnapshot(t *tree.Tree, zxid wire.Zxid) error {
+	if err := s.Sync(); err != nil {
+		return err
+	}
 	p, err := s.prepareSnapshot(t, zxid)
 	if err != nil {
 		return err

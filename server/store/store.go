@@ -18,6 +18,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/zkctl/zkctl/server/node"
@@ -50,9 +51,13 @@ type Store struct {
 	snapDir string
 	opts    Options
 	log     *txnlog.Writer
-	last    wire.Zxid // of the history as it would be read back
+	last    wire.Zxid // of the history, durable or not
 	temps   atomic.Int64
 	failed  atomic.Pointer[failure]
+
+	mu      sync.Mutex
+	synced  wire.Zxid   // of the history that is durable
+	waiting []*Snapshot // which show txns above synced
 }
 
 // failure ends the use of a store.
@@ -88,14 +93,15 @@ func Open(fs vfs.FS, logDir, snapDir string, opts Options) (*Store, *node.Databa
 	if err := s.begin(); err != nil {
 		return nil, nil, s.advise(err)
 	}
-	db, err := s.recover(maxZxid)
+	got, err := s.recover(maxZxid)
 	if err != nil {
 		return nil, nil, s.advise(err)
 	}
+	db := got.db
 	if err := s.recoverEpochs(db); err != nil {
 		return nil, nil, err
 	}
-	s.last = db.LastZxid
+	s.restart(db.LastZxid)
 	return s, db, nil
 }
 
@@ -179,7 +185,10 @@ func (s *Store) Sync() error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	return s.writes(s.log.Sync())
+	if err := s.log.Sync(); err != nil {
+		return s.writes(err)
+	}
+	return s.publishWaiting()
 }
 
 // Roll lets the next txn begin a new file.
@@ -187,7 +196,10 @@ func (s *Store) Roll() error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	return s.writes(s.log.Roll())
+	if err := s.log.Roll(); err != nil {
+		return s.writes(err)
+	}
+	return s.publishWaiting()
 }
 
 // SaveEpoch replaces currentEpoch or acceptedEpoch.

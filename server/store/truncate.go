@@ -17,16 +17,19 @@ func (s *Store) Truncate(zxid wire.Zxid) (*node.Database, error) {
 	if err := s.Roll(); err != nil {
 		return nil, err
 	}
-	db, err := s.recover(zxid)
-	if err != nil {
+	got, err := s.recover(zxid)
+	if errors.Is(err, ErrIncomplete) {
 		return nil, fmt.Errorf("truncate to %v: %w", zxid, err)
 	}
-	if db.LastZxid != zxid {
-		return nil, fmt.Errorf("truncate to %v: the history ends at %v: %w", zxid, db.LastZxid, ErrIncomplete)
+	if err != nil {
+		return nil, s.writes(fmt.Errorf("truncate to %v: %w", zxid, err))
+	}
+	if end := got.db.LastZxid; end != zxid {
+		return nil, fmt.Errorf("truncate to %v: the history ends at %v: %w", zxid, end, ErrIncomplete)
 	}
 	err = s.remove(
 		func(first wire.Zxid) bool { return first > zxid },
-		func(f snapshotFile) bool { return f.zxid > zxid || s.newest(f) > zxid },
+		func(f snapshotFile) bool { return f.zxid > zxid || f != got.from && s.newest(f) > zxid },
 	)
 	if err == nil {
 		err = s.cutAbove(zxid)
@@ -34,8 +37,8 @@ func (s *Store) Truncate(zxid wire.Zxid) (*node.Database, error) {
 	if err != nil {
 		return nil, s.writes(fmt.Errorf("truncate to %v: %w", zxid, err))
 	}
-	s.last = zxid
-	return db, nil
+	s.restart(zxid)
+	return got.db, nil
 }
 
 // newest is the last txn of which a snapshot may show effects; everything, if it cannot be read or does not say.

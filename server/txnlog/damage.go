@@ -121,19 +121,21 @@ func (r *Reader) nextValid(from, end int64) (int64, error) {
 }
 
 // unwritten tells whether some sector from an offset on, and before another, can have been left as it was: the part of it
-// that lies behind the offset is zero to its end. Up to four bytes say nothing: records begin with four zeros.
+// that lies behind the offset is zero to its end. Records begin with four zeros: so many bytes at the end of a sector
+// say nothing, and the record that begins with them is valid without them.
 func (r *Reader) unwritten(from, to int64) (bool, error) {
+	const zeros = 4
 	b := make([]byte, sectorBytes)
 	for at := from; at < to; {
 		next := at/sectorBytes*sectorBytes + sectorBytes
-		if next > to {
+		if next > to+zeros {
 			return false, nil
 		}
 		got, err := r.chunk(b[:next-at], at)
 		if err != nil {
 			return false, err
 		}
-		if len(got) > 4 && allZero(got) {
+		if len(got) > zeros && allZero(got) {
 			return true, nil
 		}
 		at = next
