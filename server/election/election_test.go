@@ -203,10 +203,11 @@ func TestLaterRoundIsTakenOver(t *testing.T) {
 // TestLaterRoundForgetsOutcomes: within a round the epoch of an outcome is not compared, so those of an earlier round must
 // not count.
 func TestLaterRoundForgetsOutcomes(t *testing.T) {
-	s := newScene(t, voters(t, 3), 1)
-	s.hears(2, vote(following, 3, 1, 3, ownLast))
-	s.hears(2, vote(looking, 2, 5, 1, ownLast))
-	s.hears(3, vote(leading, 3, 5, 4, ownLast))
+	s := newScene(t, voters(t, 5), 1)
+	s.hears(2, vote(following, 5, 1, 3, ownLast))
+	s.hears(3, vote(following, 5, 1, 3, ownLast))
+	s.hears(4, vote(looking, 4, 7, 1, ownLast))
+	s.hears(5, vote(leading, 5, 7, 4, ownLast))
 	s.undecided()
 }
 
