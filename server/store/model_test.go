@@ -71,7 +71,9 @@ func (l listener) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-func (m *model) log(format string, args ...any) { m.steps = append(m.steps, fmt.Sprintf(format, args...)) }
+func (m *model) log(format string, args ...any) {
+	m.steps = append(m.steps, fmt.Sprintf(format, args...))
+}
 
 // violation is a broken promise, as opposed to an error of the disk.
 type violation struct{ error }
