@@ -117,6 +117,25 @@ func TestRefusedConfigurationIsNotRetried(t *testing.T) {
 	}
 }
 
+// Who may not start and stop the server is told so, instead of that no server runs.
+func TestStopNeedsPermission(t *testing.T) {
+	for _, manager := range []Manager{Systemd, Supervisor} {
+		h := newHost(t, "exec sleep 1000\n")
+		h.expect("STARTED", 0, "start")
+		h.m.Manager, h.m.Host.Connection, h.m.Host.Server.User = manager, inventory.OverSSH, "nobody"
+		script := filepath.Join(t.TempDir(), "zkServer.sh")
+		// A stand-in for id makes the caller an ordinary user.
+		text := "id() { case $1 in -u) echo 12345 ;; *) echo alice ;; esac; }\n" + string(ServerScript(h.m))
+		write(t, script, []byte(text), 0o755)
+		for _, verb := range []string{"start", "stop", "restart"} {
+			out, err := exec.Command("sh", script, verb).Output()
+			if err == nil || !strings.Contains(string(out), "not permitted for alice: sudo "+script+" "+verb) {
+				t.Errorf("%s, %s: %q, %v", manager, verb, out, err)
+			}
+		}
+	}
+}
+
 // A pid file that a power cut left behind names a process that is somebody else now.
 func TestStalePidFile(t *testing.T) {
 	h := newHost(t, "exec sleep 1000\n")

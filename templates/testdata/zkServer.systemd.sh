@@ -38,6 +38,14 @@ only_managed() {
   exit 1
 }
 
+# permitted: only root, and the service's user where no systemd is in charge, may start and stop the server.
+permitted() {
+  [ -z "$user" ] || [ "$(id -u)" = 0 ] && return
+  [ "$manager" != systemd ] && [ "$(id -un)" = "$user" ] && return
+  echo "not permitted for $(id -un): sudo $0 $verb"
+  return 1
+}
+
 alive() {
   case $manager in
   systemd) systemctl is-active --quiet "$service" || [ "$(systemctl is-active "$service")" = activating ] ;;
@@ -48,6 +56,7 @@ alive() {
 start() {
   only_managed
   printf 'Starting zookeeper ... '
+  permitted || return 1
   if alive; then
     case $manager in systemd) pid=$(systemctl show -p MainPID --value "$service") ;; *) pid=$(cat "$pid_file" 2>/dev/null) ;; esac
     echo "already running as process $pid."
@@ -74,8 +83,10 @@ start() {
 stop() {
   only_managed
   printf 'Stopping zookeeper ... '
+  permitted || return 1
   case $manager in
   systemd)
+    if ! alive; then echo "no zookeeper to stop"; return 0; fi
     systemctl stop "$service" && systemctl reset-failed "$service" 2>/dev/null
     if alive; then echo "FAILED TO STOP"; return 1; fi ;;
   *)
