@@ -68,7 +68,7 @@ func (d *decoder) into(n *yaml.Node, v reflect.Value, key string, tag reflect.St
 	case reflect.String:
 		d.text(n, v, key, tag)
 	case reflect.Int:
-		d.integer(n, v, key)
+		d.integer(n, v, key, tag)
 	case reflect.Bool:
 		d.boolean(n, v, key)
 	case reflect.Slice:
@@ -198,7 +198,7 @@ func (d *decoder) scalar(n *yaml.Node, key string) (string, bool) {
 	return "", false
 }
 
-func (d *decoder) integer(n *yaml.Node, v reflect.Value, key string) {
+func (d *decoder) integer(n *yaml.Node, v reflect.Value, key string, tag reflect.StructTag) {
 	s, ok := d.scalar(n, key)
 	if !ok {
 		return
@@ -207,6 +207,13 @@ func (d *decoder) integer(n *yaml.Node, v reflect.Value, key string) {
 	if err != nil || n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 && !strings.Contains(n.Value, "{{") {
 		d.problem(n, "%s: must be a whole number, not %s", key, kindName(n))
 		return
+	}
+	var low, high int
+	if limits := tag.Get("range"); limits != "" {
+		fmt.Sscanf(limits, "%d-%d", &low, &high)
+		if i < low || i > high {
+			d.problem(n, "%s: %d is outside %d to %d", key, i, low, high)
+		}
 	}
 	v.SetInt(int64(i))
 }

@@ -71,7 +71,7 @@ type Host struct {
 // SSH says how to log in.
 type SSH struct {
 	User          string        `yaml:"user"`
-	Port          int           `yaml:"port"`
+	Port          int           `yaml:"port" range:"1-65535"`
 	IdentityFiles []string      `yaml:"identity_files" kind:"localpath"`
 	Agent         bool          `yaml:"agent"`
 	Password      Secret        `yaml:"password"`
@@ -115,15 +115,15 @@ type Server struct {
 	// FourLetterWords are the words that clients may send.
 	FourLetterWords []string `yaml:"four_letter_words"`
 	// OpenFiles is the limit of open files.
-	OpenFiles int `yaml:"open_files"`
+	OpenFiles int `yaml:"open_files" range:"64-1048576"`
 }
 
 // Ports of a member. Metrics 0 means no metrics endpoint.
 type Ports struct {
-	Client   int `yaml:"client"`
-	Peer     int `yaml:"peer"`
-	Election int `yaml:"election"`
-	Metrics  int `yaml:"metrics"`
+	Client   int `yaml:"client" range:"1-65535"`
+	Peer     int `yaml:"peer" range:"1-65535"`
+	Election int `yaml:"election" range:"1-65535"`
+	Metrics  int `yaml:"metrics" range:"0-65535"`
 }
 
 // Paths on the host, all absolute after loading. TxnLog equals Data where the file does not say.
@@ -145,7 +145,7 @@ type System struct {
 	Profile   string        `yaml:"profile" oneof:"manage|leave"`
 	Service   string        `yaml:"service_manager" oneof:"auto|systemd|supervisor"`
 	MaxSkew   time.Duration `yaml:"max_clock_skew"`
-	MinFree   int           `yaml:"min_free_mib"`
+	MinFree   int           `yaml:"min_free_mib" range:"0-1073741824"`
 }
 
 // ClientAddress is host:port of the member's client port as we reach it.

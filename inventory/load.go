@@ -97,9 +97,7 @@ func parse(file, dir string, data []byte) (*Inventory, error) {
 	}
 	l := &loader{file: file, dir: dir, problems: &problemSet{}}
 	inv := l.document(root.Content[0])
-	if len(l.problems.list) == 0 {
-		l.validate(inv)
-	}
+	l.validate(inv)
 	if problems := l.problems.list; len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b Problem) int {
 			return cmp.Or(cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Place.Column, b.Place.Column))

@@ -5,10 +5,16 @@ import (
 	"strings"
 )
 
-// validate reports what is wrong between hosts. Conflicts name both places.
+// validate reports what is wrong between hosts. Conflicts name both places. What a host lacks was reported before, and
+// is in conflict with nothing.
 func (l *loader) validate(inv *Inventory) {
 	l.unique(inv, "name", func(h Host) string { return strings.ToLower(h.Name) })
-	l.unique(inv, "id", func(h Host) string { return fmt.Sprint(h.ID) })
+	l.unique(inv, "id", func(h Host) string {
+		if h.ID == 0 {
+			return ""
+		}
+		return fmt.Sprint(h.ID)
+	})
 	for i := range inv.Hosts {
 		l.ownPorts(inv.Hosts[i])
 		for j := range i {
@@ -31,6 +37,9 @@ func (l *loader) unique(inv *Inventory, key string, value func(Host) string) {
 	first := map[string]Host{}
 	for _, h := range inv.Hosts {
 		v := value(h)
+		if v == "" {
+			continue
+		}
 		if other, taken := first[v]; taken {
 			l.problem(h.place(key), "%s: %s %s is already the %s of %s (%s)", h.Name, key, v, key, other.Name, other.place(key))
 			continue
@@ -50,24 +59,17 @@ func portNames(p Ports) []struct {
 	}{{"client", p.Client}, {"peer", p.Peer}, {"election", p.Election}, {"metrics", p.Metrics}}
 }
 
-// ownPorts refuses ports outside 1 to 65535 and two uses of one port by one member.
+// ownPorts refuses two uses of one port by one member.
 func (l *loader) ownPorts(h Host) {
 	taken := map[int]string{}
 	for _, p := range portNames(h.Server.Ports) {
-		if p.port == 0 && p.name == "metrics" {
-			continue
-		}
 		if p.port < 1 || p.port > 65535 {
-			l.problem(h.place("server"), "%s: server.ports.%s: %d is outside 1 to 65535", h.Name, p.name, p.port)
-			continue
+			continue // off, or reported where it stands
 		}
 		if other := taken[p.port]; other != "" {
 			l.problem(h.place("server"), "%s: server.ports.%s and server.ports.%s are both %d", h.Name, other, p.name, p.port)
 		}
 		taken[p.port] = p.name
-	}
-	if h.Connection == OverSSH && (h.SSH.Port < 1 || h.SSH.Port > 65535) {
-		l.problem(h.place("ssh"), "%s: ssh.port: %d is outside 1 to 65535", h.Name, h.SSH.Port)
 	}
 }
 
@@ -75,6 +77,9 @@ func (l *loader) ownPorts(h Host) {
 // both are local or when they have the same address and ssh port.
 func (l *loader) sameMachine(a, b Host) {
 	local := a.Connection == Local && b.Connection == Local
+	if a.Address == "" || b.Address == "" {
+		return
+	}
 	if !local && (a.Connection != b.Connection || !strings.EqualFold(a.Address, b.Address) || a.SSH.Port != b.SSH.Port) {
 		return
 	}
@@ -115,11 +120,11 @@ func (l *loader) sameMachine(a, b Host) {
 
 // voters refuses an ensemble that cannot elect, and warns of one that tolerates less than it seems to.
 func (l *loader) voters(inv *Inventory) {
-	n := inv.Voters()
-	place := Place{File: inv.File}
-	if len(inv.Hosts) > 0 {
-		place = inv.Hosts[0].place("")
+	if len(inv.Hosts) == 0 {
+		return
 	}
+	n := inv.Voters()
+	place := inv.Hosts[0].place("")
 	switch {
 	case n == 0:
 		l.problem(place, "no host has the role voter: observers alone cannot elect a leader")
