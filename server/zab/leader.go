@@ -94,7 +94,8 @@ func (l *Leader) Tick(now time.Duration) {
 		return
 	}
 	for _, p := range l.peers {
-		if now > p.deadline {
+		// From a learner that reads a snapshot nothing is expected. A stream that stops is noticed by who sends it.
+		if p.state != peerReads && now > p.deadline {
 			l.drop(p, "nothing received in time")
 		}
 	}

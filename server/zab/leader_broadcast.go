@@ -41,7 +41,9 @@ func (l *Leader) Propose(e txn.Entry) {
 			continue
 		}
 		l.forward(p, packet)
-		p.watchSent(zxid, l.now)
+		if p.state == peerServes {
+			p.watchSent(zxid, l.now)
+		}
 	}
 	if l.cfg.Unsafe.AckBeforeSync {
 		l.Logged(zxid)

@@ -117,7 +117,6 @@ func (l *Leader) sync(p *peer) {
 	if !p.observer {
 		for _, e := range l.outstanding[l.done:] {
 			l.send(p, wire.QuorumPacket{Type: wire.PacketProposal, Zxid: e.Header.Zxid, Data: e.Bytes})
-			p.watchSent(e.Header.Zxid, l.now)
 		}
 	}
 	if plan.op != wire.PacketSnap {
@@ -163,9 +162,15 @@ func (l *Leader) handleSyncAck(p *peer, packet wire.QuorumPacket) error {
 	return nil
 }
 
+// sendUpToDate lets a learner into broadcast. Only from now on are its ACKs waited for: it acknowledges what was proposed
+// during its synchronisation after UPTODATE, and what was committed before NEWLEADER not at all.
 func (l *Leader) sendUpToDate(p *peer) {
 	p.state = peerServes
 	p.deadline = l.now + l.cfg.syncLimit()
+	if l.done < len(l.outstanding) {
+		p.watchSent(l.outstanding[l.done].Header.Zxid, l.now)
+		p.watchSent(l.outstanding[len(l.outstanding)-1].Header.Zxid, l.now)
+	}
 	l.send(p, wire.QuorumPacket{Type: wire.PacketUpToDate, Zxid: -1})
 	for _, packet := range p.held {
 		l.send(p, packet)

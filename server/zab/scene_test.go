@@ -172,6 +172,75 @@ func TestSnapshotIsFollowedByWhatWasCommittedMeanwhile(t *testing.T) {
 	s.expect("then", "30<-NEWLEADER 5/0")
 }
 
+// A large tree takes longer than any limit; whoever sends it notices if the stream stops.
+func TestLearnerMayReadASnapshotForLong(t *testing.T) {
+	s, l := serves(t)
+	l.Accept(30, "")
+	l.Receive(30, packet(wire.PacketFollowerInfo, 0, infoData(3)...))
+	l.Receive(30, packet(wire.PacketAckEpoch, 0, 0, 0, 0, 0))
+	s.expect("nothing in common", "30<-LEADERINFO 5/0", "30<-snapshot 5/0")
+	l.Propose(entry(z(5, 1)))
+	l.Logged(z(5, 1))
+	l.Receive(20, packet(wire.PacketAck, z(5, 1)))
+	s.expect("broadcast follows the stream", "append 5/1", "20<-PROPOSAL 5/1", "30<-PROPOSAL 5/1",
+		"20<-COMMIT 5/1", "30<-COMMIT 5/1", "deliver 5/1")
+	now := time.Duration(0)
+	pass := func(step string, until time.Duration, pings ...string) {
+		for now < until {
+			now += tick
+			l.Tick(now)
+			s.expect(step, pings...)
+			for _, p := range l.peers {
+				if p.state == peerServes {
+					l.Receive(p.conn, packet(wire.PacketPing, z(5, 1)))
+				}
+			}
+		}
+	}
+	pass("the stream goes on", 40*tick, "20<-PING 5/1")
+	l.SnapshotSent(30)
+	l.Receive(30, packet(wire.PacketAck, z(5, 0)))
+	s.expect("it is in", "30<-NEWLEADER 5/0", "30<-UPTODATE -")
+	pass("it never acknowledges what came with the snapshot", 60*tick, "20<-PING 5/1", "30<-PING 5/1")
+	l.Propose(entry(z(5, 2)))
+	s.expect("proposal", "append 5/2", "20<-PROPOSAL 5/2", "30<-PROPOSAL 5/2")
+	l.Receive(20, packet(wire.PacketAck, z(5, 2)))
+	pass("what comes now it has to", 65*tick, "20<-PING 5/2", "30<-PING 5/2")
+	l.Tick(66 * tick)
+	s.expect("in time", "20<-PING 5/2", "close 30")
+}
+
+// What was proposed before UPTODATE is acknowledged after it.
+func TestLearnerIsGivenTimeToAcknowledgeWhatItMissed(t *testing.T) {
+	s, l := serves(t)
+	l.Accept(30, "")
+	l.Receive(30, packet(wire.PacketFollowerInfo, z(1, 0), infoData(3)...))
+	l.Propose(entry(z(5, 1)))
+	l.Receive(30, packet(wire.PacketAckEpoch, z(1, 2), 0, 0, 0, 1))
+	s.expect("it is in sync but for UPTODATE", "30<-LEADERINFO 5/0", "append 5/1", "20<-PROPOSAL 5/1",
+		"30<-DIFF 1/2", "30<-PROPOSAL 5/1", "30<-NEWLEADER 5/0")
+	for now := tick; now <= 5*tick; now += tick {
+		l.Tick(now)
+		s.expect("its disk is slow", "20<-PING 5/1", "30<-PING 5/1")
+		l.Receive(20, packet(wire.PacketPing, z(5, 1)))
+	}
+	l.Receive(20, packet(wire.PacketAck, z(5, 1)))
+	l.Receive(30, packet(wire.PacketAck, z(5, 0)))
+	s.expect("it is in", "30<-UPTODATE -")
+	l.Tick(6 * tick)
+	s.expect("it has not had the time", "20<-PING 5/1", "30<-PING 5/1")
+	for now := 7 * tick; now <= 10*tick; now += tick {
+		l.Receive(20, packet(wire.PacketPing, z(5, 1)))
+		l.Receive(30, packet(wire.PacketPing, z(5, 1)))
+		l.Tick(now)
+		s.expect("it still may", "20<-PING 5/1", "30<-PING 5/1")
+	}
+	l.Receive(20, packet(wire.PacketPing, z(5, 1)))
+	l.Receive(30, packet(wire.PacketPing, z(5, 1)))
+	l.Tick(11 * tick)
+	s.expect("now it is late", "20<-PING 5/1", "close 30")
+}
+
 func TestLeaderLeavesWithoutItsQuorum(t *testing.T) {
 	s, l := serves(t)
 	l.Closed(20)
