@@ -22,6 +22,8 @@ const (
 	// grow to a minute.
 	minInterval = 200 * time.Millisecond
 	maxInterval = 3200 * time.Millisecond
+	// desertedWait is how long a leader that others have voted past hopes that they come back.
+	desertedWait = 500 * time.Millisecond
 )
 
 // Vote is a candidate and how good its history is.
@@ -69,6 +71,11 @@ type Election struct {
 	finalize time.Duration
 	resend   time.Duration
 	interval time.Duration
+
+	// against are those who since this server was elected have voted for another, and deserted is when they became so
+	// many that the rest is no quorum; 0 before.
+	against  map[wire.ServerID]struct{}
+	deserted time.Duration
 
 	messages []Message
 }
@@ -120,6 +127,7 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 		if n.State == wire.Looking {
 			e.send(from, e.notification(e.voteRound))
 		}
+		e.stepSupport(now, from, n)
 	case e.received == nil:
 	default:
 		if n.State == wire.Looking && n.ElectionEpoch < e.round {
@@ -243,7 +251,33 @@ func (e *Election) propose(now time.Duration, v Vote) {
 	}
 }
 
+// stepSupport counts who votes for another although this server was elected: a better candidate may have come at the very
+// moment of the decision, to the others first.
+func (e *Election) stepSupport(now time.Duration, from wire.ServerID, n wire.Notification) {
+	if e.state != wire.Leading || n.ElectionEpoch < e.voteRound {
+		return
+	}
+	if n.Leader == e.cfg.Self {
+		delete(e.against, from)
+	} else {
+		e.against[from] = struct{}{}
+	}
+	switch supported := e.cfg.Members.Quorum(func(id wire.ServerID) bool { _, against := e.against[id]; return !against }); {
+	case supported:
+		e.deserted = 0
+	case e.deserted == 0:
+		e.deserted = now
+	}
+}
+
+// Deserted tells that this server was elected, but that by now so many vote for others that it will find no quorum. To
+// wait for one until initLimit is over would keep it, and perhaps the ensemble, out of service.
+func (e *Election) Deserted(now time.Duration) bool {
+	return e.state == wire.Leading && e.deserted != 0 && now-e.deserted >= desertedWait
+}
+
 func (e *Election) decide(v Vote, round int64) {
+	e.against, e.deserted = make(map[wire.ServerID]struct{}), 0
 	e.decided = true
 	e.vote, e.voteRound = v, round
 	switch {

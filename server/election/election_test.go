@@ -512,3 +512,36 @@ func TestLookingAgainForgetsTheOutcome(t *testing.T) {
 		t.Errorf("round %d", s.e.round)
 	}
 }
+
+// A better candidate that comes in the moment of the decision wins the others; who was elected before must not wait for
+// them until initLimit is over.
+func TestLeaderWithoutVotersIsDeserted(t *testing.T) {
+	s := newScene(t, voters(t, 3), 2)
+	s.hears(1, vote(wire.Looking, 2, 1, ownEpoch, ownLast))
+	s.passes(300 * time.Millisecond)
+	s.decided(2, wire.Leading)
+
+	deserted := func(want bool) {
+		t.Helper()
+		if got := s.e.Deserted(s.now); got != want {
+			t.Errorf("deserted at %v: %v, want %v", s.now, got, want)
+		}
+	}
+	s.hears(3, vote(wire.Looking, 3, 1, ownEpoch, ownLast))
+	s.passes(time.Second)
+	deserted(false) // 1 is still for it
+	s.hears(1, vote(wire.Looking, 3, 1, ownEpoch, ownLast))
+	deserted(false) // perhaps it comes back
+	s.passes(time.Second)
+	deserted(true)
+	s.hears(1, vote(wire.Looking, 2, 1, ownEpoch, ownLast))
+	deserted(false)
+	s.hears(1, vote(wire.Looking, 1, 0, ownEpoch, ownLast)) // of an earlier round
+	s.passes(time.Second)
+	deserted(false)
+	s.hears(1, vote(wire.Following, 3, 2, ownEpoch, ownLast))
+	s.passes(time.Second)
+	deserted(true)
+	s.e.Look(s.now, ownLast, ownEpoch)
+	deserted(false)
+}

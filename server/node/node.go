@@ -176,6 +176,8 @@ func (n *Node) tick() {
 		n.afterElection()
 	}
 	switch {
+	case n.leader != nil && !n.serving && n.election.Deserted(n.now.Mono):
+		n.endRole("elected, but the others vote for another server")
 	case n.leader != nil:
 		n.leader.Tick(n.now.Mono)
 	case n.learner != nil:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
@@ -15,9 +16,13 @@ const (
 	// A leader opens its port at about the time at which the others come to know that it leads.
 	minRedial = 10 * time.Millisecond
 	maxRedial = 100 * time.Millisecond
+	// refusedWait is how long a host may refuse connections until it is clear that its server does not lead: it may have
+	// been elected without knowing, or have come to know better. (Apache ZooKeeper: 5 attempts.)
+	refusedWait = time.Second
 )
 
-// DialLeader opens a connection to the quorum port of a server, and goes on trying until the time is over.
+// DialLeader opens a connection to the quorum port of a server, and goes on trying until the time is over, or until it
+// has been refused for a while.
 func (p *Peer) DialLeader(e node.DialLeader) {
 	c := newConn(p, e.Conn)
 	c.dialed = true
@@ -54,10 +59,16 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 		return nil, errors.New("it is no member")
 	}
 	wait := minRedial
+	other := time.Now() // last seen anything but a refusal
 	for {
 		sock, err := c.connectOnce(ctx, leader.QuorumAddress())
 		if err == nil {
 			return sock, nil
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			other = time.Now()
+		} else if time.Since(other) > refusedWait {
+			return nil, err
 		}
 		select {
 		case <-time.After(wait):
