@@ -131,6 +131,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		ConnectTimeout:    time.Duration(s.cfg.ConnectLimit) * s.cfg.TickTime,
 		MinSessionTimeout: s.cfg.MinSessionTimeout, MaxSessionTimeout: s.cfg.MaxSessionTimeout,
 		SnapCount: s.cfg.SnapCount, SnapSizeLimitBytes: s.cfg.SnapSizeLimitBytes, CommitLogCount: s.cfg.CommitLogCount,
+		MaxTxnBytes:            s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
 		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
 		Auth:                  auth.Options{SuperDigest: s.cfg.SuperDigest, SkipACL: s.cfg.SkipACL},

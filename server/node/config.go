@@ -40,6 +40,9 @@ type Config struct {
 	// SnapSizeLimitBytes does the same for the bytes of the txns (snapSizeLimitInKb); not positive for no limit.
 	SnapSizeLimitBytes int64
 
+	// MaxTxnBytes is the longest txn that every member reads (jute.maxbuffer and its extrasize); 0 for their defaults.
+	MaxTxnBytes int
+
 	// CommitLogCount is how many txns are kept in memory for learners that missed a few (zookeeper.commitLogCount); 0 for
 	// 500. Whoever misses more gets a snapshot.
 	CommitLogCount int
@@ -80,6 +83,9 @@ func (c *Config) withDefaults() Config {
 		d.MaxSessionTimeout = 20 * d.TickTime
 	}
 	d.SnapCount = max(d.SnapCount, 2)
+	if d.MaxTxnBytes == 0 {
+		d.MaxTxnBytes = 2 * 0xfffff
+	}
 	if d.CommitLogCount == 0 {
 		d.CommitLogCount = zab.HistoryLimit
 	}

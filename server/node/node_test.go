@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,6 +147,25 @@ func TestAuthIsAnsweredInOrderAndCountsAtOnce(t *testing.T) {
 
 	bad := wire.AppendBuffer(wire.AppendString(wire.AppendInt32(nil, 0), "nothing"), nil)
 	s.expect(s.ask(1, 3, wire.OpAuth, bad), "1:3(-115)", "1:closed")
+}
+
+// All ids of a client travel with each of its writes: without a bound they could keep its server from following.
+func TestClientsHaveABoundedNumberOfIDs(t *testing.T) {
+	s := newServer(t)
+	s.open(1)
+	for i := range 100 {
+		user := []byte(fmt.Sprintf("%s%d:p", strings.Repeat("u", 10<<10), i))
+		got := s.ask(1, wire.XidAuth, wire.OpAuth, wire.AppendBuffer(wire.AppendString(wire.AppendInt32(nil, 0), "digest"), user))
+		if got[0] == "1:-4" {
+			continue
+		}
+		s.expect(got, "1:-4(-115)", "1:closed")
+		if i < 5 {
+			t.Errorf("refused already after %d", i)
+		}
+		return
+	}
+	t.Error("a client may have a megabyte of ids")
 }
 
 func TestUnknownOperationEndsTheConnection(t *testing.T) {

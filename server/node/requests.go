@@ -89,6 +89,9 @@ func (n *Node) authenticate(c *client, r request) {
 		return
 	}
 	ids, ok := n.policy.Add(c.auth, auth.Conn{Remote: c.remote}, packet.Scheme, packet.Auth)
+	if ok && idBytes(ids) > maxIDBytes {
+		ids, ok = c.auth, false
+	}
 	c.auth = ids
 	reply := wire.ReplyHeader{Xid: r.header.Xid}
 	if !ok {
@@ -99,6 +102,17 @@ func (n *Node) authenticate(c *client, r request) {
 	r.reply, r.waits = reply.Append(nil), answered
 	n.enqueue(c, r)
 	n.advance(c)
+}
+
+// maxIDBytes bounds the ids of a client: all of them go to the leader with each write.
+const maxIDBytes = 128 << 10
+
+func idBytes(ids []wire.ID) int {
+	sum := 0
+	for _, id := range ids {
+		sum += 8 + len(id.Scheme) + len(id.ID)
+	}
+	return sum
 }
 
 // answerInTurn answers a request now, or when those before it have been.

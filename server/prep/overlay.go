@@ -141,10 +141,10 @@ func (o *overlay) ephemerals(id wire.SessionID) []string {
 		}
 	}
 	for path, n := range o.changed {
-		if !n.gone && n.kind == tree.Ephemeral && n.stat.EphemeralOwner == int64(id) && !slices.Contains(paths, path) {
+		if !n.gone && n.kind == tree.Ephemeral && n.stat.EphemeralOwner == int64(id) {
 			paths = append(paths, path)
 		}
 	}
 	slices.Sort(paths)
-	return paths
+	return slices.Compact(paths) // a node of the tree may have changed
 }

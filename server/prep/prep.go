@@ -33,6 +33,10 @@ type Request struct {
 
 // Preparer makes the transactions of one term. It is not safe for concurrent use.
 type Preparer struct {
+	// MaxTxnBytes is the longest transaction that every member can read; 0 for any length. A request can make a longer one:
+	// each "auth" in its lists stands for all ids of the client.
+	MaxTxnBytes int
+
 	tree     *tree.Tree
 	sessions *session.Tracker
 	policy   *auth.Policy
@@ -52,12 +56,16 @@ func (p *Preparer) Prepare(r Request, zxid wire.Zxid, wallMillis int64) txn.Entr
 	h := txn.Header{Session: r.Session, Cxid: r.Cxid, Zxid: zxid, Time: wallMillis, Type: r.Type}
 	p.overlay.begin(h)
 	record, err := p.record(r, h)
-	if err != wire.ErrOK {
-		p.overlay.rollBack()
-		h.Type = wire.OpError
-		return txn.New(h, &txn.Error{Err: err}, nil)
+	if err == wire.ErrOK {
+		e := txn.New(h, record, &txn.Digest{Version: tree.DigestVersion, Tree: p.overlay.digest})
+		if p.MaxTxnBytes == 0 || len(e.Bytes) <= p.MaxTxnBytes {
+			return e
+		}
+		err = wire.ErrBadArguments
 	}
-	return txn.New(h, record, &txn.Digest{Version: tree.DigestVersion, Tree: p.overlay.digest})
+	p.overlay.rollBack()
+	h.Type = wire.OpError
+	return txn.New(h, &txn.Error{Err: err}, nil)
 }
 
 func (p *Preparer) record(r Request, h txn.Header) (txn.Record, wire.ErrCode) {
@@ -133,8 +141,20 @@ type creation struct {
 	sequential bool
 }
 
-// kindOf decides what is created. The operation says it, but for ephemeral nodes; within a multi the flags do.
-func (p *Preparer) kindOf(op wire.OpCode, c *creation, inMulti bool) wire.ErrCode {
+// opInMulti is the operation that a part of a multi stands for: there the flags decide (org.apache.zookeeper.Op.Create). A
+// create2 becomes a create, since members before 3.9 cannot apply a multi with one.
+func opInMulti(op wire.OpCode, flags int32) wire.OpCode {
+	switch flags {
+	case wire.FlagContainer:
+		return wire.OpCreateContainer
+	case wire.FlagPersistentTTL, wire.FlagPersistentSequentialTTL:
+		return op
+	}
+	return wire.OpCreate
+}
+
+// kindOf decides what is created. The operation says it, but for ephemeral nodes.
+func (p *Preparer) kindOf(op wire.OpCode, c *creation) wire.ErrCode {
 	ttl := c.Flags == wire.FlagPersistentTTL || c.Flags == wire.FlagPersistentSequentialTTL
 	switch {
 	case c.Flags < wire.FlagPersistent || c.Flags > wire.FlagPersistentSequentialTTL:
@@ -149,7 +169,7 @@ func (p *Preparer) kindOf(op wire.OpCode, c *creation, inMulti bool) wire.ErrCod
 	switch {
 	case ttl:
 		c.kind = tree.TTL
-	case op == wire.OpCreateContainer, inMulti && c.Flags == wire.FlagContainer:
+	case op == wire.OpCreateContainer:
 		c.kind = tree.Container
 	case c.Flags == wire.FlagEphemeral || c.Flags == wire.FlagEphemeralSequential:
 		c.kind = tree.Ephemeral
@@ -164,26 +184,26 @@ func (p *Preparer) create(r Request, h txn.Header, op wire.OpCode, d *wire.Decod
 	} else {
 		c.CreateRequest.Decode(d)
 	}
+	if inMulti {
+		op = opInMulti(op, c.Flags)
+	}
 	sub := txn.Sub{Type: op}
 	err := wire.ErrMarshalling
 	if d.Err() == nil {
-		err = p.kindOf(op, &c, inMulti)
+		err = p.kindOf(op, &c)
 	}
 	if err != wire.ErrOK {
 		return sub, err
 	}
 	err = p.checked(r, d, func() (err wire.ErrCode) {
-		sub, err = p.createNode(r, h, op, c, inMulti)
+		sub, err = p.createNode(r, h, op, c)
 		return err
 	})
 	return sub, err
 }
 
-func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creation, inMulti bool) (txn.Sub, wire.ErrCode) {
+func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creation) (txn.Sub, wire.ErrCode) {
 	sub := txn.Sub{Type: op}
-	if inMulti && op == wire.OpCreate2 {
-		sub.Type = wire.OpCreate // members before 3.9 cannot apply a multi with a create2
-	}
 	if !isPathLike(c.Path) {
 		return sub, wire.ErrBadArguments
 	}
@@ -219,7 +239,6 @@ func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creatio
 		sub.Record = &txn.Create{Path: path, Data: c.Data, ACL: acl, Ephemeral: true, ParentCversion: cversion}
 	case tree.Container:
 		owner = tree.ContainerOwner
-		sub.Type = wire.OpCreateContainer
 		sub.Record = &txn.CreateContainer{Path: path, Data: c.Data, ACL: acl, ParentCversion: cversion}
 	case tree.TTL:
 		owner = tree.TTLOwner(c.TTL)
@@ -363,7 +382,43 @@ func (p *Preparer) closeSession(id wire.SessionID, h txn.Header) txn.Record {
 			p.overlay.remove(n)
 		}
 	}
+	if p.MaxTxnBytes > 0 {
+		paths = fitting(paths, p.MaxTxnBytes-closeSessionBytes)
+	}
 	return &txn.CloseSession{Paths: paths}
+}
+
+// closeSessionBytes is what a closeSession takes without its paths.
+const closeSessionBytes = 128
+
+// fitting returns those paths that a closeSession can name in so many bytes. Every member deletes all nodes of the session,
+// named or not. But one that applies it again to a snapshot without these nodes learns from their names which parents lost
+// a child, so that one child of each parent is named first.
+func fitting(paths []string, limitBytes int) []string {
+	rest := limitBytes
+	for _, path := range paths {
+		rest -= 4 + len(path)
+	}
+	if rest >= 0 {
+		return paths
+	}
+	parents := make(map[string]bool)
+	var first, later []string
+	for _, path := range paths {
+		if parent := tree.Parent(path); !parents[parent] {
+			parents[parent] = true
+			first = append(first, path)
+		} else {
+			later = append(later, path)
+		}
+	}
+	named := append(first, later...)
+	for i, path := range named {
+		if limitBytes -= 4 + len(path); limitBytes < 0 {
+			return named[:i]
+		}
+	}
+	return named
 }
 
 // multi makes one transaction of all its parts, or, if one of them fails, one that says which.
