@@ -46,8 +46,12 @@ type ClientInfo struct {
 // AppendID appends an id.
 func AppendID(b []byte, v ID) []byte { return AppendString(AppendString(b, v.Scheme), v.ID) }
 
-// ID reads an id.
-func (d *Decoder) ID() ID { return ID{Scheme: d.String(), ID: d.String()} }
+// ID reads an id. Null reads as empty, which no scheme is called.
+func (d *Decoder) ID() ID {
+	scheme, _ := d.NullableString()
+	id, _ := d.NullableString()
+	return ID{Scheme: scheme, ID: id}
+}
 
 // AppendACLs appends a list, which is never null.
 func AppendACLs(b []byte, v []ACL) []byte {
@@ -226,6 +230,8 @@ type AuthPacket struct {
 // Unmarshal reads the record.
 func (r *AuthPacket) Unmarshal(b []byte) error {
 	d := NewDecoder(b)
-	r.Type, r.Scheme, r.Auth = d.Int32(), d.String(), d.Buffer()
+	r.Type = d.Int32()
+	r.Scheme, _ = d.NullableString() // null reads as empty, which no scheme is called
+	r.Auth = d.Buffer()
 	return d.Err()
 }

@@ -87,12 +87,24 @@ func (p *Preparer) record(r Request, h txn.Header) (txn.Record, wire.ErrCode) {
 	case wire.OpMulti:
 		return p.multi(r, h, d)
 	case wire.OpReconfig:
+		if !isReconfig(d) {
+			return nil, wire.ErrMarshalling
+		}
 		return nil, wire.ErrReconfigDisabled
 	case wire.OpCheck:
 		return nil, wire.ErrUnimplemented
 	}
 	sub, err := p.one(r, h, r.Type, d, false)
 	return sub.Record, err
+}
+
+// isReconfig reads the record of a reconfig: three lists of servers, which may be null, and the version of a configuration.
+func isReconfig(d *wire.Decoder) bool {
+	for range 3 {
+		d.NullableString()
+	}
+	d.Int64()
+	return d.Err() == nil
 }
 
 // one makes the record of a single operation.

@@ -1,6 +1,7 @@
 package prep_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -181,7 +182,8 @@ func TestRefusals(t *testing.T) {
 
 		{"check alone", wire.OpCheck, version("/open", -1), 0, wire.ErrUnimplemented},
 		{"deleteContainer of a client", wire.OpDeleteContainer, wire.AppendString(nil, "/box"), 0, wire.ErrUnimplemented},
-		{"reconfig", wire.OpReconfig, nil, 0, wire.ErrReconfigDisabled},
+		{"reconfig", wire.OpReconfig, append(bytes.Repeat([]byte{0xff}, 12), make([]byte, 8)...), 0, wire.ErrReconfigDisabled},
+		{"reconfig: cut", wire.OpReconfig, bytes.Repeat([]byte{0xff}, 19), 0, wire.ErrMarshalling},
 		{"createSession: cut", wire.OpCreateSession, nil, 0, wire.ErrMarshalling},
 		{"a read", wire.OpExists, nil, 0, wire.ErrUnimplemented},
 

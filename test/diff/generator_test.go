@@ -1,0 +1,422 @@
+//go:build diff
+
+package diff
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// generator makes steps from a seed and from what the earlier ones led to.
+type generator struct {
+	*rand.Rand
+	open    [slots]bool
+	had     [slots]bool // a session, when it was open last
+	numbers []string    // sequential nodes made
+	version map[string]int32
+	xid     int32
+}
+
+func newGenerator(seed uint64) *generator {
+	return &generator{Rand: rand.New(rand.NewPCG(seed, 0)), version: make(map[string]int32)}
+}
+
+func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
+
+func one[T any](g *generator, of ...T) T { return of[g.IntN(len(of))] }
+
+// next makes a step.
+func (g *generator) next() step {
+	g.xid++
+	slot := g.IntN(slots)
+	switch {
+	case !g.open[slot]:
+		return g.connect(slot)
+	case g.chance(1):
+		return g.ending(slot)
+	}
+	op, record := g.request(slot)
+	ends := op == wire.OpAuth || op == opUnknown
+	if g.chance(4) && op != wire.OpAuth && op != wire.OpCheck {
+		record = g.spoil(op, record)
+	}
+	return step{slot: slot, request: &wire.RequestHeader{Xid: g.xid, Type: op}, body: record, ends: ends}
+}
+
+func (g *generator) connect(slot int) step {
+	r := connection()
+	r.HasReadOnly = g.chance(80)
+	r.ReadOnly = g.chance(10)
+	st := step{slot: slot, connect: r, from: -1}
+	if g.had[slot] && g.chance(70) {
+		st.from = slot
+		st.spoil, st.ahead = g.chance(10), g.chance(5)
+	}
+	if g.chance(5) {
+		st.tail = []byte{1, 2, 3}[:1+g.IntN(3)]
+	}
+	if g.chance(3) {
+		st.cut = 1 + g.IntN(30)
+	}
+	return st
+}
+
+// ending is a way to lose a connection, or a session as well.
+func (g *generator) ending(slot int) step {
+	switch g.IntN(6) {
+	case 0:
+		return step{slot: slot} // hangs up
+	case 1:
+		from := g.IntN(slots)
+		if from != slot && g.open[from] {
+			return step{slot: slot, connect: connection(), from: from} // takes the session of another
+		}
+		fallthrough
+	case 2:
+		return g.make(slot, opUnknown, nil, true)
+	case 3:
+		return step{slot: slot, bytes: one(g, []byte{0xff, 0xff, 0xff, 0xff}, []byte{0, 0, 0, 3, 1, 2, 3}, []byte{0, 0x10, 0, 1}, []byte{0, 0, 0, 0})}
+	}
+	return g.make(slot, wire.OpCloseSession, nil, true)
+}
+
+func (g *generator) make(slot int, op wire.OpCode, record body, ends bool) step {
+	return step{slot: slot, request: &wire.RequestHeader{Xid: g.xid, Type: op}, body: record, ends: ends}
+}
+
+// opUnknown is the type of no request.
+const opUnknown wire.OpCode = 42
+
+// weighted is a choice of requests.
+var weighted = []struct {
+	weight int
+	make   func(g *generator, slot int) (wire.OpCode, body)
+}{
+	{14, func(g *generator, _ int) (wire.OpCode, body) { return g.creation(g.path) }},
+	{9, func(g *generator, _ int) (wire.OpCode, body) {
+		p := g.path()
+		return wire.OpDelete, pathVersion(p, g.expected(p))
+	}},
+	{8, func(g *generator, _ int) (wire.OpCode, body) {
+		p := g.path()
+		return wire.OpSetData, setData(p, g.data(p), g.expected(p))
+	}},
+	{5, func(g *generator, _ int) (wire.OpCode, body) {
+		p := g.path()
+		return wire.OpSetACL, setACL(p, g.acl(p), int32(g.IntN(4)-2))
+	}},
+	{10, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpMulti, g.multi() }},
+	{8, func(g *generator, slot int) (wire.OpCode, body) { return g.read(slot, wire.OpExists) }},
+	{8, func(g *generator, slot int) (wire.OpCode, body) { return g.read(slot, wire.OpGetData) }},
+	{5, func(g *generator, slot int) (wire.OpCode, body) { return g.read(slot, wire.OpGetChildren) }},
+	{5, func(g *generator, slot int) (wire.OpCode, body) { return g.read(slot, wire.OpGetChildren2) }},
+	{4, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpGetACL, onlyPath(g.path()) }},
+	{2, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpSync, onlyPath(g.path()) }},
+	{1, func(*generator, int) (wire.OpCode, body) { return wire.OpPing, nil }},
+	{3, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpMultiRead, g.multiRead() }},
+	{5, func(g *generator, slot int) (wire.OpCode, body) { return g.addWatch(slot) }},
+	{3, func(g *generator, slot int) (wire.OpCode, body) { return g.setWatches(slot) }},
+	{3, func(g *generator, slot int) (wire.OpCode, body) {
+		path := g.path()
+		if kindOfWatch(slot, path) != standard { // before 3.9 one mode is removed for another
+			return wire.OpRemoveWatches, pathVersion(path, one(g, int32(3), 3, 3, 0, -1, 6))
+		}
+		return one(g, wire.OpRemoveWatches, wire.OpCheckWatches), pathVersion(path, one(g, int32(1), 2, 3, 3, 3, 0, -1, 6))
+	}},
+	{2, func(g *generator, _ int) (wire.OpCode, body) {
+		return wire.OpGetEphemerals, onlyPath(one(g, "/", "", null, "/a", "/a/b", "/b", " ", "x"))
+	}},
+	{2, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpGetAllChildrenNumber, onlyPath(g.path()) }},
+	{1, func(*generator, int) (wire.OpCode, body) { return wire.OpWhoAmI, nil }},
+	{2, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpAuth, g.auth() }},
+	{1, func(*generator, int) (wire.OpCode, body) {
+		return wire.OpReconfig, body{}.str(null).str("1").str(null).long(-1)
+	}},
+}
+
+func (g *generator) request(slot int) (wire.OpCode, body) {
+	sum := 0
+	for _, w := range weighted {
+		sum += w.weight
+	}
+	n := g.IntN(sum)
+	for _, w := range weighted {
+		if n -= w.weight; n < 0 {
+			return w.make(g, slot)
+		}
+	}
+	panic("weights")
+}
+
+func (g *generator) path() string {
+	switch n := g.IntN(100); {
+	case n < 65:
+		return one(g, common...)
+	case n < 85:
+		return one(g, closed...)
+	case n < 89:
+		return one(g, system...)
+	case n < 93:
+		return one(g, odd...)
+	}
+	if len(g.numbers) > 0 {
+		return one(g, g.numbers...)
+	}
+	return "/a"
+}
+
+func (g *generator) expected(path string) int32 {
+	if g.chance(30) {
+		if v, ok := g.version[path]; ok {
+			return v
+		}
+	}
+	return one(g, int32(-1), -1, -1, 0, 1, 2, -2)
+}
+
+func (g *generator) data(path string) []byte {
+	if strings.HasPrefix(path, "/zookeeper/quota") {
+		return []byte(one(g, "count=3,bytes=100", "count=-1,bytes=20", "count=2,bytes=-1"))
+	}
+	switch g.IntN(12) {
+	case 0:
+		return nil
+	case 1:
+		return []byte{}
+	case 2:
+		return make([]byte, 5000)
+	}
+	b := make([]byte, 1+g.IntN(12))
+	for i := range b {
+		b[i] = byte(g.Uint32())
+	}
+	return b
+}
+
+func (g *generator) acl(path string) aclList {
+	if g.chance(8) {
+		return one(g, nil, aclList{}, aclList{{31, "none", "x"}}, aclList{{31, "world", "you"}}, aclList{{31, null, "x"}},
+			aclList{{31, "ip", "1.2.3"}}, aclList{{31, "digest", "nocolon"}}, aclList{{31, "world", "anyone"}, {1, "digest", ""}},
+			aclList{{31, "auth", ""}}, aclList{{31, "super", ""}}, aclList{{31, "", ""}})
+	}
+	var list aclList
+	for range g.IntN(3) {
+		perms := int32(g.IntN(32))
+		if g.chance(5) {
+			perms = one(g, int32(-1), 32, 1<<30, -1<<31)
+		}
+		list = append(list, one(g,
+			acl{perms, "ip", "127.0.0.1"}, acl{perms, "ip", "127.0.0.0/8"}, acl{perms, "ip", "10.0.0.0/8"},
+			acl{perms, "digest", "alice:AIueg8ag5ALfqeEyKdLnva1Wvi0="}, acl{perms, "digest", "bob:x"}, acl{perms, "auth", ""}))
+	}
+	if isHidden(path) {
+		if len(list) == 0 || g.chance(40) {
+			list = append(list, acl{int32(g.IntN(32)), "world", "anyone"})
+		}
+		return list
+	}
+	if g.chance(70) {
+		return append(list, open...)
+	}
+	list = append(list, acl{int32(g.IntN(32)) | 1, "world", "anyone"})
+	if g.chance(20) {
+		list = append(list, list[0])
+	}
+	return list
+}
+
+// creation is one of the four operations that create; those with a TTL are never given a negative one that does not fit,
+// which Apache ZooKeeper accepts and then cannot apply.
+func (g *generator) creation(choose func() string) (wire.OpCode, body) {
+	path := choose()
+	flags := int32(one(g, 0, 0, 0, 1, 1, 2, 3))
+	if g.chance(5) {
+		flags = one(g, int32(4), 5, 6, 7, -1, 1<<30)
+	}
+	if flags == 2 || flags == 3 || flags == 6 {
+		path = one(g, "/a/n-", "/b/n-", "/a/b/", "/r/n", "/", "/b/x/y/q")
+		if len(g.numbers) > 60 {
+			return wire.OpDelete, pathVersion(one(g, g.numbers...), -1)
+		}
+	}
+	op := one(g, wire.OpCreate, wire.OpCreate, wire.OpCreate2, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL)
+	if op == wire.OpCreateTTL {
+		if g.chance(80) {
+			return op, createTTL(path, g.data(path), g.acl(path), one(g, int32(5), 5, 6), one(g, int64(1<<40-1), 3600000, 1<<39, 0, -1, 1<<40))
+		}
+		return op, createTTL(path, g.data(path), g.acl(path), flags, one(g, int64(0), 1, 1000))
+	}
+	if op == wire.OpCreateContainer && g.chance(80) {
+		flags = 4
+	}
+	return op, create(path, g.data(path), g.acl(path), flags)
+}
+
+func (g *generator) multi() body {
+	var b body
+	path := func() string {
+		// Apache ZooKeeper forgets to take a zxid when a path in a multi is null.
+		return strings.ReplaceAll(g.path(), null, "")
+	}
+	for range g.IntN(5) {
+		switch g.IntN(10) {
+		case 0, 1, 2:
+			if op, record := g.creation(path); op == wire.OpCreateTTL || !hasTTLFlag(record) {
+				b = b.part(op, record)
+			}
+		case 3, 4:
+			p := path()
+			b = b.part(wire.OpDelete, pathVersion(p, g.expected(p)))
+		case 5, 6:
+			p := path()
+			b = b.part(wire.OpSetData, setData(p, g.data(p), g.expected(p)))
+		case 7, 8:
+			p := path()
+			b = b.part(wire.OpCheck, pathVersion(p, g.expected(p)))
+		case 9:
+			if g.chance(20) {
+				b = b.part(one(g, wire.OpGetData, wire.OpGetChildren, wire.OpSetACL, wire.OpExists, opUnknown, 0, -1), read(path(), false))
+			}
+		}
+	}
+	return b.end()
+}
+
+// hasTTLFlag tells whether the record of a create asks for a TTL, which Apache ZooKeeper does not survive unharmed in a
+// multi: the changes of the parts before it stay pending for ever.
+func hasTTLFlag(record body) bool {
+	flags := binary.BigEndian.Uint32(record[len(record)-4:])
+	return flags == wire.FlagPersistentTTL || flags == wire.FlagPersistentSequentialTTL
+}
+
+func (g *generator) multiRead() body {
+	var b body
+	for range g.IntN(5) {
+		b = b.part(one(g, wire.OpGetData, wire.OpGetChildren), read(g.path(), g.chance(20)))
+	}
+	if g.chance(5) {
+		b = b.part(one(g, wire.OpExists, wire.OpCreate), read(g.path(), false))
+	}
+	return b.end()
+}
+
+// The modes of watches of one connection on one path. Before 3.9 they get in each other's way there (ZOOKEEPER-4466), so
+// that every pair of connection and path has one kind only.
+const (
+	standard = iota
+	persistent
+	recursive
+)
+
+func kindOfWatch(slot int, path string) int {
+	if slot == 0 || strings.HasPrefix(path, "/r") {
+		return standard
+	}
+	return (slot + len(path)) % 3
+}
+
+func (g *generator) read(slot int, op wire.OpCode) (wire.OpCode, body) {
+	path := g.path()
+	return op, read(path, kindOfWatch(slot, path) == standard && g.chance(50))
+}
+
+func (g *generator) addWatch(slot int) (wire.OpCode, body) {
+	for range 20 {
+		switch path := g.path(); kindOfWatch(slot, path) {
+		case persistent:
+			return wire.OpAddWatch, pathVersion(path, 0)
+		case recursive:
+			return wire.OpAddWatch, pathVersion(path, 1)
+		}
+	}
+	return wire.OpAddWatch, pathVersion(g.path(), one(g, int32(-1), 2, 3))
+}
+
+func (g *generator) setWatches(slot int) (wire.OpCode, body) {
+	lists := [5][]string{{}, {}, {}, {}, {}}
+	for range 5 {
+		switch path := g.path(); {
+		case path == null || path == "":
+		case kindOfWatch(slot, path) == persistent:
+			lists[3] = append(lists[3], path)
+		case kindOfWatch(slot, path) == recursive:
+			lists[4] = append(lists[4], path)
+		default:
+			i := g.IntN(3)
+			lists[i] = append(lists[i], path)
+		}
+	}
+	b := body{}.long(one(g, int64(0), int64(g.xid/2), 1<<60, 1<<32))
+	op, n := wire.OpSetWatches, 3
+	if g.chance(60) {
+		op, n = wire.OpSetWatches2, 5
+	}
+	for _, list := range lists[:n] {
+		b = b.strs(list)
+	}
+	return op, b
+}
+
+func (g *generator) auth() body {
+	switch g.IntN(12) {
+	case 0:
+		return authPacket("ip", nil)
+	case 1:
+		return authPacket("digest", []byte("super:super"))
+	case 2:
+		return authPacket(one(g, "world", "auth", "x509x", "", null), []byte("a"))
+	case 3:
+		return authPacket("digest", []byte(one(g, "nocolon", "", ":", "a:b:c", "a:")))
+	}
+	return authPacket("digest", []byte(one(g, "alice:a", "bob:b")))
+}
+
+// spoil damages a record. What it makes of access lists outside the hidden part could hide nodes there, so those stay.
+func (g *generator) spoil(op wire.OpCode, b body) body {
+	switch {
+	case len(b) == 0 || g.chance(30):
+		return append(slices.Clone(b), make([]byte, 1+g.IntN(20))...)
+	case g.chance(60):
+		return b[:g.IntN(len(b))]
+	}
+	switch op {
+	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpSetACL, wire.OpMulti, wire.OpReconfig:
+		return b[:g.IntN(len(b))]
+	}
+	b = slices.Clone(b)
+	if len(b) >= 4 {
+		bad := one(g, uint32(0xffffffff), 0xfffffffe, 0, 1, 0x7fffffff, 0x80000000, 0x00100000, 0x00010000)
+		binary.BigEndian.PutUint32(b[g.IntN(len(b)-3):], bad)
+	}
+	return b
+}
+
+// learn notes what a step led to.
+func (g *generator) learn(st step, got outcome, s *side) {
+	for slot := range slots {
+		g.open[slot] = s.conns[slot] != nil
+		g.had[slot] = s.past[slot] != nil
+	}
+	if st.request == nil {
+		return
+	}
+	for _, l := range got[st.slot] {
+		if l.path != "" && !l.event && len(l.path) > 10 && strings.HasSuffix(strings.TrimRight(l.path, "0123456789"), l.path[:len(l.path)-10]) {
+			g.numbers = append(g.numbers, l.path)
+		}
+		if i := strings.Index(l.text, " version="); i >= 0 && isRequest(st, wire.OpExists, wire.OpSetData, wire.OpGetData) {
+			var v int32
+			fmt.Sscanf(l.text[i:], " version=%d", &v)
+			g.version[path(st)] = v
+		}
+	}
+	if st.request.Type == wire.OpDelete {
+		p := path(st)
+		g.numbers = slices.DeleteFunc(g.numbers, func(n string) bool { return n == p })
+	}
+}

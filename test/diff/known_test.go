@@ -1,0 +1,116 @@
+//go:build diff
+
+package diff
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// difference is one in which zkserver is not meant to be like Apache ZooKeeper 3.8.0.
+type difference struct {
+	name string
+	why  string
+	// zxid tells that zkserver uses up a zxid and Apache ZooKeeper does not.
+	zxid bool
+	// extra tells that theirs is a line too many, so that ours still waits for its counterpart.
+	extra bool
+	// explains tells whether it is the one between two lines of an outcome; a line may be missing.
+	explains func(st step, ours, theirs line) bool
+}
+
+// hidden is the part of the tree where nodes are not readable by everyone.
+const hidden = "/r"
+
+func isHidden(path string) bool { return strings.HasPrefix(path, hidden) }
+
+var differences = []difference{
+	{
+		name: "no zxid for a multi or a reconfig that cannot be read", zxid: true,
+		why: "every write takes one in zkserver; Apache ZooKeeper has an exception where it fails before it asks for one. " +
+			"After a multi with a null path it sends an empty result behind the code",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpMulti, wire.OpReconfig) && ours.err == wire.ErrMarshalling && theirs.err == wire.ErrMarshalling
+		},
+	},
+	{
+		name: "event for those who may not read", extra: true,
+		why: "events are filtered by READ since 3.8.4 and 3.9.2 (CVE-2024-23944)",
+		explains: func(_ step, _, theirs line) bool {
+			return theirs.event && isHidden(theirs.path)
+		},
+	},
+	{
+		name: "exists for those who may not read",
+		why:  "exists needs READ since 3.8.4 and 3.9.2 (ZOOKEEPER-2590)",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpExists) && ours.err == wire.ErrNoAuth && theirs.err == wire.ErrOK && isHidden(path(st))
+		},
+	},
+	{
+		name: "checkWatches answers for others",
+		why:  "before 3.9 it asks whether anybody watches the path, or whether the connection does in any mode",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpCheckWatches) && ours.err == wire.ErrNoWatcher && theirs.err == wire.ErrOK
+		},
+	},
+	{
+		name: "the empty path",
+		why:  "Apache ZooKeeper keeps the root under two names, of which clients should know one",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpExists, wire.OpGetData, wire.OpGetACL, wire.OpGetChildren, wire.OpGetChildren2, wire.OpGetAllChildrenNumber) &&
+				path(st) == "" && ours.err == wire.ErrNoNode && theirs.err == wire.ErrOK
+		},
+	},
+	{
+		name: "text that is no UTF-8, or beyond the BMP",
+		why:  "Java decodes and encodes strings, with U+FFFD for errors and surrogates one by one; zkserver keeps bytes. No node has such a name",
+		explains: func(_ step, ours, theirs line) bool {
+			return strange.MatchString(ours.text) && strange.ReplaceAllString(ours.text, "") == strange.ReplaceAllString(theirs.text, "")
+		},
+	},
+	{
+		name: "a wrong password ends the connection of another",
+		why:  "Apache ZooKeeper closes the connection that holds the session before it looks at the password of the new one",
+		explains: func(st step, ours, theirs line) bool {
+			return st.connect != nil && st.spoil && theirs.text == "closed" && ours.text != ""
+		},
+	},
+	{
+		name: "a watch on null",
+		why:  "Apache ZooKeeper registers it; it cannot fire",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpAddWatch, wire.OpCheckWatches, wire.OpRemoveWatches) && bytes.HasPrefix(st.body, body{}.str(null)) &&
+				ours.err == wire.ErrMarshalling
+		},
+	},
+	{
+		name: "a watch that only Apache ZooKeeper has",
+		why:  "a watch by exists on a node that may not be read is not registered (ZOOKEEPER-2590)",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpCheckWatches, wire.OpRemoveWatches) && isHidden(path(st)) &&
+				ours.err == wire.ErrNoWatcher && theirs.err == wire.ErrOK
+		},
+	},
+}
+
+// strange is what Go and Java write for what is no UTF-8, or beyond the BMP.
+var strange = regexp.MustCompile(`(\\x[89a-f][0-9a-f]|\\ufffd|\\U[0-9a-f]{8})+`)
+
+func isRequest(st step, ops ...wire.OpCode) bool {
+	if st.request == nil {
+		return false
+	}
+	for _, op := range ops {
+		if st.request.Type == op {
+			return true
+		}
+	}
+	return false
+}
+
+// path is the first field of most requests.
+func path(st step) string { return wire.NewDecoder(st.body).String() }

@@ -1,0 +1,180 @@
+//go:build diff
+
+package diff
+
+import (
+	"encoding/binary"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// side is one of the two implementations with the connections to it.
+type side struct {
+	name  string
+	addrs []string // of slot 0, 1, … in turn
+	// fence is asked for behind everything else: its answer is the sign that all before has arrived. It is ping, or sync
+	// where the server of one connection may lag behind that of another.
+	fence wire.RequestHeader
+	speech
+	conns [slots]*conn
+	past  [slots]*conn // the last connection with a session that was closed
+	// lies, if not nil, changes frames before they are compared, to see the comparison fail.
+	lies func(op wire.OpCode, frame []byte) []byte
+}
+
+// fenceXid is an xid that no request has.
+const fenceXid = 0x7e57
+
+func newSide(name string, addrs []string) *side {
+	fence := wire.RequestHeader{Xid: wire.XidPing, Type: wire.OpPing}
+	if len(addrs) > 1 {
+		fence = wire.RequestHeader{Xid: fenceXid, Type: wire.OpSync}
+	}
+	return &side{name: name, addrs: addrs, fence: fence, speech: *newSpeech()}
+}
+
+func (s *side) fenceFrame() []byte {
+	var body []byte
+	if s.fence.Type == wire.OpSync {
+		body = wire.AppendString(nil, "/")
+	}
+	return framed(nil, s.fence, body)
+}
+
+// start does what the step says, and waits for no answer.
+func (s *side) start(st step) error {
+	c := s.conns[st.slot]
+	switch {
+	case st.connect != nil:
+		return s.connect(st)
+	case c == nil:
+	case st.request != nil:
+		frame := framed(nil, *st.request, st.body)
+		if !st.ends {
+			frame = append(frame, s.fenceFrame()...)
+		}
+		c.write(frame)
+	case st.bytes != nil:
+		c.write(st.bytes)
+	default:
+		s.hangUp(st.slot)
+	}
+	return nil
+}
+
+func (s *side) hangUp(slot int) {
+	c := s.conns[slot]
+	c.tcp.Close()
+	s.conns[slot] = nil
+	if c.session != 0 {
+		s.past[slot] = c
+	}
+}
+
+// connect opens a connection and sends the first frame.
+func (s *side) connect(st step) error {
+	c, err := dial(s.addrs[st.slot%len(s.addrs)])
+	if err != nil {
+		return err
+	}
+	r := *st.connect
+	if st.from >= 0 {
+		of := s.conns[st.from]
+		if of == nil {
+			of = s.past[st.from]
+		}
+		if of != nil {
+			r.SessionID, r.Passwd = of.session, append([]byte{}, of.passwd...)
+		}
+	}
+	if st.spoil && len(r.Passwd) > 0 {
+		r.Passwd[0] ^= 0xff
+	}
+	if st.ahead {
+		r.LastZxidSeen = s.last + 1
+	}
+	frame := append(r.Append(nil), st.tail...)
+	frame = frame[:len(frame)-st.cut]
+	if old := s.conns[st.slot]; old != nil {
+		old.tcp.Close()
+	}
+	s.conns[st.slot] = c
+	c.write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...))
+	return nil
+}
+
+// finish reads what comes of the step on its own connection.
+func (s *side) finish(st step) ([]line, error) {
+	c := s.conns[st.slot]
+	switch {
+	case c == nil:
+		return nil, nil
+	case st.connect != nil:
+		frame, err := c.read()
+		if frame == nil || err != nil {
+			s.hangUp(st.slot)
+			return []line{{text: "closed"}}, err
+		}
+		first := s.connected(frame, c)
+		if c.session != 0 {
+			c.write(s.fenceFrame())
+		}
+		rest, err := s.read(st.slot, opNone, 0)
+		return append([]line{first}, rest...), err
+	case st.bytes != nil:
+		return s.read(st.slot, opNone, 0)
+	}
+	op, own := st.request.Type, 0
+	if op == s.fence.Type {
+		own = 1
+	}
+	if !st.ends {
+		return s.read(st.slot, op, own)
+	}
+	lines, err := s.read(st.slot, op, untilReply)
+	if err != nil || s.conns[st.slot] == nil {
+		return lines, err
+	}
+	if code := lines[len(lines)-1].err; op != wire.OpCloseSession && code != wire.ErrUnimplemented && code != wire.ErrAuthFailed {
+		c.write(s.fenceFrame()) // else the connection has to end without it
+	}
+	rest, err := s.read(st.slot, opNone, 0)
+	return append(lines, rest...), err
+}
+
+// hear reads what has come to a connection on which nothing was asked.
+func (s *side) hear(slot int) ([]line, error) { return s.read(slot, opNone, 0) }
+
+// untilReply ends reading at the first frame that is no event.
+const untilReply = -1
+
+// read reads the frames of a connection up to the answer to a fence, or to its end. The answers to skip requests look like
+// those to a fence.
+func (s *side) read(slot int, op wire.OpCode, skip int) (lines []line, err error) {
+	c := s.conns[slot]
+	for {
+		frame, err := c.read()
+		if err != nil {
+			return lines, err
+		}
+		if frame == nil {
+			s.hangUp(slot)
+			return append(lines, line{text: "closed"}), nil
+		}
+		isFence := len(frame) >= 4 && int32(binary.BigEndian.Uint32(frame)) == s.fence.Xid
+		if s.lies != nil && !isFence {
+			frame = s.lies(op, frame)
+		}
+		l := s.reply(frame, op)
+		switch {
+		case isFence && skip == 0:
+			return append(lines, s.reply(frame, s.fence.Type)), nil
+		case isFence && skip > 0:
+			skip--
+		}
+		lines = append(lines, l)
+		if skip == untilReply && !l.event {
+			return lines, nil
+		}
+	}
+}
