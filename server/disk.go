@@ -225,6 +225,9 @@ func (d *disk) writeFuzzy(ctx context.Context, e node.TakeSnapshot) error {
 			more, err = snapshot.Next(snapPiece)
 			return err
 		})
+		if err == nil {
+			err = snapshot.Write()
+		}
 	}
 	if err == nil {
 		err = viewed(snapshot.Seal)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -113,5 +114,78 @@ func TestDiskFailures(t *testing.T) {
 				t.Errorf("%d nodes after the restart, want %d: %v", count, acknowledged, err)
 			}
 		})
+	}
+}
+
+// gatedFS takes no byte of a snapshot while its gate is locked.
+type gatedFS struct {
+	vfs.FS
+	gate    sync.RWMutex
+	waiting atomic.Int32
+}
+
+type gatedFile struct {
+	vfs.File
+	fs *gatedFS
+}
+
+func (f *gatedFS) Create(name string) (vfs.File, error) {
+	file, err := f.FS.Create(name)
+	if err == nil && strings.Contains(name, "snapshot.") {
+		return gatedFile{file, f}, nil
+	}
+	return file, err
+}
+
+func (f gatedFile) Write(b []byte) (int, error) {
+	f.fs.waiting.Add(1)
+	defer f.fs.waiting.Add(-1)
+	f.fs.gate.RLock()
+	defer f.fs.gate.RUnlock()
+	return f.File.Write(b)
+}
+
+// While the disk takes no byte of a snapshot in the background, clients are served, so long as it takes their txns.
+func TestSlowSnapshotDelaysNobody(t *testing.T) {
+	m := newEnsemble(t, 1, "snapCount=50\n")[0]
+	cfg, err := config.Load(m.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := &gatedFS{FS: vfs.OS}
+	s := newServer(cfg, Options{Log: slog.New(slog.DiscardHandler)})
+	if err := s.open(disk); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx) }()
+	waitFor(t, "the server", func() bool { return m.mode() != "" })
+	conn := m.connect()
+	disk.gate.Lock()
+	for i := 0; disk.waiting.Load() == 0; i++ {
+		// Enough data that not all of the snapshot fits into buffers.
+		if _, err := conn.Create(fmt.Sprintf("/n%d", i), make([]byte, 10<<10), 0, open); err != nil {
+			t.Fatal(err)
+		}
+		if i > 1000 {
+			t.Fatal("no snapshot is written")
+		}
+	}
+	for range 10 {
+		if _, err := conn.Set("/n1", nil, -1); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := conn.Get("/n1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if disk.waiting.Load() == 0 {
+		t.Error("nothing was waiting for the disk")
+	}
+	disk.gate.Unlock()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -285,6 +285,9 @@ func (m *model) work() error {
 		return err
 	}
 	more, err := m.background.Next(1 + m.rand.IntN(6))
+	if err == nil && m.rand.IntN(2) == 0 {
+		err = m.background.Write()
+	}
 	if more || err != nil {
 		return err
 	}

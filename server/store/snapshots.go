@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -14,8 +15,12 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// snapBatch is how many nodes a snapshot in the foreground writes at a time.
-const snapBatch = 1000
+const (
+	// snapBatch is how many nodes a snapshot in the foreground reads at a time.
+	snapBatch = 1000
+	// pieceBytes of nodes, and one node more, are read at a time at most.
+	pieceBytes = 256 << 10
+)
 
 // snapshotFile is a snapshot on disk.
 type snapshotFile struct {
@@ -68,14 +73,16 @@ func (s *Store) whole(file snapshotFile) bool {
 }
 
 // Snapshot is a snapshot that is being written piece by piece, in the background if the caller wants. The tree must not
-// change while a method runs, and may between them.
+// change while NewSnapshot, Next or Seal runs, and may otherwise: what these read is kept until Write or Commit puts it on
+// disk, which can take long.
 type Snapshot struct {
-	s    *Store
-	file snapshotFile
-	tmp  string
-	out  vfs.File
-	zip  io.WriteCloser
-	enc  *snap.Encoder
+	s     *Store
+	file  snapshotFile
+	tmp   string
+	out   vfs.File
+	zip   io.WriteCloser
+	piece bytes.Buffer
+	enc   *snap.Encoder
 }
 
 // NewSnapshot begins a snapshot of the tree, up to zxid.
@@ -91,33 +98,44 @@ func (s *Store) NewSnapshot(t *tree.Tree, zxid wire.Zxid) (*Snapshot, error) {
 	}
 	p.out = f
 	p.zip = snap.Compress(f, p.file.compression)
-	if p.enc, err = snap.NewFile(p.zip, t); err != nil {
+	if p.enc, err = snap.NewFile(&p.piece, t); err != nil {
 		return nil, p.fail(err)
 	}
 	return p, nil
 }
 
-// Next writes up to max nodes and tells whether there may be more.
+// Next reads up to max nodes, fewer if they are large, and tells whether there may be more.
 func (p *Snapshot) Next(max int) (more bool, err error) {
 	if p.out == nil {
 		return false, p.ended()
 	}
-	if more, err = p.enc.Next(max); err != nil {
-		return false, p.fail(err)
+	for more = true; more && max > 0 && p.piece.Len() < pieceBytes; max-- {
+		if more, err = p.enc.Next(1); err != nil {
+			return false, p.fail(err)
+		}
 	}
 	return more, nil
 }
 
-// Seal writes the end; the tree is not needed any more after it.
+// Write writes what was read.
+func (p *Snapshot) Write() error {
+	if p.out == nil {
+		return p.ended()
+	}
+	_, err := p.zip.Write(p.piece.Bytes())
+	p.piece.Reset()
+	if err != nil {
+		return p.fail(err)
+	}
+	return nil
+}
+
+// Seal reads the end; the tree is not needed any more after it.
 func (p *Snapshot) Seal() error {
 	if p.out == nil {
 		return p.ended()
 	}
-	err := p.enc.Finish()
-	if err == nil {
-		err = p.zip.Close()
-	}
-	if err != nil {
+	if err := p.enc.Finish(); err != nil {
 		return p.fail(err)
 	}
 	return nil
@@ -173,10 +191,14 @@ func (s *Store) restart(zxid wire.Zxid) {
 
 // settle makes the content durable.
 func (p *Snapshot) settle() error {
-	if p.out == nil {
-		return p.ended()
+	if err := p.Write(); err != nil {
+		return err
 	}
-	if err := p.out.Sync(); err != nil {
+	err := p.zip.Close()
+	if err == nil {
+		err = p.out.Sync()
+	}
+	if err != nil {
 		return p.fail(err)
 	}
 	out := p.out
@@ -232,6 +254,9 @@ func (s *Store) prepareSnapshot(t *tree.Tree, zxid wire.Zxid) (*Snapshot, error)
 	}
 	for more := true; more; {
 		if more, err = p.Next(snapBatch); err != nil {
+			return nil, err
+		}
+		if err := p.Write(); err != nil {
 			return nil, err
 		}
 	}
