@@ -112,7 +112,7 @@ func (l *login) methods() []ssh.AuthMethod {
 	ask := sync.OnceValues(func() (string, error) {
 		p, err := l.password()
 		if err != nil {
-			l.failure = fmt.Errorf("password: %w", err)
+			l.failure = err
 		}
 		return p, err
 	})
@@ -181,7 +181,7 @@ func (l *login) readIdentity(file string) (ssh.Signer, error) {
 		}
 		phrase, err := l.passphrase(file)
 		if err != nil {
-			return nil, fmt.Errorf("%s: passphrase: %w", file, err)
+			return nil, err
 		}
 		s, err := ssh.ParsePrivateKeyWithPassphrase(pem, phrase)
 		if err != nil {

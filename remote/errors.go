@@ -92,6 +92,17 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("%s: %s: exit status %d: %s", e.Host, e.Step, e.Code, e.Stderr)
 }
 
+// Hint is the remedy, where the end of standard error tells one.
+func (e *ExitError) Hint() string {
+	switch {
+	case strings.Contains(e.Stderr, "No space left on device"), strings.Contains(e.Stderr, "Disk quota exceeded"):
+		return "free some space on " + e.Host
+	case strings.Contains(e.Stderr, "Read-only file system"):
+		return "the file system on " + e.Host + " is mounted read-only, commonly after a disk error: see dmesg there"
+	}
+	return ""
+}
+
 // SignalError tells that the shell running a script was killed.
 type SignalError struct {
 	Host   string
@@ -105,11 +116,22 @@ func (e *SignalError) Error() string {
 	return fmt.Sprintf("%s: %s: killed by signal %s", e.Host, e.Step, e.Signal)
 }
 
-// HintOf returns the remedy that an error, or one that it wraps, carries.
+// HintOf returns the first remedy that an error, or one that it wraps, carries.
 func HintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
+	if h, ok := err.(interface{ Hint() string }); ok {
+		if hint := h.Hint(); hint != "" {
+			return hint
+		}
+	}
+	switch w := err.(type) {
+	case interface{ Unwrap() error }:
+		return HintOf(w.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range w.Unwrap() {
+			if hint := HintOf(err); hint != "" {
+				return hint
+			}
+		}
 	}
 	return ""
 }

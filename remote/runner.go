@@ -106,7 +106,7 @@ func (r *runner) run(ctx context.Context, cmd Command) (Result, error) {
 			again.Step = cmd.Label
 			return Result{ExitCode: -1}, &again
 		}
-		return Result{ExitCode: -1}, fmt.Errorf("%s: %s: become password: %w", r.name, cmd.Label, err)
+		return Result{ExitCode: -1}, fmt.Errorf("%s: %s: %w", r.name, cmd.Label, err)
 	}
 	if !a.withPassword || s.isProven() {
 		open()
