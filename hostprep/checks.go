@@ -3,6 +3,7 @@ package hostprep
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,7 +36,12 @@ func Check(f *Facts, need Requirements) []Finding {
 	if need.NeedRoot && !f.IsRoot {
 		add("root", Error, "set become to sudo, or log in as root", "preparing the host needs root, and %s is not", f.User)
 	}
+	seen := make(map[string]bool)
 	for _, d := range f.Disks {
+		if seen[d.Path] {
+			continue // snapshots and txn logs in one directory
+		}
+		seen[d.Path] = true
 		switch {
 		case d.AvailKiB < need.MinAvailKiB:
 			add("disk space", Error, "free some space, or choose another path in the inventory",
@@ -61,13 +67,17 @@ func Check(f *Facts, need Requirements) []Finding {
 		if d.Path != need.DataDir {
 			continue
 		}
+		found := d.MyID
+		if _, err := strconv.Atoi(found); err != nil {
+			found = "" // a package's placeholder is no id
+		}
 		switch id := fmt.Sprint(need.ID); {
-		case d.MyID != "" && d.MyID != id:
+		case found != "" && found != id:
 			add("server id", Error, fmt.Sprintf("give this host id %s in the inventory, or move %s away", d.MyID, d.Path),
 				"%s/myid says %s, the inventory says %s", d.Path, d.MyID, id)
-		case d.MyID == "" && d.HasData:
+		case found == "" && d.HasData:
 			add("server id", Warning, "make sure that this data belongs to this ensemble",
-				"%s holds data but no myid", d.Path)
+				"%s holds data but no id in myid", d.Path)
 		}
 	}
 	return out

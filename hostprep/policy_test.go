@@ -106,6 +106,9 @@ func TestChecks(t *testing.T) {
 		{"port taken", func(f *Facts) { f.Ports = []Listener{{Port: 2181, PID: 9, Process: "java"}} }, "ports error"},
 		{"port ours", func(f *Facts) { f.Ports = []Listener{{Port: 2181, PID: 9, Unit: "zookeeper.service"}} }, ""},
 		{"other id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "3"}} }, "server id error"},
+		{"placeholder", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "replace this text"}} }, ""},
+		{"data under a placeholder", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "replace", HasData: true}} }, "server id warning"},
+		{"one disk twice", func(f *Facts) { f.Disks = append(f.Disks, f.Disks...); f.Disks[0].AvailKiB, f.Disks[1].AvailKiB = 1, 1 }, "disk space error"},
 		{"same id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "2", HasData: true}} }, ""},
 		{"data without id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", HasData: true}} }, "server id warning"},
 	} {
