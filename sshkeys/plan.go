@@ -133,7 +133,7 @@ func PlanMesh(self Member, all []Member) ([]hostprep.Change, []hostprep.Finding)
 			}
 			keys = append(keys, k)
 		} else {
-			note(hostprep.Note, "", "the key of %s is added once it is made", m.Name)
+			note(hostprep.Note, "", "the key of %s joins authorized_keys once it is made", m.Name)
 		}
 		if len(m.Observed.HostKeys) == 0 {
 			note(hostprep.Error, "make host keys: ssh-keygen -A", "%s has no readable host keys in /etc/ssh", m.Name)

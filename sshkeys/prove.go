@@ -54,7 +54,7 @@ func (f *Failure) Error() string {
 func (f *Failure) Hint() string {
 	switch {
 	case strings.Contains(f.Said, "Permission denied"):
-		return "look at sshd's log on " + f.Target.Member + ": PubkeyAuthentication, AllowUsers, modes of the home directory, SELinux labels"
+		return "look at sshd's log on " + f.Target.Member + ": PubkeyAuthentication, AllowUsers, modes of the home directory, SELinux labels (where keys are not wanted, set system.ssh_keys to leave)"
 	case strings.Contains(f.Said, "Could not resolve"):
 		return "the name is missing in /etc/hosts of " + f.From
 	case strings.Contains(f.Said, "Host key verification failed"), strings.Contains(f.Said, "IDENTIFICATION HAS CHANGED"):
