@@ -36,8 +36,8 @@ type Outcome struct {
 	Plan *Plan
 	// Restarts says of running members why they have to be restarted, by name.
 	Restarts map[string]string
-	// Starts are the members that do not run, by name in inventory order.
-	Starts []string
+	// Starts are the members that do not run, by name in inventory order; Stops those that were stopped, in that order.
+	Starts, Stops []string
 	// Seen and Verdict are the state at the end; nil in a dry run.
 	Seen    []Observation
 	Verdict Verdict

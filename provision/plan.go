@@ -54,10 +54,12 @@ func (p *Plan) Len() int {
 	return n
 }
 
-// Print writes the plan for a reader: steps, hosts, changes, and for text files what changes in them.
+// Print writes the plan for a reader: steps, hosts, changes, and for text files what changes in them. What changes in
+// the same way on several hosts is shown at the first.
 func (p *Plan) Print(w io.Writer) {
 	for _, s := range p.Steps {
 		fmt.Fprintf(w, "%s\n", s.Name)
+		shown := map[string]string{}
 		for _, h := range s.Hosts {
 			if len(h.Changes) == 0 && len(h.Notes) == 0 {
 				fmt.Fprintf(w, "  %s: nothing to do\n", h.Host.Name)
@@ -67,7 +69,11 @@ func (p *Plan) Print(w io.Writer) {
 			}
 			for _, c := range h.Changes {
 				fmt.Fprintf(w, "  %s: %s\n", h.Host.Name, c.Summary)
-				if d := diff(c); d != "" {
+				d := diff(c)
+				if first := shown[d]; d != "" && first != "" {
+					fmt.Fprintf(w, "      (the same as on %s)\n", first)
+				} else if d != "" {
+					shown[d] = h.Host.Name
 					fmt.Fprintf(w, "      %s\n", strings.ReplaceAll(strings.TrimRight(d, "\n"), "\n", "\n      "))
 				}
 			}

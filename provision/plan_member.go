@@ -28,15 +28,21 @@ func (m member) file(p string, content []byte, mode fs.FileMode, owner string) [
 	if state.Exists && state.Mode == mode && (owner == "" || state.Owner == owner) && exists && bytes.Equal(before, content) {
 		return nil
 	}
-	verb := "write"
+	summary := "write " + p
 	if state.Exists {
-		verb = "change"
+		summary = "change " + p
+		if state.Mode != mode {
+			summary += fmt.Sprintf(", mode from %04o to %04o", state.Mode, mode)
+		}
+		if owner != "" && state.Owner != owner {
+			summary += fmt.Sprintf(", owner from %s to %s", state.Owner, owner)
+		}
 	}
 	if !exists {
 		before = nil
 	}
 	return []hostprep.Change{{
-		Kind: hostprep.WriteFile, Target: p, Summary: verb + " " + p, Before: before, After: content,
+		Kind: hostprep.WriteFile, Target: p, Summary: summary, Before: before, After: content,
 		Mode: mode, Owner: owner, Root: privileged(m.Member),
 	}}
 }

@@ -127,12 +127,15 @@ func fourLetterWord(ctx context.Context, address, word string) (string, error) {
 	return string(answer), nil
 }
 
+// noServer is the reason of a member that does not run on a host that does.
+const noServer = "connection refused: no server on the port"
+
 // reason is a short text for an operator.
 func reason(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused: no server on the port"
+		return noServer
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return "no route to host: a firewall, or the host is off"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):

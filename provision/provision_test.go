@@ -212,7 +212,7 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 // A bootstrap that is cut off after any number of events is finished by the next one.
 func TestBootstrapIsResumable(t *testing.T) {
 	whole := false
-	for cut := 1; !whole; cut += 18 {
+	for cut := 1; !whole; cut += 31 {
 		t.Run(fmt.Sprintf("after event %d", cut), func(t *testing.T) {
 			s := newSite(t, 3)
 			r := s.run()
@@ -288,6 +288,97 @@ func TestRollingRestartGoesOn(t *testing.T) {
 	}
 	if s.pid("m1") != m1 {
 		t.Error("m1 was restarted twice")
+	}
+}
+
+// An interruption ends a rolling restart between two members, never between the halves of a restart.
+func TestInterruptedRollingRestart(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	connect := r.Connect
+	r.Connect = func(h inventory.Host) (remote.Host, error) {
+		host, err := connect(h)
+		return &interruptedHost{host, func() { cancel(errors.New("interrupted")) }}, err
+	}
+	_, err := r.RollingRestart(ctx, nil, false)
+	if err == nil || !strings.Contains(err.Error(), "interrupted") || strings.Contains(err.Error(), "\n") {
+		t.Fatalf("error %v", err)
+	}
+	if s.pid("m1") == "" {
+		t.Error("m1 is left stopped")
+	}
+	r = s.run()
+	defer r.Close()
+	if out, err := r.RollingRestart(t.Context(), nil, false); err != nil || out.Verdict.Health != Healthy {
+		t.Errorf("the next run: %+v, %v", out, err)
+	}
+}
+
+// interruptedHost interrupts the operation as soon as a service is called.
+type interruptedHost struct {
+	remote.Host
+	interrupt func()
+}
+
+func (h *interruptedHost) Run(ctx context.Context, c remote.Command) (remote.Result, error) {
+	if strings.Contains(c.Label, "the server") {
+		h.interrupt()
+	}
+	return h.Host.Run(ctx, c)
+}
+
+// Where a run was cut off while a member was stopped, the next one begins with that member instead of refusing.
+func TestRollingRestartGoesOnWithAStoppedMember(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	if _, err := r.Stop(t.Context(), []string{"m2"}, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"m2", "m3"} {
+		if err := os.WriteFile(filepath.Join(s.dir, name, "install/.rolling-restart"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := r.RollingRestart(t.Context(), nil, false)
+	if err != nil || !slices.Equal(out.Order, []string{"m2", "m3"}) || !out.Resumed {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// A whole ensemble is started as a bootstrap starts it: those that come later find a leader.
+func TestStartWaitsForALeader(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	if _, err := r.Stop(t.Context(), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	r = s.run()
+	defer r.Close()
+	probe := r.Probe
+	var mu sync.Mutex
+	led := false
+	r.Probe = func(ctx context.Context, h inventory.Host) Observation {
+		o := probe(ctx, h)
+		mu.Lock()
+		defer mu.Unlock()
+		if o.State == Leader && s.pid("m3") == "" {
+			led = true
+		}
+		return o
+	}
+	if _, err := r.Start(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if !led {
+		t.Error("m3 was started before m1 and m2 had a leader")
 	}
 }
 

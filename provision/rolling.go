@@ -41,6 +41,9 @@ func (e *PartialError) Hint() string {
 	if h := remote.HintOf(e.Cause); h != "" && !strings.Contains(h, "run the same command again") {
 		return h + "; then " + again
 	}
+	if len(e.Left) == 0 {
+		return "put that right, then " + again
+	}
 	return "find out why (zkctl status), then " + again
 }
 
@@ -69,16 +72,11 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 	var before []Observation
 	err = r.step(ctx, "look at the ensemble", func(ctx context.Context) error {
 		before = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
-		for _, h := range hosts {
-			if err := MayStop(before, h.Name); err != nil {
-				return err
-			}
-		}
-		if v := Judge(before); v.Health == NoQuorum {
-			return &RefusedError{hosts[0].Name, v.Text + ": there is nothing to keep serving (zkctl restart restarts all at once)"}
-		}
-		return nil
+		return mayBegin(before, hosts)
 	})
+	if refused := (*RefusedError)(nil); errors.As(err, &refused) && !fresh && r.leftStopped(ctx, before, hosts) {
+		err = nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,22 +86,25 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 	}
 	out := &RollingOutcome{}
 	targets := leaderLast(members, before)
+	marked := r.marked(members)
+	if !fresh && len(marked) > 0 && len(marked) < len(targets) {
+		out.Resumed = true
+		targets = leaderLast(marked, before)
+		r.note(stepRestart, "", "going on with an earlier rolling restart: %s", strings.Join(namesOf(targets), ", "))
+	}
 	if r.DryRun {
 		for _, m := range targets {
 			out.Order = append(out.Order, m.Host.Name)
-			if err := r.change(ctx, stepRestart, m.Host, m.service("restart", "")); err != nil {
+			if err := r.change(ctx, stepRestart, m.Host, m.service("restart")); err != nil {
 				return nil, err
 			}
 		}
 		return out, nil
 	}
-	marked := r.marked(members)
-	if !fresh && len(marked) > 0 && len(marked) < len(targets) {
-		out.Resumed = true
-		targets = marked
-		r.note(stepRestart, "", "going on with an earlier rolling restart: %s", strings.Join(namesOf(targets), ", "))
-	} else if err := r.mark(ctx, targets); err != nil {
-		return nil, err
+	if !out.Resumed {
+		if err := r.mark(ctx, targets); err != nil {
+			return nil, err
+		}
 	}
 	err = r.step(ctx, stepRestart, func(ctx context.Context) error {
 		return r.restartRolling(ctx, members, targets, func(ctx context.Context, m member) error {
@@ -121,6 +122,40 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 	out.Verdict = Judge(out.Seen)
 	out.Elections = elections(before, out.Seen)
 	return out, err
+}
+
+// mayBegin decides whether a rolling restart of hosts may begin.
+func mayBegin(seen []Observation, hosts []inventory.Host) error {
+	for _, h := range hosts {
+		if err := MayStop(seen, h.Name); err != nil {
+			return err
+		}
+	}
+	if v := Judge(seen); v.Health == NoQuorum {
+		return &RefusedError{hosts[0].Name, v.Text + ": there is nothing to keep serving (zkctl restart restarts all at once)"}
+	}
+	return nil
+}
+
+// leftStopped reports whether all that is wrong with the ensemble is that an earlier rolling restart was cut off (its
+// machine lost power, its connection broke) while a member was stopped: then the next one begins with that member.
+func (r *Run) leftStopped(ctx context.Context, seen []Observation, hosts []inventory.Host) bool {
+	var stopped []inventory.Host
+	for _, o := range seen {
+		if o.Host.Role != inventory.Voter || o.Synced() {
+			continue
+		}
+		chosen := slices.ContainsFunc(hosts, func(h inventory.Host) bool { return h.Name == o.Host.Name })
+		if !chosen || o.Reason != noServer {
+			return false
+		}
+		stopped = append(stopped, o.Host)
+	}
+	if len(stopped) == 0 {
+		return false
+	}
+	members, err := r.observeServices(ctx, stopped)
+	return err == nil && len(r.marked(members)) == len(stopped)
 }
 
 // elections is how many epochs lie between two observations. A leader's zxid carries its epoch from the beginning.
@@ -170,10 +205,7 @@ func (r *Run) restartRolling(ctx context.Context, all, targets []member, done fu
 func (r *Run) restartOne(ctx context.Context, m member, all []member) error {
 	began := time.Now()
 	r.report(Event{Kind: HostBegins, Step: stepRestart, Host: m.Host.Name})
-	err := r.change(ctx, stepRestart, m.Host, m.service("restart", ""))
-	if err != nil {
-		err = fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
-	}
+	err := r.call(ctx, stepRestart, m, "restart")
 	if err == nil {
 		var goal uint64
 		err = r.await(ctx, m.Host.Name+" to serve, synced and caught up", func(seen []Observation) string {
@@ -237,7 +269,7 @@ func (r *Run) mark(ctx context.Context, members []member) error {
 		hosts[i] = m.Host
 	}
 	return r.each(ctx, stepRestart, hosts, func(ctx context.Context, i int) error {
-		return r.change(ctx, stepRestart, hosts[i], hostprep.Change{
+		return r.changeAs(ctx, Marked, stepRestart, hosts[i], hostprep.Change{
 			Kind: hostprep.RunScript, Target: members[i].markFile(), Summary: "mark for the rolling restart",
 			Script: `: >"$1"`, Args: []string{members[i].markFile()}, Root: privileged(members[i].Member),
 		})
@@ -245,7 +277,7 @@ func (r *Run) mark(ctx context.Context, members []member) error {
 }
 
 func (r *Run) unmark(ctx context.Context, m member) error {
-	return r.change(ctx, stepRestart, m.Host, hostprep.Change{
+	return r.changeAs(ctx, Marked, stepRestart, m.Host, hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.markFile(), Summary: "take the mark of the rolling restart away",
 		Script: `rm -f "$1"`, Args: []string{m.markFile()}, Root: privileged(m.Member),
 	})

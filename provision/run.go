@@ -62,8 +62,10 @@ const (
 	HostBegins EventKind = "host"
 	HostEnds   EventKind = "host-done"
 	Changed    EventKind = "change"
-	Note       EventKind = "note"
-	Warning    EventKind = "warning"
+	// Marked is a change of what zkctl keeps on the host for itself.
+	Marked  EventKind = "mark"
+	Note    EventKind = "note"
+	Warning EventKind = "warning"
 )
 
 // Event is one thing that happened in an operation.
@@ -197,6 +199,10 @@ func (r *Run) host(h inventory.Host) (remote.Host, error) {
 
 // change is the one function through which every change to a host passes. A dry run ends here.
 func (r *Run) change(ctx context.Context, step string, h inventory.Host, c hostprep.Change) error {
+	return r.changeAs(ctx, Changed, step, h, c)
+}
+
+func (r *Run) changeAs(ctx context.Context, kind EventKind, step string, h inventory.Host, c hostprep.Change) error {
 	r.mu.Lock()
 	r.changes++
 	dry := r.DryRun
@@ -215,8 +221,21 @@ func (r *Run) change(ctx context.Context, step string, h inventory.Host, c hostp
 	if err := c.Exec(ctx, host); err != nil {
 		return fmt.Errorf("%s: %w", step, err)
 	}
-	r.report(Event{Kind: Changed, Step: step, Host: h.Name, Text: c.Summary})
+	r.report(Event{Kind: kind, Step: step, Host: h.Name, Text: c.Summary})
 	return nil
+}
+
+// call calls zkServer.sh on a member's host. Once begun it is not interrupted: a restart that ended between its two halves
+// would leave the member stopped.
+func (r *Run) call(ctx context.Context, step string, m member, verb string) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("%s: %s the server: %w", m.Host.Name, verb, err)
+	}
+	err := r.change(context.WithoutCancel(ctx), step, m.Host, m.service(verb))
+	if err != nil && verb != "stop" {
+		err = fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
+	}
+	return err
 }
 
 // note tells something about a host that is no change.

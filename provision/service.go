@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 )
 
 // service plans a call of zkServer.sh on a member's host.
-func (m member) service(verb, verify string) hostprep.Change {
+func (m member) service(verb string) hostprep.Change {
 	return hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: verb + " the server", Root: privileged(m.Member),
 		Args: []string{m.ServerScript(), verb}, Timeout: time.Minute,
@@ -21,7 +22,6 @@ func (m member) service(verb, verify string) hostprep.Change {
 out=$("$1" "$2" 2>/dev/null) && exit
 echo "$out" >&2
 exit 1`,
-		Verify: verify,
 	}
 }
 
@@ -34,10 +34,7 @@ func (r *Run) start(ctx context.Context, members []member) error {
 		if !m.running {
 			began := time.Now()
 			r.report(Event{Kind: HostBegins, Step: stepStart, Host: m.Host.Name})
-			err := r.change(ctx, stepStart, m.Host, m.service("start", ""))
-			if err != nil {
-				err = fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
-			}
+			err := r.call(ctx, stepStart, *m, "start")
 			e := Event{Kind: HostEnds, Step: stepStart, Host: m.Host.Name, Elapsed: time.Since(began)}
 			if err != nil {
 				e.Error = err.Error()
@@ -53,22 +50,30 @@ func (r *Run) start(ctx context.Context, members []member) error {
 		if r.DryRun || voters < majority {
 			continue
 		}
-		if err := r.await(ctx, "a leader", func(seen []Observation) string {
-			v := Judge(seen)
-			if v.Leader != "" && v.Serving >= v.Majority {
-				return ""
-			}
-			return v.Text
-		}, members, nil); err != nil {
+		if err := r.await(ctx, "a leader", led, members, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// led says what keeps the ensemble from having a leader with a quorum.
+func led(seen []Observation) string {
+	v := Judge(seen)
+	if v.Leader != "" && v.Serving >= v.Majority {
+		return ""
+	}
+	return v.Text
+}
+
 // await probes until met returns "", and at most ReadyTimeout. met gets fresh observations and returns what is missing.
 func (r *Run) await(ctx context.Context, what string, met func([]Observation) string, members []member, last *[]Observation) error {
-	limit := time.NewTimer(r.ReadyTimeout)
+	return r.awaitFor(ctx, r.ReadyTimeout, what, met, members, last)
+}
+
+func (r *Run) awaitFor(ctx context.Context, most time.Duration, what string, met func([]Observation) string, members []member,
+	last *[]Observation) error {
+	limit := time.NewTimer(most)
 	defer limit.Stop()
 	pause := 20 * time.Millisecond
 	for {
@@ -87,7 +92,7 @@ func (r *Run) await(ctx context.Context, what string, met func([]Observation) st
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
 		case <-limit.C:
-			return &NotReadyError{What: what, Missing: missing, After: r.ReadyTimeout, Details: r.details(ctx, seen, members)}
+			return &NotReadyError{What: what, Missing: missing, After: most, Details: r.details(ctx, seen, members)}
 		case <-time.After(pause):
 			pause = min(2*pause, 250*time.Millisecond)
 		}
@@ -129,15 +134,15 @@ func (r *Run) details(ctx context.Context, seen []Observation, members []member)
 	return b.String()
 }
 
-// lastWords returns the end of a member's log, indented, "" if it cannot be had.
+// lastWords returns the end of a member's log, indented, "" if it cannot be had or the operation was interrupted.
 func (r *Run) lastWords(ctx context.Context, m templates.Member) string {
 	host, err := r.host(m.Host)
 	if err != nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	res, err := host.Run(ctx, remote.Command{
+	res, err := host.Run(limited, remote.Command{
 		Label: "read the end of the log", Root: privileged(m), ReadOnly: true, Args: []string{m.Host.Server.Service, m.Log(), string(m.Manager)},
 		Script: `if [ "$3" = systemd ]; then journalctl -q --no-pager -o cat -n 8 -u "$1"; else tail -n 8 "$2"; fi 2>/dev/null`,
 	})
@@ -212,16 +217,37 @@ func (r *Run) Start(ctx context.Context, names []string) (*Outcome, error) {
 	return out, err
 }
 
-// startChosen starts members without waiting for a leader, who may be impossible with these members alone.
+// leaderWait is how long those that make a majority are given to elect, before more members are started. A member that
+// comes in the middle of an election may send it back to its beginning, after initLimit.
+const leaderWait = 10 * time.Second
+
+// startChosen starts members. That there will be a leader is not for certain with these members alone; where the ones that
+// run are a majority, it is waited for, but not for long.
 func (r *Run) startChosen(ctx context.Context, members []member) error {
+	up, majority := 0, r.Inventory.Voters()/2+1
+	for _, o := range ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline) {
+		if o.Host.Role == inventory.Voter && o.State != Down {
+			up++
+		}
+	}
 	for i := range members {
 		m := &members[i]
 		if m.running {
 			r.note(stepStart, m.Host.Name, "runs already (process %d)", m.pid)
 			continue
 		}
-		if err := r.change(ctx, stepStart, m.Host, m.service("start", "")); err != nil {
-			return fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
+		if err := r.call(ctx, stepStart, *m, "start"); err != nil {
+			return err
+		}
+		if m.Host.Role == inventory.Voter {
+			up++
+		}
+		if r.DryRun || up < majority {
+			continue
+		}
+		var late *NotReadyError
+		if err := r.awaitFor(ctx, min(leaderWait, r.ReadyTimeout), "a leader", led, nil, nil); err != nil && !errors.As(err, &late) {
+			return err
 		}
 	}
 	return nil
@@ -278,7 +304,8 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 				r.note("stop", m.Host.Name, "does not run")
 				continue
 			}
-			if err := r.change(ctx, "stop", m.Host, m.service("stop", "")); err != nil {
+			out.Stops = append(out.Stops, m.Host.Name)
+			if err := r.call(ctx, "stop", m, "stop"); err != nil {
 				return err
 			}
 		}
@@ -305,12 +332,12 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 			}
 		}
 	}
-	if left >= v.Majority {
+	if left >= v.Majority || left == v.Serving || len(hosts) == len(r.Inventory.Hosts) {
 		return nil
 	}
 	text := fmt.Sprintf("%d of %d voters serve; after this %d would, and %d are needed: the ensemble stops serving",
 		v.Serving, v.Voters, left, v.Majority)
-	if len(hosts) == len(r.Inventory.Hosts) || force {
+	if force {
 		r.report(Event{Kind: Warning, Step: "stop", Text: text})
 		return nil
 	}
@@ -320,10 +347,23 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 // Restart stops the members and starts them again, all at once: for an ensemble that does not serve. One that does is
 // restarted by RollingRestart.
 func (r *Run) Restart(ctx context.Context, names []string, force bool) (*Outcome, error) {
-	if _, err := r.Stop(ctx, names, force); err != nil {
+	stopped, err := r.Stop(ctx, names, force)
+	if err != nil {
 		return nil, err
 	}
-	return r.Start(ctx, names)
+	started, err := r.Start(ctx, names)
+	if started != nil {
+		started.Stops = stopped.Stops
+		if r.DryRun {
+			started.Starts = names
+			if len(names) == 0 {
+				for _, h := range r.Inventory.Hosts {
+					started.Starts = append(started.Starts, h.Name)
+				}
+			}
+		}
+	}
+	return started, err
 }
 
 // chosen returns the members of the given names, in inventory order; all without names.
@@ -362,23 +402,25 @@ func (e *UnknownHostError) Error() string {
 	return fmt.Sprintf("no host %q in the inventory; there are %s", e.Name, strings.Join(names, ", "))
 }
 
-// leaderLast orders members: observers, followers, then who was seen leading.
+// leaderLast orders members: those that do not serve, observers, followers, then who was seen leading.
 func leaderLast(members []member, seen []Observation) []member {
 	rank := func(m member) int {
 		for _, o := range seen {
 			if o.Host.Name == m.Host.Name {
-				switch o.State {
-				case Leader:
-					return 2
-				case Observing:
+				switch {
+				case !o.Serving():
 					return 0
+				case o.State == Observing:
+					return 1
+				case o.State == Leader:
+					return 3
 				}
 			}
 		}
-		return 1
+		return 2
 	}
 	var ordered []member
-	for want := range 3 {
+	for want := range 4 {
 		for _, m := range members {
 			if rank(m) == want {
 				ordered = append(ordered, m)
