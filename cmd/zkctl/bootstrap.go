@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
+	"github.com/zkctl/zkctl/remote/shell"
 )
 
 func bootstrapCommand() *cli.Command {
@@ -71,7 +73,7 @@ func runBootstrap(c *cli.Context) error {
 	if result.Nothing() {
 		fmt.Fprintf(out.stdout, "nothing to do: all %d hosts are as the inventory says\n", len(inv.Hosts))
 	} else {
-		fmt.Fprintf(out.stdout, "%d changes\n", run.Changes())
+		fmt.Fprintln(out.stdout, counted(run.Changes(), "change"))
 	}
 	out.table(result.Seen)
 	nextSteps(out, inv)
@@ -87,22 +89,31 @@ func healthError(v provision.Verdict) error {
 
 // nextSteps tells how to connect and what to type next.
 func nextSteps(out *output, inv *inventory.Inventory) {
-	flag := ""
-	if inv.File != "" && inv.File != "inventory.yaml" {
-		flag = " -i " + inv.File
-	}
 	fmt.Fprintf(out.stdout, `
 connect clients to   %s
-look at it           zkctl status%s
-restart it safely    zkctl rolling-restart%s
-`, inv.ConnectString(), flag, flag)
+look at it           %s
+restart it safely    %s
+`, inv.ConnectString(), commandLine("status", inv), commandLine("rolling-restart", inv))
 	first := inv.Hosts[0]
 	if first.Connection == inventory.Local {
 		fmt.Fprintf(out.stdout, "work with it         %s/bin/zkCli.sh\n", first.Server.Paths.Install)
-		fmt.Fprintf(out.stdout, "stop it              zkctl stop%s\n", flag)
+		fmt.Fprintf(out.stdout, "stop it              %s\n", commandLine("stop", inv))
 		return
 	}
 	fmt.Fprintf(out.stdout, "work with it         zkCli.sh on any of the hosts (zkServer.sh status for its server)\n")
+}
+
+// commandLine is what to type for a verb on the same inventory: zkctl as it was called now.
+func commandLine(verb string, inv *inventory.Inventory) string {
+	program := "zkctl"
+	if strings.Contains(os.Args[0], "/") {
+		program = os.Args[0]
+	}
+	line := program + " " + verb
+	if inv.File != "inventory.yaml" && inv.File != os.Getenv("ZKCTL_INVENTORY") {
+		line += " -i " + shell.Quote(inv.File)
+	}
+	return line
 }
 
 // showPlan writes what a dry run found.
@@ -146,7 +157,7 @@ func showPlan(out *output, result *provision.Outcome) error {
 			}
 		}
 	}
-	fmt.Fprintf(out.stdout, "%d changes, %d members to start, %d to restart; nothing was changed\n",
-		result.Plan.Len(), len(result.Starts), len(result.Restarts))
+	fmt.Fprintf(out.stdout, "%s, %s to start, %d to restart; nothing was changed\n",
+		counted(result.Plan.Len(), "change"), counted(len(result.Starts), "member"), len(result.Restarts))
 	return nil
 }

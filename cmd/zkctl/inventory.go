@@ -92,10 +92,15 @@ func inventoryValidate(c *cli.Context) error {
 	for _, w := range inv.Warnings {
 		fmt.Fprintf(out.stderr, "zkctl: warning: %v\n", w)
 	}
+	looked := map[string]bool{}
 	for _, h := range inv.Hosts {
 		for _, file := range h.SSH.IdentityFiles {
-			if _, err := os.Stat(file); err != nil && h.Connection == inventory.OverSSH {
-				fmt.Fprintf(out.stderr, "zkctl: warning: %s: identity file: %v\n", h.Name, err)
+			if looked[file] || h.Connection != inventory.OverSSH {
+				continue
+			}
+			looked[file] = true
+			if _, err := os.Stat(file); err != nil {
+				fmt.Fprintf(out.stderr, "zkctl: warning: identity file: %v\n", err)
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -45,22 +47,28 @@ EXIT CODES:
    7    refused by a safety gate, for example: stopping this member would lose the quorum
    8    partly done; run the same command again
    124  timed out
-   130  interrupted
+   130  interrupted, or not confirmed
 `
 
 var (
 	errInterrupted = errors.New("interrupted")
 	errTimeout     = errors.New("timed out (--timeout)")
+	errDeclined    = errors.New("not confirmed: nothing was done")
 	errUnhealthy   = errors.New("the ensemble is not healthy")
 )
 
 // usageError is a wrong command line.
-type usageError struct{ text string }
+type usageError struct{ text, hint string }
 
 func (e *usageError) Error() string { return e.text }
-func (e *usageError) Hint() string  { return "zkctl --help, or zkctl COMMAND --help" }
+func (e *usageError) Hint() string  { return e.hint }
 
-func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+func usage(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...), "zkctl --help, or zkctl COMMAND --help"}
+}
+
+// watching says that an interruption is how the command is meant to end.
+var watching atomic.Bool
 
 func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -68,7 +76,12 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		fmt.Fprintln(os.Stderr, "zkctl: interrupted: ending what is under way (again to leave at once)")
+		if isTerminal(os.Stderr) {
+			fmt.Fprint(os.Stderr, clearLine)
+		}
+		if !watching.Load() {
+			fmt.Fprintln(os.Stderr, "zkctl: interrupted: ending what is under way (again to leave at once)")
+		}
 		cancel(errInterrupted)
 		<-signals
 		os.Exit(exitInterrupted)
@@ -93,12 +106,12 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Name:  "zkctl",
 		Usage: "make bare hosts a serving ZooKeeper ensemble, and operate it",
 		UsageText: `zkctl inventory init 10.0.0.11 10.0.0.12 10.0.0.13 > inventory.yaml
-   zkctl bootstrap inventory.yaml --dry-run
-   zkctl bootstrap inventory.yaml
-   zkctl status
-   zkctl rolling-restart
+zkctl bootstrap inventory.yaml --dry-run
+zkctl bootstrap inventory.yaml
+zkctl status
+zkctl rolling-restart
 
-   The inventory is the argument of bootstrap and validate, else -i FILE, else $ZKCTL_INVENTORY, else ./inventory.yaml.`,
+The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inventory.yaml.`,
 		HideVersion: true, HideHelpCommand: true,
 		Writer: stdout, ErrWriter: stderr,
 		ExitErrHandler: func(*cli.Context, error) {},
@@ -118,10 +131,17 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		},
 	}
 	app.CustomAppHelpTemplate = cli.AppHelpTemplate + exitCodes
+	plain(app.Flags)
 	for _, c := range app.Commands {
+		plain(c.Flags)
+		if c.Action != nil {
+			c.Action = telling(c.Action)
+		}
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
 		for _, sub := range c.Subcommands {
+			plain(sub.Flags)
+			sub.Action = telling(sub.Action)
 			sub.OnUsageError = onUsageError
 			sub.HideHelpCommand = true
 		}
@@ -129,7 +149,21 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+// plain keeps "(default: false)" out of the help.
+func plain(flags []cli.Flag) {
+	for _, f := range flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true
+		}
+	}
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error {
+	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+		return usage("there is no flag --%s here", name)
+	}
+	return usage("%v", err)
+}
 
 // report writes an error and its hint.
 func report(w io.Writer, err error) {
@@ -137,9 +171,17 @@ func report(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintf(w, "zkctl: error: %v\n", err)
-	if hint := remote.HintOf(err); hint != "" {
+	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(w, "zkctl: hint: %s\n", hint)
 	}
+}
+
+// hintOf is what to do about an error.
+func hintOf(err error) string {
+	if errors.Is(err, errInterrupted) || errors.Is(err, errTimeout) {
+		return "run the same command again: it goes on where this one stopped"
+	}
+	return remote.HintOf(err)
 }
 
 // exitCode maps an error to the documented codes.
@@ -148,17 +190,18 @@ func exitCode(err error) int {
 		wrong    *usageError
 		problems inventory.Problems
 		unknown  *provision.UnknownHostError
+		secret   *secretError
 		refused  *provision.RefusedError
 		late     *provision.NotReadyError
 	)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errInterrupted):
+	case errors.Is(err, errInterrupted), errors.Is(err, errDeclined):
 		return exitInterrupted
 	case errors.Is(err, errTimeout):
 		return exitTimeout
-	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &unknown):
+	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &unknown), errors.As(err, &secret):
 		return exitUsage
 	case provision.Partial(err):
 		return exitPartial

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -26,7 +25,7 @@ type output struct {
 	// resultColor is color for stdout.
 	resultColor bool
 
-	working []string // hosts at work, with the step
+	working []work
 	began   time.Time
 }
 
@@ -39,9 +38,10 @@ func newOutput(c *cli.Context) (*output, error) {
 		stdout: c.App.Writer, stderr: c.App.ErrWriter,
 		json: form == "json" || c.Bool("json"), verbose: c.Bool("verbose"), began: time.Now(),
 	}
+	color := !c.Bool("no-color") && os.Getenv("NO_COLOR") == ""
 	o.live = isTerminal(o.stderr) && !o.json
-	o.color = o.live && !c.Bool("no-color")
-	o.resultColor = isTerminal(o.stdout) && !c.Bool("no-color")
+	o.color = o.live && color
+	o.resultColor = isTerminal(o.stdout) && color
 	return o, nil
 }
 
@@ -65,9 +65,9 @@ func (o *output) event(e provision.Event) {
 			fmt.Fprintf(o.stderr, "    %s: %s\n", e.Step, short(e.Elapsed))
 		}
 	case provision.HostBegins:
-		o.working = append(o.working, e.Host+" ("+e.Step+")")
+		o.working = append(o.working, work{e.Step, e.Host})
 	case provision.HostEnds:
-		if i := slices.Index(o.working, e.Host+" ("+e.Step+")"); i >= 0 {
+		if i := slices.Index(o.working, work{e.Step, e.Host}); i >= 0 {
 			o.working = slices.Delete(o.working, i, i+1)
 		}
 		switch {
@@ -78,6 +78,10 @@ func (o *output) event(e provision.Event) {
 		}
 	case provision.Changed:
 		o.print("    %s: %s", e.Host, e.Text)
+	case provision.Marked:
+		if o.verbose {
+			o.print("    %s: %s", e.Host, e.Text)
+		}
 	case provision.Note:
 		o.print("    %s", strings.TrimPrefix(e.Host+": "+e.Text, ": "))
 	case provision.Warning:
@@ -104,19 +108,50 @@ func (o *output) print(format string, args ...any) {
 // clear takes the live line away, status puts it back.
 func (o *output) clear() {
 	if o.live {
-		fmt.Fprint(o.stderr, "\r\033[K")
+		fmt.Fprint(o.stderr, clearLine)
 	}
 }
+
+const clearLine = "\r\033[K"
 
 func (o *output) status() {
 	if o.live && len(o.working) > 0 {
 		o.clear()
-		names := strings.Join(o.working, ", ")
-		if len(names) > 65 {
-			names = names[:65] + "..."
-		}
-		fmt.Fprintf(o.stderr, "    at work: %s", names)
+		fmt.Fprint(o.stderr, atWork(o.working, width(o.stderr)))
 	}
+}
+
+// work is a host at work in a step.
+type work struct{ step, host string }
+
+// atWork is the live line: the hosts of each step, in a line that does not wrap.
+func atWork(working []work, width int) string {
+	var steps []string
+	hosts := map[string][]string{}
+	for _, w := range working {
+		if hosts[w.step] == nil {
+			steps = append(steps, w.step)
+		}
+		hosts[w.step] = append(hosts[w.step], w.host)
+	}
+	for i, s := range steps {
+		steps[i] = s + ": " + strings.Join(hosts[s], ", ")
+	}
+	line := "    ... " + strings.Join(steps, "; ")
+	if width > 0 && text.StringWidth(line) >= width {
+		line = text.Trim(line, max(0, width-4)) + "..."
+	}
+	return line
+}
+
+// width is that of the terminal, 0 if w is none.
+func width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return columns
+		}
+	}
+	return 0
 }
 
 func (o *output) paint(c text.Color, s string) string {
@@ -145,108 +180,17 @@ func (o *output) times(steps []provision.StepTime) {
 			parts = append(parts, s.Step+" "+short(s.Elapsed))
 		}
 	}
-	o.print("took %s: %s", short(time.Since(o.began)), strings.Join(parts, ", "))
+	line := "took " + short(time.Since(o.began))
+	if len(parts) > 0 {
+		line += ": " + strings.Join(parts, ", ")
+	}
+	o.print("%s", line)
 }
 
-// memberStatus is one member in JSON.
-type memberStatus struct {
-	Host        string  `json:"host"`
-	Address     string  `json:"address"`
-	ID          int     `json:"id"`
-	Role        string  `json:"role"`
-	State       string  `json:"state"`
-	Reason      string  `json:"reason,omitempty"`
-	Version     string  `json:"version,omitempty"`
-	Zxid        string  `json:"zxid,omitempty"`
-	Lag         *uint64 `json:"lag,omitempty"`
-	Connections int     `json:"connections"`
-	UptimeMs    int64   `json:"uptime_ms"`
-	LatencyMs   float64 `json:"latency_ms"`
-}
-
-// ensembleStatus is an ensemble in JSON.
-type ensembleStatus struct {
-	Kind         string         `json:"kind"`
-	Ensemble     string         `json:"ensemble"`
-	Health       string         `json:"health"`
-	Text         string         `json:"text"`
-	Leader       string         `json:"leader,omitempty"`
-	Voters       int            `json:"voters"`
-	Serving      int            `json:"serving_voters"`
-	Majority     int            `json:"majority"`
-	FailuresLeft int            `json:"failures_left"`
-	Connect      string         `json:"connect"`
-	Members      []memberStatus `json:"members"`
-}
-
-func statusOf(name, connect string, seen []provision.Observation) ensembleStatus {
-	v := provision.Judge(seen)
-	s := ensembleStatus{
-		Kind: "status", Ensemble: name, Health: string(v.Health), Text: v.Text, Leader: v.Leader, Voters: v.Voters, Serving: v.Serving,
-		Majority: v.Majority, FailuresLeft: v.FailuresLeft, Connect: connect,
+// counted is a number with its noun: 1 change, 2 changes.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
-	for _, o := range seen {
-		m := memberStatus{
-			Host: o.Host.Name, Address: o.Host.ClientAddress(), ID: o.Host.ID, Role: string(o.Host.Role), State: string(o.State),
-			Reason: o.Reason, Version: o.Version, Connections: o.Connections, UptimeMs: o.Uptime.Milliseconds(), LatencyMs: o.LatencyMillis,
-		}
-		if o.Serving() {
-			m.Zxid = fmt.Sprintf("0x%x", o.Zxid)
-		}
-		if lag, ok := provision.Lag(seen, o); ok {
-			m.Lag = &lag
-		}
-		s.Members = append(s.Members, m)
-	}
-	return s
-}
-
-// table shows an ensemble to people.
-func (o *output) table(seen []provision.Observation) {
-	t := table.NewWriter()
-	t.SetOutputMirror(o.stdout)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.Options{SeparateColumns: true, SeparateHeader: true}
-	t.Style().Box.MiddleVertical = " "
-	t.Style().Box.MiddleSeparator = "─"
-	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"host", "address", "id", "role", "state", "version", "zxid", "lag", "sessions", "uptime", "latency"})
-	v := provision.Judge(seen)
-	for _, m := range seen {
-		state := string(m.State)
-		row := table.Row{m.Host.Name, m.Host.ClientAddress(), m.Host.ID, m.Host.Role}
-		if !m.Serving() {
-			t.AppendRow(append(row, o.stateColor(m, state)+": "+m.Reason))
-			continue
-		}
-		if !m.Synced() {
-			state += " (" + m.PeerState + ")"
-		}
-		lag := "-"
-		if n, ok := provision.Lag(seen, m); ok {
-			lag = fmt.Sprint(n)
-		}
-		t.AppendRow(append(row, o.stateColor(m, state), m.Version, fmt.Sprintf("0x%x", m.Zxid), lag, m.Connections,
-			m.Uptime.Round(time.Second), fmt.Sprintf("%.2f ms", m.LatencyMillis)))
-	}
-	t.Render()
-	line := v.Text
-	if o.resultColor {
-		line = text.Colors{map[provision.Health]text.Color{
-			provision.Healthy: text.FgGreen, provision.Degraded: text.FgYellow, provision.NoQuorum: text.FgRed,
-		}[v.Health]}.Sprint(line)
-	}
-	fmt.Fprintln(o.stdout, line)
-}
-
-func (o *output) stateColor(m provision.Observation, s string) string {
-	switch {
-	case !o.resultColor:
-		return s
-	case m.State == provision.Leader:
-		return text.Colors{text.FgGreen, text.Bold}.Sprint(s)
-	case m.Synced():
-		return text.Colors{text.FgGreen}.Sprint(s)
-	}
-	return text.Colors{text.FgRed}.Sprint(s)
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -16,7 +16,8 @@ func rollingRestartCommand() *cli.Command {
 		ArgsUsage: "[INVENTORY]",
 		Description: `Before each member: who leads is looked up anew, and the voters that serve without this member must still be a majority,
 or it refuses with the numbers (exit code 7). After each: it must serve, be synced and have caught up. The first failure
-ends it with the ensemble still serving (exit code 8); run it again to go on with the members that are left.`,
+ends it with the ensemble still serving (exit code 8); run it again to go on with the members that are left.
+Meanwhile a file .rolling-restart in the install directory marks the members that are yet to come.`,
 		Flags: flagsFor(hostFlags(), chosenFlag(), []cli.Flag{
 			&cli.BoolFlag{Name: "fresh", Usage: "restart all members, also those that an earlier, unfinished run has restarted"},
 		}),
@@ -47,7 +48,11 @@ func runRollingRestart(c *cli.Context) error {
 		return err
 	}
 	if run.DryRun {
-		fmt.Fprintf(out.stdout, "would restart %s\n", strings.Join(result.Order, ", then "))
+		if out.json {
+			out.line(map[string]any{"kind": "plan", "restarts": result.Order})
+			return nil
+		}
+		fmt.Fprintf(out.stdout, "would restart %s; nothing was changed\n", strings.Join(result.Order, ", then "))
 		return nil
 	}
 	if out.json {
@@ -61,11 +66,7 @@ func runRollingRestart(c *cli.Context) error {
 		return healthError(result.Verdict)
 	}
 	out.times(run.Times())
-	plural := "s"
-	if result.Elections == 1 {
-		plural = ""
-	}
-	fmt.Fprintf(out.stdout, "restarted %s; %d election%s\n", strings.Join(result.Order, ", then "), result.Elections, plural)
+	fmt.Fprintf(out.stdout, "restarted %s; %s\n", strings.Join(result.Order, ", then "), counted(result.Elections, "election"))
 	out.table(result.Seen)
 	return healthError(result.Verdict)
 }

@@ -32,7 +32,7 @@ func (s *secrets) reader(what string, ref inventory.Secret) func() (string, erro
 		}
 		v, err := fetch(what, ref)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", what, err)
+			return "", &secretError{what, err}
 		}
 		if s.known == nil {
 			s.known = map[string]string{}
@@ -40,6 +40,41 @@ func (s *secrets) reader(what string, ref inventory.Secret) func() (string, erro
 		s.known[key] = v
 		return v, nil
 	}
+}
+
+// ask asks for what has to be typed before anything begins, once for each login. Passphrases wait until a key needs one.
+func (s *secrets) ask(inv *inventory.Inventory) error {
+	for _, h := range inv.Hosts {
+		if h.Connection == inventory.OverSSH && h.SSH.Password.Prompt {
+			if _, err := s.reader(sshPassword(h), h.SSH.Password)(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, h := range inv.Hosts {
+		if h.Become.Method != "none" && h.Become.Password.Prompt {
+			if _, err := s.reader(sudoPassword(h), h.Become.Password)(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sshPassword(h inventory.Host) string { return "ssh password of " + h.SSH.User }
+
+func sudoPassword(h inventory.Host) string { return "sudo password of " + h.SSH.User }
+
+// secretError is a secret that is not where the inventory says.
+type secretError struct {
+	what  string
+	cause error
+}
+
+func (e *secretError) Error() string { return e.what + ": " + e.cause.Error() }
+func (e *secretError) Unwrap() error { return e.cause }
+func (e *secretError) Hint() string {
+	return "the inventory says where it is: {prompt: true}, {env: NAME} or {file: PATH}; --ask-pass and --ask-become-pass ask for it"
 }
 
 func fetch(what string, ref inventory.Secret) (string, error) {

@@ -88,6 +88,25 @@ func runService(c *cli.Context, verb string, do func(context.Context, *provision
 		return err
 	}
 	if run.DryRun {
+		switch {
+		case out.json:
+			out.line(struct {
+				Kind   string   `json:"kind"`
+				Stops  []string `json:"stops"`
+				Starts []string `json:"starts"`
+			}{"plan", append([]string{}, result.Stops...), append([]string{}, result.Starts...)})
+		case len(result.Stops)+len(result.Starts) == 0:
+			fmt.Fprintln(out.stdout, "nothing to do")
+		default:
+			var parts []string
+			if len(result.Stops) > 0 {
+				parts = append(parts, "stop "+strings.Join(result.Stops, ", then "))
+			}
+			if len(result.Starts) > 0 {
+				parts = append(parts, "start "+strings.Join(result.Starts, ", then "))
+			}
+			fmt.Fprintf(out.stdout, "would %s; nothing was changed\n", strings.Join(parts, "; "))
+		}
 		return nil
 	}
 	out.times(run.Times())
@@ -104,17 +123,20 @@ func runService(c *cli.Context, verb string, do func(context.Context, *provision
 
 // confirm asks before an interruption.
 func confirm(out *output, verb string, inv *inventory.Inventory, names []string) error {
-	what := "the whole ensemble " + inv.Name
+	what, then := "the whole ensemble "+inv.Name, "No client is served meanwhile."
+	if verb == "stop" {
+		then = "No client is served until it is started again."
+	}
 	if len(names) > 0 {
-		what = strings.Join(names, ", ")
+		what, then = strings.Join(names, ", "), "Clients move to the other members, if these are a majority."
 	}
 	if !isTerminal(out.stderr) || !isTerminal(os.Stdin) {
 		return usage("%s interrupts %s: there is no terminal to ask on, so say --yes", verb, what)
 	}
-	fmt.Fprintf(out.stderr, "%s %s? Clients may not be served meanwhile. [y/N] ", verb, what)
+	fmt.Fprintf(out.stderr, "%s %s? %s [y/N] ", verb, what, then)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return errInterrupted
+		return errDeclined
 	}
 	return nil
 }

@@ -26,8 +26,8 @@ func flagsFor(more ...[]cli.Flag) []cli.Flag {
 		&cli.StringFlag{Name: "inventory", Aliases: []string{"i"}, EnvVars: []string{"ZKCTL_INVENTORY"}, Usage: "inventory `FILE` (default: ./inventory.yaml)"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORM` of the result: table or json"},
 		&cli.BoolFlag{Name: "json", Usage: "the same as --output json"},
-		&cli.BoolFlag{Name: "no-color", EnvVars: []string{"NO_COLOR"}, Usage: "no colours, also on a terminal"},
-		&cli.DurationFlag{Name: "timeout", Usage: "give up after this `TIME`, whatever is under way"},
+		&cli.BoolFlag{Name: "no-color", Usage: "no colours, also on a terminal; the same as a NO_COLOR in the environment"},
+		&cli.DurationFlag{Name: "timeout", Usage: "give up after this `TIME`, whatever is under way", DefaultText: "none"},
 	}
 	for _, m := range more {
 		flags = append(flags, m...)
@@ -40,7 +40,7 @@ func hostFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Value: 10, Usage: "work on `N` hosts at a time"},
 		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show what would be done and change nothing on any host"},
-		&cli.DurationFlag{Name: "connect-timeout", Usage: "`TIME` for connecting to a host and logging in (default: the inventory's, 10s)"},
+		&cli.DurationFlag{Name: "connect-timeout", Usage: "`TIME` for connecting to a host and logging in", DefaultText: "the inventory's, 10s"},
 		&cli.DurationFlag{Name: "wait-timeout", Value: 2 * time.Minute, Usage: "`TIME` for members to serve after they were started"},
 		&cli.DurationFlag{Name: "deadline", Value: 5 * time.Second, Usage: "`TIME` for each look at all members"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show each host in each step, with times"},
@@ -58,6 +58,8 @@ func chosenFlag() []cli.Flag {
 	return []cli.Flag{&cli.StringSliceFlag{Name: "host", Usage: "this member only, by `NAME` (repeatable)"}}
 }
 
+const writeOne = "`zkctl inventory init HOST... > inventory.yaml` writes one"
+
 // load reads the inventory: the argument, else the flag or environment, else ./inventory.yaml.
 func load(c *cli.Context) (*inventory.Inventory, error) {
 	if c.NArg() > 1 {
@@ -70,16 +72,19 @@ func load(c *cli.Context) (*inventory.Inventory, error) {
 	if path == "" {
 		path = "inventory.yaml"
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return nil, usage("no inventory: give one as argument, with -i or in ZKCTL_INVENTORY, or make ./inventory.yaml (zkctl inventory init HOST...)")
+			return nil, &usageError{"no inventory: neither as argument, nor with -i, nor in ZKCTL_INVENTORY, nor as ./inventory.yaml", writeOne}
 		}
 	}
 	inv, err := inventory.Load(path)
 	var problems inventory.Problems
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &usageError{err.Error(), writeOne}
+	}
 	if err != nil && !errors.As(err, &problems) {
 		return nil, usage("%v", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the inventory has %d problems:\n%w", len(problems), err)
+		return nil, fmt.Errorf("the inventory has %s:\n%w", counted(len(problems), "problem"), err)
 	}
 	return inv, nil
 }
@@ -103,6 +108,9 @@ func newRun(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.R
 		fmt.Fprintf(out.stderr, "zkctl: warning: %v\n", w)
 	}
 	secrets := &secrets{}
+	if err := secrets.ask(inv); err != nil {
+		return nil, err
+	}
 	return &provision.Run{
 		Inventory:    inv,
 		Connect:      func(h inventory.Host) (remote.Host, error) { return connect(h, secrets) },
@@ -150,13 +158,13 @@ func override(c *cli.Context, h *inventory.Host) error {
 
 // connect makes the connection to a host, which is dialled at its first use.
 func connect(h inventory.Host, s *secrets) (remote.Host, error) {
-	become := remote.Become{None: h.Become.Method == "none", Password: s.reader("sudo password", h.Become.Password)}
+	become := remote.Become{None: h.Become.Method == "none", Password: s.reader(sudoPassword(h), h.Become.Password)}
 	if h.Connection == inventory.Local {
 		return remote.NewLocal(h.Name, become), nil
 	}
 	cfg := remote.SSHConfig{
 		Name: h.Name, Address: h.Address, Port: h.SSH.Port, User: h.SSH.User,
-		IdentityFiles: h.SSH.IdentityFiles, Password: s.reader("ssh password", h.SSH.Password),
+		IdentityFiles: h.SSH.IdentityFiles, Password: s.reader(sshPassword(h), h.SSH.Password),
 		HostKeys: remote.HostKeyPolicy(h.SSH.HostKeyPolicy), KnownHosts: h.SSH.KnownHosts,
 		Become: become, ConnectTimeout: h.SSH.ConnectWait,
 	}

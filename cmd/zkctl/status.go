@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,6 +45,7 @@ func runStatus(c *cli.Context) error {
 	}
 	ctx, cancel := withTimeout(c)
 	defer cancel()
+	watching.Store(c.Bool("watch"))
 	for {
 		verdict := showStatus(ctx, out, inv, c.Duration("deadline"), c.Bool("watch"))
 		if !c.Bool("watch") {
@@ -54,6 +56,9 @@ func runStatus(c *cli.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errInterrupted) {
+				return nil // that is how to end it
+			}
 			return context.Cause(ctx)
 		case <-time.After(c.Duration("interval")):
 		}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+)
+
+func TestAtWorkFitsTheTerminal(t *testing.T) {
+	working := []work{{"firewall", "slave2"}, {"log in from each host to each other", "master"}, {"firewall", "master"}}
+	if got, want := atWork(working, 0), "    ... firewall: slave2, master; log in from each host to each other: master"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, width := range []int{1, 20, 40, 79, 80, 81, 200} {
+		// A terminal wraps a line that fills it to the last column.
+		if line := atWork(working, width); text.StringWidth(line) >= max(width, 4) {
+			t.Errorf("width %d: %q", width, line)
+		}
+	}
+}
+
+// The table gives up columns rather than wrap; who a member is and what it does always stay.
+func TestTableFitsTheTerminal(t *testing.T) {
+	host := func(name string) inventory.Host {
+		h := inventory.Host{Name: name, Address: "10.99.0.11", ID: 1, Role: inventory.Voter}
+		h.Server.Ports.Client = 2181
+		return h
+	}
+	seen := []provision.Observation{
+		{Host: host("master"), State: provision.Leader, Version: "3.8.0", Zxid: 0x10000000c, Uptime: 72 * time.Second},
+		{Host: host("slave1"), State: provision.Down, Reason: "no answer in time"},
+	}
+	o := &output{}
+	for _, width := range []int{0, 40, 80, 90, 200} {
+		got := fitted(columns, width, func(c []string) string { return o.render(seen, c) })
+		if width > 0 && text.LongestLineLen(got) > width {
+			t.Errorf("width %d:\n%s", width, got)
+		}
+		for _, want := range []string{"host", "state", "zxid", "master", "leader", "slave1", "down"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("width %d: no %q:\n%s", width, want, got)
+			}
+		}
+		if all := width == 0 || width == 200; all != strings.Contains(got, "latency") {
+			t.Errorf("width %d:\n%s", width, got)
+		}
+	}
+}
+
+// A secret that is not where the inventory says is the inventory's fault, also behind what a host was about to do.
+func TestMissingSecret(t *testing.T) {
+	s := &secrets{}
+	for _, ref := range []inventory.Secret{{Env: "ZKCTL_TEST_UNSET"}, {File: "/nowhere"}} {
+		_, err := s.reader("sudo password of me", ref)()
+		err = fmt.Errorf("a: gather facts: %w", err)
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "sudo password of me: ") || !strings.Contains(hintOf(err), "--ask-become-pass") {
+			t.Errorf("%v: %v, exit code %d, hint %q", ref, err, exitCode(err), hintOf(err))
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/zkctl/zkctl/provision"
+)
+
+// columns of the table of members, and the order in which they are given up where the terminal is too narrow.
+var (
+	columns = []string{"host", "address", "id", "role", "state", "version", "zxid", "lag", "sessions", "uptime", "latency"}
+	spare   = []string{"latency", "version", "uptime", "sessions", "address", "role", "lag"}
+)
+
+// table shows an ensemble to people.
+func (o *output) table(seen []provision.Observation) {
+	fmt.Fprintln(o.stdout, fitted(columns, width(o.stdout), func(columns []string) string { return o.render(seen, columns) }))
+	for _, m := range seen {
+		if !m.Serving() && m.Reason != "" {
+			fmt.Fprintf(o.stdout, "%s: %s\n", m.Host.Name, m.Reason)
+		}
+	}
+	v := provision.Judge(seen)
+	line := v.Text
+	if o.resultColor {
+		line = text.Colors{map[provision.Health]text.Color{
+			provision.Healthy: text.FgGreen, provision.Degraded: text.FgYellow, provision.NoQuorum: text.FgRed,
+		}[v.Health]}.Sprint(line)
+	}
+	fmt.Fprintln(o.stdout, line)
+}
+
+// fitted renders with as many columns as fit into the width; 0 is any width.
+func fitted(columns []string, width int, render func([]string) string) string {
+	rendered := render(columns)
+	for _, name := range spare {
+		if width == 0 || text.LongestLineLen(rendered) <= width {
+			break
+		}
+		columns = slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return c == name })
+		rendered = render(columns)
+	}
+	return rendered
+}
+
+// render is the table of the given columns.
+func (o *output) render(seen []provision.Observation, columns []string) string {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.Options{SeparateColumns: true, SeparateHeader: true}
+	t.Style().Box.MiddleVertical = " "
+	t.Style().Box.MiddleSeparator = "─"
+	t.Style().Box.PaddingLeft = ""
+	t.Style().Format.Header = text.FormatDefault
+	pick := func(cells map[string]any) table.Row {
+		var row table.Row
+		for _, c := range columns {
+			row = append(row, cells[c])
+		}
+		return row
+	}
+	header := map[string]any{}
+	for _, c := range columns {
+		header[c] = c
+	}
+	t.AppendHeader(pick(header))
+	for _, m := range seen {
+		t.AppendRow(pick(o.cells(seen, m)))
+	}
+	lines := strings.Split(t.Render(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// cells are what the table says of a member, by column.
+func (o *output) cells(seen []provision.Observation, m provision.Observation) map[string]any {
+	cells := map[string]any{
+		"host": m.Host.Name, "address": m.Host.ClientAddress(), "id": m.Host.ID, "role": m.Host.Role,
+		"state": o.stateColor(m, string(m.State)),
+	}
+	for _, c := range columns {
+		if cells[c] == nil {
+			cells[c] = "-"
+		}
+	}
+	if !m.Serving() {
+		return cells
+	}
+	if !m.Synced() {
+		cells["state"] = o.stateColor(m, string(m.State)+" ("+m.PeerState+")")
+	}
+	if n, ok := provision.Lag(seen, m); ok {
+		cells["lag"] = n
+	}
+	cells["version"], cells["sessions"] = m.Version, m.Connections
+	cells["zxid"] = fmt.Sprintf("0x%x", m.Zxid)
+	cells["uptime"] = m.Uptime.Round(time.Second)
+	cells["latency"] = fmt.Sprintf("%.2f ms", m.LatencyMillis)
+	return cells
+}
+
+func (o *output) stateColor(m provision.Observation, s string) string {
+	switch {
+	case !o.resultColor:
+		return s
+	case m.State == provision.Leader:
+		return text.Colors{text.FgGreen, text.Bold}.Sprint(s)
+	case m.Synced():
+		return text.Colors{text.FgGreen}.Sprint(s)
+	}
+	return text.Colors{text.FgRed}.Sprint(s)
+}
