@@ -300,6 +300,19 @@ func TestSessionless(t *testing.T) {
 }
 
 // Above the limit of outstanding requests, a connection that has some is not read, and all is well once they are answered.
+// The xid of watch events does not hide that a request was answered.
+func TestRequestsWithTheXidOfEvents(t *testing.T) {
+	s := newStand(t, nil)
+	p := s.connect()
+	for range 3 {
+		p.send(wire.RequestHeader{Xid: wire.XidWatch, Type: wire.OpCreate}.Append(nil))
+		p.frame()
+	}
+	if n := s.outstanding.Load(); n != 0 {
+		t.Errorf("%d requests are taken for unanswered", n)
+	}
+}
+
 func TestOutstandingLimit(t *testing.T) {
 	s := newStand(t, func(c *Config) { c.OutstandingLimit = 10 })
 	p := s.connect()

@@ -24,6 +24,9 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 	if c.closed {
 		return false
 	}
+	if len(c.waiting) > 0 && c.waiting[0].xid == wire.XidWatch {
+		event = false // a client that numbers its requests so cannot tell the two apart either
+	}
 	if event {
 		c.stats.event(len(frame))
 	} else if len(c.waiting) > 0 {
