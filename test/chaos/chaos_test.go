@@ -21,6 +21,7 @@ var (
 	minutes = flag.Float64("minutes", defaultMinutes(), "how long to kill (environment: ZKCTL_CHAOS_MINUTES)")
 	seed    = flag.Uint64("seed", uint64(time.Now().UnixNano()), "chooses victims and pauses; what happens in between is up to the machine")
 	members = flag.Int("members", 3, "size of the ensemble")
+	apaches = flag.Int("apache", 0, "how many of them are Apache ZooKeeper, those with the highest ids")
 )
 
 func defaultMinutes() float64 {
@@ -32,11 +33,14 @@ func defaultMinutes() float64 {
 
 // TestKill is the whole of it. Victims are chosen so that mostly a minority dies, sometimes everyone at once.
 func TestKill(t *testing.T) {
-	t.Logf("seed %d: go test -tags chaos ./test/chaos -minutes %g -members %d -seed %d", *seed, *minutes, *members, *seed)
+	t.Logf("seed %d: go test -tags chaos ./test/chaos -minutes %g -members %d -apache %d -seed %d", *seed, *minutes, *members, *apaches, *seed)
 	random := rand.New(rand.NewPCG(*seed, 0))
 	kinds := make([]ensemble.Kind, *members)
 	for i := range kinds {
 		kinds[i] = ensemble.Against()
+		if i >= *members-*apaches {
+			kinds[i] = ensemble.Apache
+		}
 	}
 	e, err := ensemble.New(ensemble.Settings{}, kinds...)
 	must(t, err)
