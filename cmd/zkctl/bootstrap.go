@@ -41,11 +41,11 @@ func runBootstrap(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := newRun(c, inv, out)
+	run, end, err := newRun(c, inv, out)
 	if err != nil {
 		return err
 	}
-	defer run.Close()
+	defer end()
 	ctx, cancel := withTimeout(c)
 	defer cancel()
 	result, err := run.Bootstrap(ctx)
@@ -100,7 +100,7 @@ restart it safely    %s
 		fmt.Fprintf(out.stdout, "stop it              %s\n", commandLine("stop", inv))
 		return
 	}
-	fmt.Fprintf(out.stdout, "work with it         zkCli.sh on any of the hosts (zkServer.sh status for its server)\n")
+	fmt.Fprintf(out.stdout, "work with it         zkCli.sh, and zkServer.sh status, on any of the hosts\n")
 }
 
 // commandLine is what to type for a verb on the same inventory: zkctl as it was called now.

@@ -23,7 +23,7 @@ func telling(action cli.ActionFunc) cli.ActionFunc {
 		err := action(c)
 		out, formErr := newOutput(c)
 		if err != nil && formErr == nil && out.json && !errors.Is(err, errUnhealthy) {
-			out.line(failure{"error", err.Error(), hintOf(err), exitCode(err)})
+			out.line(failure{"error", message(err), hintOf(err), exitCode(err)})
 		}
 		return err
 	}

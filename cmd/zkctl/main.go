@@ -31,6 +31,7 @@ const (
 	exitUsage       = 2
 	exitUnhealthy   = 3
 	exitUnreachable = 5
+	exitLocked      = 6
 	exitRefused     = 7
 	exitPartial     = 8
 	exitTimeout     = 124
@@ -44,6 +45,7 @@ EXIT CODES:
    2    wrong usage or inventory
    3    a check failed, or the ensemble is not healthy
    5    a host cannot be reached or refuses to let us in
+   6    another zkctl is at work on the same inventory
    7    refused by a safety gate, for example: stopping this member would lose the quorum
    8    partly done; run the same command again
    124  timed out
@@ -170,10 +172,19 @@ func report(w io.Writer, err error) {
 	if err == nil || errors.Is(err, errUnhealthy) {
 		return
 	}
-	fmt.Fprintf(w, "zkctl: error: %v\n", err)
+	fmt.Fprintf(w, "zkctl: error: %s\n", message(err))
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(w, "zkctl: hint: %s\n", hint)
 	}
+}
+
+// message is the text of an error. That every host was interrupted is said once.
+func message(err error) string {
+	first, rest, more := strings.Cut(err.Error(), "\n")
+	if !more || !errors.Is(err, errInterrupted) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s (and %d more like it)", first, strings.Count(rest, "\n")+1)
 }
 
 // hintOf is what to do about an error.
@@ -201,6 +212,8 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errTimeout):
 		return exitTimeout
+	case errors.Is(err, errLocked):
+		return exitLocked
 	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &unknown), errors.As(err, &secret):
 		return exitUsage
 	case provision.Partial(err):

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,5 +65,41 @@ func TestMissingSecret(t *testing.T) {
 		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "sudo password of me: ") || !strings.Contains(hintOf(err), "--ask-become-pass") {
 			t.Errorf("%v: %v, exit code %d, hint %q", ref, err, exitCode(err), hintOf(err))
 		}
+	}
+}
+
+func TestLock(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "inventory.yaml")
+	if err := os.WriteFile(file, nil, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	inv := &inventory.Inventory{File: file}
+	unlock, err := lock(inv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock(inv); exitCode(err) != exitLocked {
+		t.Errorf("a second lock: %v, exit code %d", err, exitCode(err))
+	}
+	unlock()
+	unlock, err = lock(inv)
+	if err != nil {
+		t.Fatalf("after the first is gone: %v", err)
+	}
+	unlock()
+}
+
+func TestInterruptedHostsAreSummedUp(t *testing.T) {
+	one := fmt.Errorf("a: restart the server: %w", errInterrupted)
+	if got := message(one); got != one.Error() {
+		t.Errorf("got %q", got)
+	}
+	all := errors.Join(one, fmt.Errorf("b: %w", errInterrupted), fmt.Errorf("c: %w", errInterrupted))
+	if got, want := message(all), "a: restart the server: interrupted (and 2 more like it)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	failed := errors.Join(errors.New("a: x"), errors.New("b: y"))
+	if got := message(failed); got != "a: x\nb: y" {
+		t.Errorf("got %q", got)
 	}
 }

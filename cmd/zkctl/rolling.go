@@ -34,11 +34,11 @@ func runRollingRestart(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := newRun(c, inv, out)
+	run, end, err := newRun(c, inv, out)
 	if err != nil {
 		return err
 	}
-	defer run.Close()
+	defer end()
 	ctx, cancel := withTimeout(c)
 	defer cancel()
 	result, err := run.RollingRestart(ctx, c.StringSlice("host"), c.Bool("fresh"))

@@ -70,11 +70,11 @@ func runService(c *cli.Context, verb string, do func(context.Context, *provision
 	if err != nil {
 		return err
 	}
-	run, err := newRun(c, inv, out)
+	run, end, err := newRun(c, inv, out)
 	if err != nil {
 		return err
 	}
-	defer run.Close()
+	defer end()
 	if verb != "start" && !run.DryRun && !c.Bool("yes") {
 		if err := confirm(out, verb, inv, c.StringSlice("host")); err != nil {
 			return err

@@ -97,8 +97,22 @@ func withTimeout(c *cli.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(c.Context)
 }
 
-// newRun prepares an operation from the command line. The result must be closed.
-func newRun(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.Run, error) {
+// newRun prepares an operation from the command line. end must be called when it is over.
+func newRun(c *cli.Context, inv *inventory.Inventory, out *output) (run *provision.Run, end func(), err error) {
+	unlock := func() {}
+	if !c.Bool("dry-run") {
+		if unlock, err = lock(inv); err != nil {
+			return nil, nil, err
+		}
+	}
+	if run, err = prepare(c, inv, out); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return run, func() { run.Close(); unlock() }, nil
+}
+
+func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.Run, error) {
 	for i := range inv.Hosts {
 		if err := override(c, &inv.Hosts[i]); err != nil {
 			return nil, err

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/zkctl/zkctl/inventory"
+)
+
+var errLocked = errors.New("another zkctl is at work on this inventory")
+
+// lock keeps a second zkctl on this machine from working with the same inventory: two rolling restarts, each of which
+// permits itself one missing member, would together stop the ensemble. The lock is the kernel's and on the inventory
+// itself, so that it ends with the process and leaves no file behind. The result must be called at the end.
+func lock(inv *inventory.Inventory) (unlock func(), err error) {
+	f, err := os.Open(inv.File)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", inv.File, errLocked)
+	case err != nil:
+		// Some network file systems have no locks; that is no reason not to work.
+		f.Close()
+		return func() {}, nil
+	}
+	return func() { f.Close() }, nil
+}
