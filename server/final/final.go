@@ -322,7 +322,7 @@ func (a *answer) getEphemerals() wire.ErrCode {
 	if a.d.Err() != nil {
 		return wire.ErrMarshalling
 	}
-	if strings.TrimSpace(prefix) == "" {
+	if strings.TrimFunc(prefix, func(r rune) bool { return r <= ' ' }) == "" { // as String.trim in Java
 		prefix = "/"
 	}
 	var own []string
