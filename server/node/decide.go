@@ -17,7 +17,7 @@ func (n *Node) becomeDecider() {
 		n.tracker.Add(s.ID, s.Timeout(), n.now.Mono)
 	}
 	n.preparer = prep.New(n.tree, n.tracker, n.policy)
-	n.preparer.MaxTxnBytes = n.cfg.MaxTxnBytes
+	n.preparer.MaxTxnBytes, n.preparer.MaxNeverUsed = n.cfg.MaxTxnBytes, n.cfg.ContainerMaxNeverUsed
 	n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
 	// Ephemeral nodes without a session can come from a leader of old that failed to list them.
 	for _, id := range n.tree.EphemeralOwners() {

@@ -27,7 +27,7 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	db := &node.Database{Tree: tree.New(tree.Options{})}
 	n, err := node.New(node.Config{
-		TickTime: time.Second, SnapCount: 1000, Rand: rand.New(rand.NewPCG(1, 1)),
+		TickTime: time.Second, SnapCount: 1000, ContainerMaxPerMinute: 1, Rand: rand.New(rand.NewPCG(1, 1)),
 	}, db)
 	if err != nil {
 		t.Fatal(err)
@@ -219,6 +219,52 @@ func TestSilentSessionsExpire(t *testing.T) {
 	s.expect(s.sync(), "1:closed")
 	if n := s.n.Tree().SessionCount(); n != 0 {
 		t.Errorf("%d sessions are left", n)
+	}
+}
+
+// A container on the list of those to delete may be something else when its turn comes.
+func TestOnlyContainersAreDeletedAsContainers(t *testing.T) {
+	s := newServer(t)
+	s.open(1)
+	xid := int32(0)
+	ask := func(op wire.OpCode, body []byte) {
+		t.Helper()
+		xid++
+		s.ask(1, xid, op, body)
+		s.expect(s.sync(), fmt.Sprintf("1:%d", xid))
+	}
+	paths := []string{"/a", "/b", "/c", "/d", "/e", "/f"}
+	container := func(path string) []byte {
+		return wire.CreateRequest{Path: path, ACL: wire.OpenACL(), Flags: wire.FlagContainer}.Append(nil)
+	}
+	for _, path := range paths {
+		ask(wire.OpCreateContainer, container(path))
+		ask(wire.OpCreate, create(path+"/kid"))
+		ask(wire.OpDelete, wire.VersionRequest{Path: path + "/kid", Version: -1}.Append(nil))
+	}
+	for s.logged == 0 { // until the list is made, and some of it is being deleted
+		s.now.Mono += time.Second
+		s.step(node.ClientsTouched{Clients: []node.ClientID{1}})
+		s.step(node.Tick{})
+	}
+	for _, path := range paths[4:] {
+		xid++
+		s.ask(1, xid, wire.OpDelete, wire.VersionRequest{Path: path, Version: -1}.Append(nil))
+	}
+	xid++
+	s.ask(1, xid, wire.OpCreate, create("/e"))
+	xid++
+	s.ask(1, xid, wire.OpCreateContainer, container("/f"))
+	s.sync()
+	for range 10 {
+		s.step(node.Tick{})
+	}
+	s.sync()
+	for i, path := range paths {
+		_, ok := s.n.Tree().Lookup(path)
+		if want := i >= 4; ok != want {
+			t.Errorf("%s is there: %v", path, ok)
+		}
 	}
 }
 

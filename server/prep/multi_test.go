@@ -3,6 +3,7 @@ package prep_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/zkctl/zkctl/server/prep"
 	"github.com/zkctl/zkctl/server/tree"
@@ -262,9 +263,15 @@ func TestSessionEnds(t *testing.T) {
 // TestDeleteContainer: what the server deletes on its own account must still be expendable then.
 func TestDeleteContainer(t *testing.T) {
 	for path, want := range map[string]wire.ErrCode{
-		"/box": wire.ErrOK, "/ttl": wire.ErrOK, "/full": wire.ErrNotEmpty, "/none": wire.ErrNoNode, "/eph": wire.ErrBadVersion,
+		"/box": wire.ErrOK, "/new": wire.ErrBadVersion, "/ttl": wire.ErrOK, "/open/ttl": wire.ErrBadVersion,
+		"/full": wire.ErrNotEmpty, "/none": wire.ErrNoNode, "/eph": wire.ErrBadVersion, "/open/kid": wire.ErrBadVersion,
 	} {
 		w := stage(t)
+		w.asks(wire.OpCreate, create("/box/x", 0))
+		w.asks(wire.OpDelete, wire.VersionRequest{Path: "/box/x", Version: -1}.Append(nil))
+		w.asks(wire.OpCreateContainer, create("/new", wire.FlagContainer))
+		w.asks(wire.OpCreateTTL, ttl("/open/ttl", wire.FlagPersistentTTL, 1000))
+		w.applyAll(t)
 		zxid := w.tree.LastZxid() + 1
 		e := w.prepare(prep.Request{Type: wire.OpDeleteContainer, Body: wire.AppendString(nil, path)}, zxid)
 		got := wire.ErrOK
@@ -277,6 +284,7 @@ func TestDeleteContainer(t *testing.T) {
 		w.applyAll(t)
 	}
 	w := stage(t)
+	w.prep.MaxNeverUsed = time.Nanosecond
 	w.asks(wire.OpCreate, create("/box/x", 0))
 	zxid := w.tree.LastZxid() + 2
 	e := w.prepare(prep.Request{Type: wire.OpDeleteContainer, Body: wire.AppendString(nil, "/box")}, zxid)

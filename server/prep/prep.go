@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/session"
@@ -36,6 +37,8 @@ type Preparer struct {
 	// MaxTxnBytes is the longest transaction that every member can read; 0 for any length. A request can make a longer one:
 	// each "auth" in its lists stands for all ids of the client.
 	MaxTxnBytes int
+	// MaxNeverUsed is the age at which containers that never had a child are deleted; 0 for never.
+	MaxNeverUsed time.Duration
 
 	tree     *tree.Tree
 	sessions *session.Tracker
@@ -83,7 +86,7 @@ func (p *Preparer) record(r Request, h txn.Header) (txn.Record, wire.ErrCode) {
 		if r.Session != 0 {
 			return nil, wire.ErrUnimplemented
 		}
-		return p.deleteContainer(d)
+		return p.deleteContainer(d, h.Time)
 	case wire.OpMulti:
 		return p.multi(r, h, d)
 	case wire.OpReconfig:
@@ -296,18 +299,26 @@ func (p *Preparer) delete(r Request, q wire.VersionRequest) wire.ErrCode {
 
 var undeletable = []string{tree.RootPath, tree.SystemPath, tree.QuotaPath, tree.ConfigPath}
 
-func (p *Preparer) deleteContainer(d *wire.Decoder) (txn.Record, wire.ErrCode) {
+// deleteContainer deletes a container or TTL node, if it is still to be deleted: since it was listed it may have become
+// another one, or a client may have written to it.
+func (p *Preparer) deleteContainer(d *wire.Decoder, now int64) (txn.Record, wire.ErrCode) {
 	path := d.String()
 	if d.Err() != nil {
 		return nil, wire.ErrMarshalling
 	}
 	n, ok := p.overlay.node(path)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, wire.ErrNoNode
-	case n.children > 0:
+	}
+	if n.children > 0 {
 		return nil, wire.ErrNotEmpty
-	case n.kind == tree.Ephemeral:
+	}
+	age := now - n.stat.Mtime
+	unused := p.MaxNeverUsed > 0 && age > p.MaxNeverUsed.Milliseconds()
+	switch {
+	case n.kind == tree.Container && (n.stat.Cversion > 0 || unused):
+	case n.kind == tree.TTL && age > n.stat.EphemeralOwner&tree.MaxTTL:
+	default:
 		return nil, wire.ErrBadVersion
 	}
 	p.overlay.remove(n)
