@@ -98,6 +98,9 @@ func (n *Node) revalidate(q zab.Revalidate) {
 		n.handleRevalidated(q.Session, valid)
 	default:
 		n.leader.AnswerRevalidate(q.Conn, q.Session, valid)
+		if c := n.sessions[q.Session]; c != nil && valid {
+			n.closeClient(c) // its client has gone to the learner
+		}
 	}
 }
 

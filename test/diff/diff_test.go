@@ -11,6 +11,7 @@ package diff
 import (
 	"flag"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -19,6 +20,7 @@ var (
 	requests = flag.Int("requests", 100000, "generated requests to a standalone server; ensembles get a tenth")
 	seed     = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what the generator makes requests of")
 	budget   = flag.Int("differences", 1, "how many differences are shown before a run ends; after one, more may follow from it")
+	trace    = flag.String("steps", "", "a file to write every generated request and zkserver's answer to")
 )
 
 // TestGenerated compares standalone servers.
@@ -31,6 +33,12 @@ func generated(t *testing.T, test string, size, n int) {
 	p := servers(t, size)
 	p.repeat = fmt.Sprintf("go test -tags diff ./test/diff -run %s -v -requests %d -seed %d", test, *requests, *seed)
 	t.Log(p.repeat)
+	if *trace != "" {
+		f, err := os.Create(*trace)
+		must(t, err)
+		defer f.Close()
+		p.trace = f
+	}
 	began := time.Now()
 	p.generate(t, newGenerator(*seed), n)
 	t.Logf("%v for %s", time.Since(began).Round(time.Millisecond), p.summary())

@@ -5,6 +5,7 @@ package diff
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type pair struct {
 	repeat       string // the command that leads here again
 	past         []step // the last few
 	steps        int
+	trace        io.Writer      // every step with zkserver's answer, if not nil
 	byOp         map[string]int // requests, by operation and error code
 	known        map[string]int // known differences met
 	events       int
@@ -115,6 +117,9 @@ func (p *pair) play(st step) (outcome, error) {
 				return got[0], fail(s, err)
 			}
 		}
+	}
+	if p.trace != nil {
+		fmt.Fprintf(p.trace, "%d %v\n%s", p.steps, st, texts(got[0][st.slot]))
 	}
 	p.count(st, got[0])
 	p.level(st, &got[0], got[1])

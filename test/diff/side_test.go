@@ -125,7 +125,7 @@ func (s *side) finish(st step) ([]line, error) {
 		return s.read(st.slot, opNone, 0)
 	}
 	op, own := st.request.Type, 0
-	if op == s.fence.Type {
+	if op == wire.OpPing && op == s.fence.Type { // its answer has no xid of its own
 		own = 1
 	}
 	if !st.ends {
