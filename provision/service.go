@@ -351,17 +351,16 @@ func (r *Run) Restart(ctx context.Context, names []string, force bool) (*Outcome
 	if err != nil {
 		return nil, err
 	}
+	if r.DryRun {
+		hosts, err := r.chosen(names)
+		for _, h := range hosts {
+			stopped.Starts = append(stopped.Starts, h.Name)
+		}
+		return stopped, err
+	}
 	started, err := r.Start(ctx, names)
 	if started != nil {
 		started.Stops = stopped.Stops
-		if r.DryRun {
-			started.Starts = names
-			if len(names) == 0 {
-				for _, h := range r.Inventory.Hosts {
-					started.Starts = append(started.Starts, h.Name)
-				}
-			}
-		}
 	}
 	return started, err
 }

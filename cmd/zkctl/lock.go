@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 
@@ -10,6 +9,13 @@ import (
 )
 
 var errLocked = errors.New("another zkctl is at work on this inventory")
+
+// lockedError is an inventory with which another zkctl works.
+type lockedError struct{ file string }
+
+func (e *lockedError) Error() string { return e.file + ": " + errLocked.Error() }
+func (e *lockedError) Unwrap() error { return errLocked }
+func (e *lockedError) Hint() string  { return "wait until it has ended; zkctl status works meanwhile" }
 
 // lock keeps a second zkctl on this machine from working with the same inventory: two rolling restarts, each of which
 // permits itself one missing member, would together stop the ensemble. The lock is the kernel's and on the inventory
@@ -23,7 +29,7 @@ func lock(inv *inventory.Inventory) (unlock func(), err error) {
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", inv.File, errLocked)
+		return nil, &lockedError{inv.File}
 	case err != nil:
 		// Some network file systems have no locks; that is no reason not to work.
 		f.Close()

@@ -117,6 +117,9 @@ func runService(c *cli.Context, verb string, do func(context.Context, *provision
 		out.line(statusOf(inv.Name, inv.ConnectString(), result.Seen))
 	} else {
 		out.table(result.Seen)
+		if verb == "stop" && result.Verdict.Health != provision.Healthy {
+			fmt.Fprintf(out.stdout, "\nstart again          %s\n", commandLine("start", inv))
+		}
 	}
 	return nil
 }

@@ -21,10 +21,8 @@ var (
 // table shows an ensemble to people.
 func (o *output) table(seen []provision.Observation) {
 	fmt.Fprintln(o.stdout, fitted(columns, width(o.stdout), func(columns []string) string { return o.render(seen, columns) }))
-	for _, m := range seen {
-		if !m.Serving() && m.Reason != "" {
-			fmt.Fprintf(o.stdout, "%s: %s\n", m.Host.Name, m.Reason)
-		}
+	for _, line := range reasons(seen) {
+		fmt.Fprintln(o.stdout, line)
 	}
 	v := provision.Judge(seen)
 	line := v.Text
@@ -34,6 +32,25 @@ func (o *output) table(seen []provision.Observation) {
 		}[v.Health]}.Sprint(line)
 	}
 	fmt.Fprintln(o.stdout, line)
+}
+
+// reasons say why members do not serve, one line for each reason.
+func reasons(seen []provision.Observation) []string {
+	var order []string
+	hosts := map[string][]string{}
+	for _, m := range seen {
+		if m.Serving() || m.Reason == "" {
+			continue
+		}
+		if hosts[m.Reason] == nil {
+			order = append(order, m.Reason)
+		}
+		hosts[m.Reason] = append(hosts[m.Reason], m.Host.Name)
+	}
+	for i, reason := range order {
+		order[i] = strings.Join(hosts[reason], ", ") + ": " + reason
+	}
+	return order
 }
 
 // fitted renders with as many columns as fit into the width; 0 is any width.
