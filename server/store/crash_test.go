@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/zkctl/zkctl/server/vfs"
 )
 
 var errPower = errors.New("the power is off")
@@ -70,11 +72,12 @@ func (m *model) life(f *fault, steps int) error {
 	return err
 }
 
-// TestCrash loses the power at every operation of random runs, several times in a row, also while starting. What was
-// synced is there afterwards, nothing is there that was not written, and the server always starts.
+// TestCrash ends random runs at each of their operations, several times in a row, also while starting: the process is
+// killed, which spares what is in the memory of the machine, or the power is lost. What was synced is there afterwards,
+// nothing is there that was not written, and the server always starts.
 func TestCrash(t *testing.T) {
 	points := 0
-	for seed := range seeds(t, 25) {
+	for seed := range seeds(t, 20) {
 		for after := 0; ; after += 1 + int(seed)%7 {
 			m := newModel(seed)
 			f := &fault{after: after, off: true, err: errPower, count: changes}
@@ -83,18 +86,21 @@ func TestCrash(t *testing.T) {
 				break
 			}
 			points++
-			for again := 0; ; again++ {
-				m.log("power lost at %s", f.hit)
-				if err := expect(err, errPower); err != nil {
+			for range 4 {
+				if err := expect(err, f.err); err != nil {
 					t.Fatalf("seed %d, operation %d: %v\n%s", seed, after, err, strings.Join(m.steps, "\n"))
 				}
-				m.fs.Crash(m.rand)
-				if again == 3 {
-					break
+				m.log("%v at %s", f.err, f.hit)
+				if f.err == errPower {
+					m.fs.Crash(m.rand)
 				}
 				f = &fault{after: m.rand.IntN(30), off: true, err: errPower, count: changes}
+				if m.rand.IntN(2) == 0 {
+					f.err = vfs.ErrKilled
+				}
 				err = m.life(f, 20)
 			}
+			m.fs.Crash(m.rand)
 			if err := m.open(); err != nil {
 				t.Fatalf("seed %d, operation %d: %v\n%s", seed, after, err, strings.Join(m.steps, "\n"))
 			}
@@ -103,7 +109,7 @@ func TestCrash(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d losses of power", points)
+	t.Logf("%d ends", points)
 }
 
 // expect tells whether an error is the one that was provoked.
@@ -117,7 +123,7 @@ func expect(err, want error) error {
 // TestFailingDisk fails one operation after the other, reading included. The store tells, refuses to go on, and what
 // was synced is there when it is opened again, with or without a loss of power.
 func TestFailingDisk(t *testing.T) {
-	for seed := range seeds(t, 10) {
+	for seed := range seeds(t, 6) {
 		for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
 			for after := 0; ; after += 1 + int(seed)%11 {
 				m := newModel(seed)

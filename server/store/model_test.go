@@ -30,9 +30,12 @@ func newBranch(t *tree.Tree, zxid wire.Zxid) *branch {
 
 // model is what a disk must give back. It does random things to a store, as a server does.
 type model struct {
-	rand  *rand.Rand
-	fs    *vfs.Mem
-	opts  Options
+	rand *rand.Rand
+	fs   *vfs.Mem
+	opts Options
+	// Logs and snapshots may share a directory.
+	logDir, snapDir string
+
 	store *Store
 	tree  *tree.Tree
 	// branches are the histories of which one must be read back: more than one while a snapshot supersedes.
@@ -45,14 +48,16 @@ type model struct {
 	steps             []string
 }
 
-const modelDir = "/data/version-2"
-
 func newModel(seed uint64) *model {
 	m := &model{rand: rand.New(rand.NewPCG(seed, 9)), fs: vfs.NewMem()}
 	m.opts = Options{
 		PreallocBytes: []int64{0, 1000, 20000}[m.rand.IntN(3)],
 		Compression:   []snap.Compression{snap.None, snap.None, snap.Gzip, snap.Snappy}[m.rand.IntN(4)],
 		Log:           slog.New(listener{m}),
+	}
+	m.logDir, m.snapDir = "/data/version-2", "/data/version-2"
+	if m.rand.IntN(2) == 0 {
+		m.logDir = "/log/version-2"
 	}
 	m.branches = []*branch{newBranch(tree.New(m.opts.Tree), 0)}
 	return m
@@ -83,7 +88,7 @@ func broken(format string, args ...any) error { return violation{fmt.Errorf(form
 // open starts a life: what is read back must be one of the branches.
 func (m *model) open() error {
 	m.background = nil
-	s, db, err := Open(m.fs, modelDir, modelDir, m.opts)
+	s, db, err := Open(m.fs, m.logDir, m.snapDir, m.opts)
 	if err != nil {
 		return err
 	}
@@ -204,6 +209,9 @@ func (m *model) append() error {
 		zxid = wire.MakeZxid(m.current, 1)
 	}
 	data := make([]byte, m.rand.IntN(30)*m.rand.IntN(30)*m.rand.IntN(5))
+	if m.rand.IntN(15) == 0 {
+		data = make([]byte, 70_000) // more than a writer keeps to itself
+	}
 	if m.rand.IntN(5) > 0 {
 		for i := range data {
 			data[i] = byte(m.rand.Uint32())
@@ -214,7 +222,11 @@ func (m *model) append() error {
 	b.last = zxid
 	b.digests[zxid], b.txns[zxid] = m.tree.Digest(), e.Bytes
 	m.log("append %v, %d bytes", zxid, len(e.Bytes))
-	return m.store.Append(zxid, e.Bytes)
+	if err := m.store.Append(zxid, e.Bytes); err != nil || len(data) < 70_000 || m.rand.IntN(3) > 0 {
+		return err
+	}
+	m.log("restart, with what was not synced in the memory of the machine")
+	return m.open()
 }
 
 func (m *model) apply(t *tree.Tree, h txn.Header, r txn.Record) txn.Entry {

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -8,6 +9,9 @@ import (
 	"slices"
 	"strings"
 )
+
+// ErrKilled is what Mem.Fail returns when the process has ended before the operation.
+var ErrKilled = errors.New("the process is gone")
 
 // Mem is a file system in memory that can lose power. It is not safe for concurrent use.
 type Mem struct {
@@ -17,7 +21,7 @@ type Mem struct {
 	// Fail, if set, is asked before each operation, which it can make fail: create, open, append, remove, rename, list,
 	// mkdir and syncdir of names; read, write, sync, truncate, preallocate and close of files. A write that fails has
 	// written half. After a sync that fails, no later one makes that file durable, as on Linux, where the pages count
-	// as clean from then on.
+	// as clean from then on. With ErrKilled neither has been tried.
 	Fail func(op, name string) error
 
 	life int // counts losses of power
@@ -214,7 +218,10 @@ func (f *memFile) Write(b []byte) (int, error) {
 	if f.closed || f.life != f.m.life {
 		return 0, err
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrKilled):
+		return 0, err
+	case err != nil:
 		b = b[:len(b)/2]
 	}
 	if f.atEnd {
@@ -227,7 +234,7 @@ func (f *memFile) Write(b []byte) (int, error) {
 
 func (f *memFile) Sync() error {
 	if err := f.may("sync"); err != nil {
-		f.n.lost = true
+		f.n.lost = f.n.lost || !errors.Is(err, ErrKilled)
 		return err
 	}
 	f.n.sync()
