@@ -54,11 +54,11 @@ func HaveApache() error {
 	return nil
 }
 
-// Zkcli builds a command line of Apache ZooKeeper's own Java client.
+// Zkcli builds a command line of Apache ZooKeeper's own Java client, as Debian installs it.
 func Zkcli(server string, args ...string) *exec.Cmd {
-	java := []string{"-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", apacheClassPath,
-		"org.apache.zookeeper.ZooKeeperMain", "-server", server}
-	return exec.Command("java", append(java, args...)...)
+	cmd := exec.Command("/usr/share/zookeeper/bin/zkCli.sh", append([]string{"-server", server}, args...)...)
+	cmd.Env = append(os.Environ(), "CLIENT_JVMFLAGS=-XX:TieredStopAtLevel=1") // it starts faster
+	return cmd
 }
 
 // command is the process of a member with the configuration file at config.
