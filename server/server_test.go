@@ -17,6 +17,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/wire"
 )
 
 // member is a server in this process with real sockets and files.
@@ -315,6 +316,76 @@ func TestSessions(t *testing.T) {
 		}
 		if ok, _, err := own.Exists("/e"); ok || err != nil {
 			t.Errorf("%s still has the node of a closed session: %v", m.client, err)
+		}
+	}
+}
+
+// A client that went to another server without a word, as when its network failed, leaves no connection behind.
+func TestConnectionOfASessionThatMoved(t *testing.T) {
+	members := newEnsemble(t, 3, "")
+	startAll(t, members)
+	waitFor(t, "all members", func() bool {
+		for _, m := range members {
+			if m.mode() == "" {
+				return false
+			}
+		}
+		return true
+	})
+	connect := func(m *member, r wire.ConnectRequest) (net.Conn, wire.ConnectResponse) {
+		t.Helper()
+		conn, err := net.Dial("tcp", m.client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		frame := r.Append(nil)
+		if _, err := conn.Write(append(wire.AppendInt32(nil, int32(len(frame))), frame...)); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, 4+37)
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			t.Fatal(err)
+		}
+		var response wire.ConnectResponse
+		if err := response.Unmarshal(answer[4:]); err != nil || response.SessionID == 0 {
+			t.Fatalf("%+v: %v", response, err)
+		}
+		return conn, response
+	}
+	request := wire.ConnectRequest{TimeOut: 400, Passwd: make([]byte, 16), HasReadOnly: true}
+	left, session := connect(members[0], request)
+	request.SessionID, request.Passwd = session.SessionID, session.Passwd
+	moved, _ := connect(members[1], request)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := left.Read(make([]byte, 1))
+		ended <- err
+	}()
+	ping := append(wire.AppendInt32(nil, 8), wire.RequestHeader{Xid: wire.XidPing, Type: wire.OpPing}.Append(nil)...)
+	alive := func() {
+		t.Helper()
+		if _, err := moved.Write(ping); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(moved, make([]byte, 4+16)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		alive()
+		select {
+		case err := <-ended:
+			if err != io.EOF {
+				t.Error(err)
+			}
+			alive()
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the connection stays open")
 		}
 	}
 }

@@ -22,6 +22,7 @@ type client struct {
 	remote  netip.Addr
 	session wire.SessionID
 	timeout time.Duration
+	heard   time.Duration // Now.Mono of the last sign of life
 	auth    []wire.ID
 	// hasReadOnly tells that the client knows the field readOnly, and so must be sent it.
 	hasReadOnly bool
@@ -67,7 +68,7 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	timeout := time.Duration(r.TimeOut) * time.Millisecond
 	timeout = min(max(timeout, n.cfg.MinSessionTimeout), n.cfg.MaxSessionTimeout)
 	c := &client{
-		id: in.Client, remote: in.Remote, timeout: timeout, hasReadOnly: r.HasReadOnly,
+		id: in.Client, remote: in.Remote, timeout: timeout, heard: n.now.Mono, hasReadOnly: r.HasReadOnly,
 		auth: n.policy.Initial(auth.Conn{Remote: in.Remote}),
 	}
 	n.clients[c.id] = c
@@ -163,6 +164,7 @@ func (n *Node) refuse(c *client) {
 
 // touch notes that a client's session is alive.
 func (n *Node) touch(c *client) {
+	c.heard = n.now.Mono
 	switch {
 	case n.learner != nil:
 		n.learner.Touch(c.session, c.timeout)
@@ -176,6 +178,25 @@ func (n *Node) handleClientsTouched(in ClientsTouched) {
 		if c := n.clients[id]; c != nil && c.established {
 			n.touch(c)
 		}
+	}
+}
+
+// closeSilent closes connections of which nothing was heard for longer than a session lasts. Most end with their sessions;
+// these belong to sessions that have moved to another server, and nobody told this one that the client is gone.
+func (n *Node) closeSilent() {
+	if n.now.Mono < n.nextSilenceCheck {
+		return
+	}
+	n.nextSilenceCheck = n.now.Mono + n.cfg.TickTime
+	var silent []ClientID
+	for id, c := range n.clients {
+		if n.now.Mono-c.heard > c.timeout+2*n.cfg.TickTime {
+			silent = append(silent, id)
+		}
+	}
+	slices.Sort(silent)
+	for _, id := range silent {
+		n.closeClient(n.clients[id])
 	}
 }
 

@@ -93,6 +93,8 @@ type Node struct {
 	renewals []renewal
 	syncing  []ClientID
 	inFlight int
+	// nextSilenceCheck is when to look for silent clients again.
+	nextSilenceCheck time.Duration
 
 	digestMismatches int
 }
@@ -187,6 +189,9 @@ func (n *Node) tick() {
 	if n.serving && n.tracker != nil {
 		n.tickDecider()
 		n.drain()
+	}
+	if n.serving {
+		n.closeSilent()
 	}
 }
 
