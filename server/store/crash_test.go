@@ -77,7 +77,7 @@ func (m *model) life(f *fault, steps int) error {
 // nothing is there that was not written, and the server always starts.
 func TestCrash(t *testing.T) {
 	points := 0
-	for seed := range seeds(t, 20) {
+	for seed := range seeds(t, 12) {
 		for after := 0; ; after += 1 + int(seed)%7 {
 			m := newModel(seed)
 			f := &fault{after: after, off: true, err: errPower, count: changes}
@@ -123,7 +123,7 @@ func expect(err, want error) error {
 // TestFailingDisk fails one operation after the other, reading included. The store tells, refuses to go on, and what
 // was synced is there when it is opened again, with or without a loss of power.
 func TestFailingDisk(t *testing.T) {
-	for seed := range seeds(t, 6) {
+	for seed := range seeds(t, 4) {
 		for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
 			for after := 0; ; after += 1 + int(seed)%11 {
 				m := newModel(seed)
