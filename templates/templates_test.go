@@ -95,6 +95,13 @@ func servers(zooCfg []byte) string {
 	return strings.Join(lines, "\n")
 }
 
+// Where metrics are off, nothing names a class that Apache ZooKeeper may not have.
+func TestZooCfgWithoutMetrics(t *testing.T) {
+	if got := ZooCfg(member(t, "far", Systemd)); bytes.Contains(got, []byte("etrics")) {
+		t.Errorf("metrics are off:\n%s", got)
+	}
+}
+
 // What we render the server must accept, without a warning about it: its own parser decides.
 func TestServerAcceptsZooCfg(t *testing.T) {
 	dir := t.TempDir()
