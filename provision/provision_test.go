@@ -382,6 +382,42 @@ func TestStartWaitsForALeader(t *testing.T) {
 	}
 }
 
+// A host that is gone keeps neither stop nor start from doing what can be done, and is told of.
+func TestStartWithoutAHost(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	gone := &remote.ConnError{Host: "m2", Step: "connect", Kind: remote.ErrUnreachable}
+	without := func() *Run {
+		r := s.run()
+		connect := r.Connect
+		r.Connect = func(h inventory.Host) (remote.Host, error) {
+			if h.Name == "m2" {
+				return nil, gone
+			}
+			return connect(h)
+		}
+		return r
+	}
+	r := without()
+	defer r.Close()
+	out, err := r.Stop(t.Context(), nil, false)
+	if !errors.Is(err, remote.ErrUnreachable) || !slices.Equal(out.Stops, []string{"m1", "m3"}) {
+		t.Errorf("stop: %v, %v", out, err)
+	}
+	r = without()
+	defer r.Close()
+	out, err = r.Start(t.Context(), nil)
+	if !errors.Is(err, remote.ErrUnreachable) || !slices.Equal(out.Starts, []string{"m1", "m3"}) || out.Verdict.Health != Healthy {
+		t.Errorf("start: %+v, %v", out, err)
+	}
+	r = without()
+	defer r.Close()
+	out, err = r.Restart(t.Context(), nil, false)
+	if !errors.Is(err, remote.ErrUnreachable) || !slices.Equal(out.Stops, []string{"m1", "m3"}) || out.Verdict.Health != Healthy {
+		t.Errorf("restart: %+v, %v", out, err)
+	}
+}
+
 func TestRollingRestartRefuses(t *testing.T) {
 	s := newSite(t, 3)
 	s.bootstrap()

@@ -194,13 +194,13 @@ func (r *Run) awaitReady(ctx context.Context, members []member) ([]Observation, 
 }
 
 // Start starts the members that do not run, in inventory order, and waits until all serve. Only members in the list are
-// started; an empty list means all.
+// started; an empty list means all. Hosts that cannot be reached do not keep the others from being started.
 func (r *Run) Start(ctx context.Context, names []string) (*Outcome, error) {
 	hosts, err := r.chosen(names)
 	if err != nil {
 		return nil, err
 	}
-	members, err := r.observeServices(ctx, hosts)
+	members, missing, err := r.reachable(ctx, hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -211,10 +211,25 @@ func (r *Run) Start(ctx context.Context, names []string) (*Outcome, error) {
 		}
 	}
 	if err := r.step(ctx, stepStart, func(ctx context.Context) error { return r.startChosen(ctx, members) }); err != nil || r.DryRun {
-		return out, err
+		return out, joined([]error{err, missing})
 	}
 	err = r.step(ctx, stepReady, func(ctx context.Context) error { return r.awaitChosen(ctx, members, out) })
-	return out, err
+	return out, joined([]error{err, missing})
+}
+
+// reachable is observeServices for operations that do what they can: hosts that cannot be reached are left out, and
+// missing says why. err is set where nothing can be done.
+func (r *Run) reachable(ctx context.Context, hosts []inventory.Host) (members []member, missing, err error) {
+	all, err := r.observeServices(ctx, hosts)
+	for _, m := range all {
+		if m.facts != nil {
+			members = append(members, m)
+		}
+	}
+	if err != nil && (len(members) == 0 || context.Cause(ctx) != nil || !remote.NeverRan(err)) {
+		return nil, nil, err
+	}
+	return members, err, nil
 }
 
 // leaderWait is how long those that make a majority are given to elect, before more members are started. A member that
@@ -293,7 +308,7 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 	if err := r.mayStopAll(seen, hosts, force); err != nil {
 		return nil, err
 	}
-	members, err := r.observeServices(ctx, hosts)
+	members, missing, err := r.reachable(ctx, hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +330,7 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 		out.Seen = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
 		out.Verdict = Judge(out.Seen)
 	}
-	return out, err
+	return out, joined([]error{err, missing})
 }
 
 // mayStopAll decides whether a set of members may be stopped together.
@@ -348,8 +363,9 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 // restarted by RollingRestart.
 func (r *Run) Restart(ctx context.Context, names []string, force bool) (*Outcome, error) {
 	stopped, err := r.Stop(ctx, names, force)
-	if err != nil {
-		return nil, err
+	// What was stopped is started again, even if some host was out of reach.
+	if err != nil && (stopped == nil || !remote.NeverRan(err)) {
+		return stopped, err
 	}
 	if r.DryRun {
 		hosts, err := r.chosen(names)

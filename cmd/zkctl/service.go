@@ -85,6 +85,9 @@ func runService(c *cli.Context, verb string, do func(context.Context, *provision
 	result, err := do(ctx, run)
 	out.clear()
 	if err != nil {
+		if result != nil && result.Seen != nil && !out.json {
+			out.table(result.Seen)
+		}
 		return err
 	}
 	if run.DryRun {
