@@ -217,7 +217,11 @@ func ReadStream(in *bufio.Reader, zxid wire.Zxid, opts tree.Options) (*tree.Tree
 	if d.err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, d.err)
 	}
-	return restorer.Tree(zxid)
+	t, err := restorer.Tree(zxid)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return t, nil
 }
 
 type decoder struct {

@@ -276,6 +276,7 @@ func FuzzReadStream(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01/\x00\x00\x00\x0aBenWasHere")) // without a root
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := ReadStream(bufio.NewReader(bytes.NewReader(b)), 9, tree.Options{ExtendedTypes: true})
 		if err != nil {
