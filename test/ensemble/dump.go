@@ -100,8 +100,19 @@ func sorted(acl []zk.ACL) []zk.ACL {
 }
 
 // SameTrees dumps every running member and returns an error with the differences, if any. The first tree is returned
-// either way. No client may be writing.
+// either way. No client may be writing; sessions that expire between two dumps make a difference that is gone in the next
+// ones, so it looks again for some seconds.
 func (e *Ensemble) SameTrees() (Tree, error) {
+	var tree Tree
+	var err error
+	for deadline := time.Now().Add(8 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if tree, err = e.compareTrees(); err == nil || time.Now().After(deadline) {
+			return tree, err
+		}
+	}
+}
+
+func (e *Ensemble) compareTrees() (Tree, error) {
 	var first Tree
 	var firstID int
 	for _, m := range e.Members() {
