@@ -285,7 +285,8 @@ func (s *SSH) handshakeError(ctx context.Context, err, keyErr error, auth *login
 		return s.failure("connect", ErrUnreachable, fmt.Errorf("closed before any answer: %w", err),
 			"is it an SSH server? If it is, it may refuse for load (MaxStartups) or by address (PerSourcePenalties): try again with a lower --parallel")
 	}
-	return s.failure("SSH handshake", ErrUnreachable, err, "")
+	return s.failure("SSH handshake", ErrUnreachable, err,
+		"something answers on the port, but not as an SSH server that takes this connection: check address and port, and sshd's log on the host")
 }
 
 func isTimeout(err error) bool {

@@ -227,6 +227,24 @@ func TestUnreachable(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	t.Run("another service", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			if conn, err := l.Accept(); err == nil {
+				conn.Write([]byte("220 mail.example.org ESMTP\r\n"))
+				conn.Close()
+			}
+		}()
+		h := client(t, &sshtest.Server{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}, "", nil)
+		_, err = h.Run(t.Context(), remote.Command{Script: "true"})
+		if !errors.Is(err, remote.ErrUnreachable) || !strings.Contains(remote.HintOf(err), "not as an SSH server") {
+			t.Fatalf("%v, hint %q", err, remote.HintOf(err))
+		}
+	})
 	t.Run("mute", func(t *testing.T) {
 		_, h := dial(t, sshtest.Options{Mute: true}, func(c *remote.SSHConfig) { c.ConnectTimeout = 100 * time.Millisecond })
 		err := h.Connect(t.Context())
