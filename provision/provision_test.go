@@ -382,6 +382,21 @@ func TestStartWaitsForALeader(t *testing.T) {
 	}
 }
 
+// Who starts a server by hand at the same time does what was wanted.
+func TestStartOfWhatRunsMeanwhile(t *testing.T) {
+	s := newSite(t, 1)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	members, err := r.observeServices(t.Context(), r.Inventory.Hosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.call(t.Context(), stepStart, members[0], "start"); err != nil {
+		t.Error(err)
+	}
+}
+
 // A host that is gone keeps neither stop nor start from doing what can be done, and is told of.
 func TestStartWithoutAHost(t *testing.T) {
 	s := newSite(t, 3)

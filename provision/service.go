@@ -20,6 +20,8 @@ func (m member) service(verb string) hostprep.Change {
 		Args: []string{m.ServerScript(), verb}, Timeout: time.Minute,
 		Script: `[ -x "$1" ] || { echo "$1 is not there: run zkctl bootstrap first" >&2; exit 1; }
 out=$("$1" "$2" 2>/dev/null) && exit
+# Somebody else may have started it meanwhile.
+case $2/$out in start/*"already running as process"*) exit 0 ;; esac
 echo "$out" >&2
 exit 1`,
 	}

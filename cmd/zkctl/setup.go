@@ -125,6 +125,7 @@ func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.
 	if err := secrets.ask(inv); err != nil {
 		return nil, err
 	}
+	out.began = time.Now() // typing takes no time of the operation
 	return &provision.Run{
 		Inventory:    inv,
 		Connect:      func(h inventory.Host) (remote.Host, error) { return connect(h, secrets) },
