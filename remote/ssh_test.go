@@ -234,7 +234,11 @@ func TestUnreachable(t *testing.T) {
 		}
 		defer l.Close()
 		go func() {
-			if conn, err := l.Accept(); err == nil {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
 				conn.Write([]byte("220 mail.example.org ESMTP\r\n"))
 				conn.Close()
 			}
