@@ -78,7 +78,7 @@ var ErrPacketTooLong = errors.New("packet is too long")
 // maxAuthIDs bounds the number of ids of a REQUEST.
 const maxAuthIDs = 1 << 16
 
-// ReadQuorumPacket reads one packet. No field may be longer than maxBytes.
+// ReadQuorumPacket reads one packet. Neither its data nor all of its ids together may be longer than maxBytes.
 func ReadQuorumPacket(r io.Reader, maxBytes int) (QuorumPacket, error) {
 	var head [16]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -101,15 +101,14 @@ func ReadQuorumPacket(r io.Reader, maxBytes int) (QuorumPacket, error) {
 	}
 	p.Auth = []ID{}
 	for range n {
-		scheme, err := readText(r, maxBytes)
-		if err != nil {
-			return p, err
+		var id ID
+		for _, text := range []*string{&id.Scheme, &id.ID} {
+			if *text, err = readText(r, maxBytes); err != nil {
+				return p, err
+			}
+			maxBytes -= len(*text)
 		}
-		id, err := readText(r, maxBytes)
-		if err != nil {
-			return p, err
-		}
-		p.Auth = append(p.Auth, ID{Scheme: scheme, ID: id})
+		p.Auth = append(p.Auth, id)
 	}
 	return p, nil
 }
@@ -122,6 +121,9 @@ func readInt32(r io.Reader) (int32, error) {
 	return int32(binary.BigEndian.Uint32(b[:])), nil
 }
 
+// stepBytes is how much is allocated for a field before any of it has been read.
+const stepBytes = 64 << 10
+
 func readBuffer(r io.Reader, n int32, maxBytes int) ([]byte, error) {
 	if n == -1 {
 		return nil, nil
@@ -129,11 +131,16 @@ func readBuffer(r io.Reader, n int32, maxBytes int) ([]byte, error) {
 	if n < 0 || int(n) > maxBytes {
 		return nil, ErrPacketTooLong
 	}
-	data := make([]byte, n)
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, noEOF(err)
+	data := make([]byte, min(int(n), stepBytes))
+	for from := 0; ; {
+		if _, err := io.ReadFull(r, data[from:]); err != nil {
+			return nil, noEOF(err)
+		}
+		if from = len(data); from == int(n) {
+			return data, nil
+		}
+		data = append(data, make([]byte, min(int(n)-from, 3*from))...)
 	}
-	return data, nil
 }
 
 func readText(r io.Reader, maxBytes int) (string, error) {

@@ -62,6 +62,14 @@ func AppendACLs(b []byte, v []ACL) []byte {
 	return b
 }
 
+// appendNullableACLs appends a list; nil is null.
+func appendNullableACLs(b []byte, v []ACL) []byte {
+	if v == nil {
+		return AppendInt32(b, -1)
+	}
+	return AppendACLs(b, v)
+}
+
 // ACLs reads a list; nil is null.
 func (d *Decoder) ACLs() []ACL {
 	n, null := d.Count(12)

@@ -1,7 +1,7 @@
 package wire
 
 // The bodies of requests. Decode reads one from the front of a decoder and leaves what follows; Append writes it. A list
-// of ACLs that is nil was null.
+// of ACLs that is nil is null.
 
 // CreateRequest is create, create2 and createContainer.
 type CreateRequest struct {
@@ -24,7 +24,7 @@ const (
 
 // Append appends the record.
 func (r CreateRequest) Append(b []byte) []byte {
-	return AppendInt32(AppendACLs(AppendBuffer(AppendString(b, r.Path), r.Data), r.ACL), r.Flags)
+	return AppendInt32(appendNullableACLs(AppendBuffer(AppendString(b, r.Path), r.Data), r.ACL), r.Flags)
 }
 
 // Decode reads the record.
@@ -101,7 +101,7 @@ type SetACLRequest struct {
 
 // Append appends the record.
 func (r SetACLRequest) Append(b []byte) []byte {
-	return AppendInt32(AppendACLs(AppendString(b, r.Path), r.ACL), r.Version)
+	return AppendInt32(appendNullableACLs(AppendString(b, r.Path), r.ACL), r.Version)
 }
 
 // Decode reads the record.
