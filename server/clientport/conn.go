@@ -35,6 +35,7 @@ type conn struct {
 	reader      *frameReader
 	established time.Time
 	connected   bool // the first frame has been seen
+	over        bool // closeSession has been seen, and nothing after it matters
 
 	// inFlight is the number of requests delivered and not answered. Reads may pass the loop only while it is 0.
 	inFlight atomic.Int32
@@ -67,7 +68,7 @@ func (c *conn) serve() {
 			c.lost(err)
 			return
 		}
-		if c.closing.Load() {
+		if c.over || c.closing.Load() {
 			c.reader.discard()
 			continue
 		}
@@ -203,6 +204,11 @@ func (c *conn) take() error {
 		}
 		inputs = append(inputs, node.ClientRequest{Client: c.id, Header: header, Body: body})
 		c.begin(len(frame), arrival{now, header.Type, header.Xid})
+		if header.Type == wire.OpCloseSession {
+			c.over = true
+			c.reader.discard()
+			return nil
+		}
 		if c.crowded() {
 			handOver()
 			c.waitForRoom()

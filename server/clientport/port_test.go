@@ -280,6 +280,30 @@ func TestCloseSession(t *testing.T) {
 	waitFor(t, "the connection to be forgotten", func() bool { return len(s.Connections()) == 0 })
 }
 
+// What follows closeSession is not looked at, so that nothing keeps the answer from the client.
+func TestNonsenseBehindCloseSession(t *testing.T) {
+	s := newStand(t, nil)
+	p := s.connect()
+	hold := make(chan struct{})
+	s.mu.Lock()
+	s.hold = hold
+	s.mu.Unlock()
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
+	if _, err := p.Write(append(framed(request(1, wire.OpCloseSession, "")), make([]byte, 1000)...)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Write([]byte("ruok")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the request", func() bool { return s.outstanding.Load() > 0 })
+	release()
+	p.expect(1, "")
+	if _, err := p.in.ReadByte(); err != io.EOF {
+		t.Errorf("then comes %v", err)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	s := newStand(t, func(c *Config) { c.MaxPerAddress = 2 })
 	first, second := s.connect(), s.connect()
