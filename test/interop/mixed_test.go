@@ -150,8 +150,7 @@ func catchUp(t *testing.T, e *ensemble.Ensemble) {
 	for _, m := range followers(e) {
 		must(t, m.Kill())
 		replicate(t, e)
-		must(t, m.Start())
-		must(t, e.Await(30*time.Second))
+		comesBack(t, e, m)
 		same(t, e)
 		if m.Kind == apache && !m.LogHas("Getting a diff from the leader") {
 			t.Error("the Apache follower did not get a DIFF")
@@ -160,14 +159,24 @@ func catchUp(t *testing.T, e *ensemble.Ensemble) {
 	replicate(t, e)
 }
 
+// comesBack starts a member. A start that takes longer than a processor under load explains leaves its logs.
+func comesBack(t *testing.T, e *ensemble.Ensemble, m *ensemble.Member) {
+	t.Helper()
+	began := time.Now()
+	must(t, m.Start())
+	must(t, e.Await(30*time.Second))
+	if took := time.Since(began); took > 8*time.Second {
+		t.Logf("member %d (%v) took %v to come back:\n%s", m.ID, m.Kind, took.Round(time.Millisecond), e.Logs(60))
+	}
+}
+
 // startEmpty is the same with the follower's files removed.
 func startEmpty(t *testing.T, e *ensemble.Ensemble) {
 	for _, m := range followers(e) {
 		must(t, m.Kill())
 		must(t, m.Wipe())
 		replicate(t, e)
-		must(t, m.Start())
-		must(t, e.Await(30*time.Second))
+		comesBack(t, e, m)
 		same(t, e)
 		if m.Kind == apache && !m.LogHas("Getting a snapshot from leader") {
 			t.Error("the Apache follower did not get a SNAP")
