@@ -27,7 +27,7 @@ func (r watchesOf101) Append(b []byte) []byte { return r.SetWatchesRequest.Appen
 func (r *watchesOf105) Decode(d *Decoder)     { r.SetWatchesRequest.Decode(d, OpSetWatches2) }
 func (r watchesOf105) Append(b []byte) []byte { return r.SetWatchesRequest.Append(b, OpSetWatches2) }
 func (r *aclList) Decode(d *Decoder)          { r.ACLs = d.ACLs() }
-func (r aclList) Append(b []byte) []byte      { return appendNullableACLs(b, r.ACLs) }
+func (r aclList) Append(b []byte) []byte      { return AppendNullableACLs(b, r.ACLs) }
 
 var records = []func() record{
 	func() record { return new(CreateRequest) }, func() record { return new(CreateTTLRequest) },

@@ -62,8 +62,8 @@ func AppendACLs(b []byte, v []ACL) []byte {
 	return b
 }
 
-// appendNullableACLs appends a list; nil is null.
-func appendNullableACLs(b []byte, v []ACL) []byte {
+// AppendNullableACLs appends a list; nil is null.
+func AppendNullableACLs(b []byte, v []ACL) []byte {
 	if v == nil {
 		return AppendInt32(b, -1)
 	}

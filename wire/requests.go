@@ -24,7 +24,7 @@ const (
 
 // Append appends the record.
 func (r CreateRequest) Append(b []byte) []byte {
-	return AppendInt32(appendNullableACLs(AppendBuffer(AppendString(b, r.Path), r.Data), r.ACL), r.Flags)
+	return AppendInt32(AppendNullableACLs(AppendBuffer(AppendString(b, r.Path), r.Data), r.ACL), r.Flags)
 }
 
 // Decode reads the record.
@@ -101,7 +101,7 @@ type SetACLRequest struct {
 
 // Append appends the record.
 func (r SetACLRequest) Append(b []byte) []byte {
-	return AppendInt32(appendNullableACLs(AppendString(b, r.Path), r.ACL), r.Version)
+	return AppendInt32(AppendNullableACLs(AppendString(b, r.Path), r.ACL), r.Version)
 }
 
 // Decode reads the record.

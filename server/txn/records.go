@@ -76,7 +76,7 @@ type (
 )
 
 func appendCreate(b []byte, path string, data []byte, acl []wire.ACL) []byte {
-	return wire.AppendACLs(wire.AppendBuffer(wire.AppendString(b, path), data), acl)
+	return wire.AppendNullableACLs(wire.AppendBuffer(wire.AppendString(b, path), data), acl)
 }
 
 func (r *Create) append(b []byte) []byte {
@@ -98,7 +98,7 @@ func (r *SetData) append(b []byte) []byte {
 }
 
 func (r *SetACL) append(b []byte) []byte {
-	return wire.AppendInt32(wire.AppendACLs(wire.AppendString(b, r.Path), r.ACL), r.Version)
+	return wire.AppendInt32(wire.AppendNullableACLs(wire.AppendString(b, r.Path), r.ACL), r.Version)
 }
 
 func (r *CheckVersion) append(b []byte) []byte {
@@ -182,6 +182,12 @@ func decodeRecord(op wire.OpCode, d *wire.Decoder) (Record, error) {
 	return r, d.Err()
 }
 
+// multiParts are the types that the parts of a multi can have (org.apache.zookeeper.server.DataTree.processTxn).
+var multiParts = map[wire.OpCode]bool{
+	wire.OpCreate: true, wire.OpCreate2: true, wire.OpCreateContainer: true, wire.OpCreateTTL: true, wire.OpDelete: true,
+	wire.OpDeleteContainer: true, wire.OpSetData: true, wire.OpCheck: true, wire.OpError: true,
+}
+
 func decodeMulti(d *wire.Decoder) (Record, error) {
 	n, _ := d.Count(8)
 	m := &Multi{Txns: make([]Sub, 0, n)}
@@ -191,8 +197,8 @@ func decodeMulti(d *wire.Decoder) (Record, error) {
 		if d.Err() != nil {
 			return nil, d.Err()
 		}
-		if op == wire.OpMulti {
-			return nil, fmt.Errorf("multi within a multi")
+		if !multiParts[op] {
+			return nil, fmt.Errorf("%v in a multi", op)
 		}
 		r, err := decodeRecord(op, part)
 		if err != nil {
