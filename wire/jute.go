@@ -142,8 +142,8 @@ func (d *Decoder) NullableString() (s string, ok bool) {
 	return string(d.take(int(n))), d.err == nil
 }
 
-// Count reads the number of elements of a vector of which each takes at least elementBytes; null is true for -1, and lower
-// numbers mean none, as in Java. A number that cannot be, given what is left, is an error.
+// Count reads the number of elements of a vector of which each takes at least elementBytes; null is true for -1. A
+// number that cannot be, given what is left, is an error.
 func (d *Decoder) Count(elementBytes int) (n int, null bool) {
 	v := d.Int32()
 	switch {
@@ -151,9 +151,7 @@ func (d *Decoder) Count(elementBytes int) (n int, null bool) {
 		return 0, false
 	case v == -1:
 		return 0, true
-	case v < 0:
-		return 0, false
-	case int64(v)*int64(elementBytes) > int64(len(d.b)):
+	case v < 0 || int64(v)*int64(elementBytes) > int64(len(d.b)):
 		d.Fail(ErrTruncated)
 		return 0, false
 	}

@@ -24,6 +24,9 @@ type digest struct{ super string }
 func (digest) Name() string { return digestScheme }
 
 func (d digest) Authenticate(_ Conn, data []byte) ([]wire.ID, bool) {
+	if data == nil {
+		return nil, false
+	}
 	id := DigestID(string(data))
 	ids := []wire.ID{{Scheme: digestScheme, ID: id}}
 	if d.super != "" && subtle.ConstantTimeCompare([]byte(id), []byte(d.super)) == 1 {

@@ -111,7 +111,10 @@ func TestSuper(t *testing.T) {
 			t.Errorf("%q is the super user", wrong)
 		}
 	}
-	if ids, _ := (digest{}).Authenticate(Conn{}, nil); len(ids) != 1 {
+	if ids, _ := (digest{}).Authenticate(Conn{}, []byte{}); len(ids) != 1 {
 		t.Errorf("without a super user there are %v", ids)
+	}
+	if ids, ok := d.Authenticate(Conn{}, nil); ok || len(ids) != 0 {
+		t.Errorf("null is %v", ids)
 	}
 }

@@ -34,6 +34,8 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 		n.submit(zab.Request{Session: c.session, Cxid: in.Header.Xid, Op: op, Body: in.Body, Auth: c.auth})
 	case op == wire.OpAuth:
 		n.authenticate(c, r)
+	case op == wire.OpSASL && !isToken(in.Body):
+		n.closeClient(c)
 	default:
 		n.answerInTurn(c, r)
 	}
@@ -47,6 +49,13 @@ func isWrite(op wire.OpCode) bool {
 		return true
 	}
 	return false
+}
+
+// isToken tells whether the body of a sasl request can be read.
+func isToken(body []byte) bool {
+	d := wire.NewDecoder(body)
+	d.Buffer()
+	return d.Err() == nil
 }
 
 // submit sends a request to where txns are made: here, or the leader.
