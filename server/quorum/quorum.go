@@ -36,8 +36,14 @@ type Config struct {
 	voters  []wire.ServerID
 	version int64
 	// groups are those whose weights are not all zero; none for a majority of voters.
-	groups []Group
+	groups []group
 	weight map[wire.ServerID]int64
+}
+
+// group is a Group, of which the observers only add to the total, as in Apache ZooKeeper.
+type group struct {
+	voters []Weighted
+	total  int64
 }
 
 // Group is a part of a hierarchical quorum.
@@ -51,8 +57,8 @@ type Weighted struct {
 	Weight int64
 }
 
-// New returns a membership in which a majority of the voters is a quorum, or, if there are groups, a majority of the weights in a majority of the
-// groups. Every voter must then be in exactly one.
+// New returns a membership in which a majority of the voters is a quorum, or, if there are groups, a majority of the
+// weights in a majority of the groups. Every voter must then be in exactly one.
 func New(members []Member, groups []Group, version int64) (*Config, error) {
 	c := &Config{members: slices.Clone(members), version: version}
 	slices.SortFunc(c.members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
@@ -70,35 +76,45 @@ func New(members []Member, groups []Group, version int64) (*Config, error) {
 	if len(groups) == 0 {
 		return c, nil
 	}
-	c.weight = make(map[wire.ServerID]int64)
-	for _, g := range groups {
-		var total int64
-		for _, v := range g.Voters {
-			if _, twice := c.weight[v.ID]; twice {
-				return nil, fmt.Errorf("server %d is in two groups", v.ID)
-			}
-			if v.Weight < 0 {
-				return nil, fmt.Errorf("server %d has weight %d", v.ID, v.Weight)
-			}
-			c.weight[v.ID] = v.Weight
-			total += v.Weight
-		}
-		if total > 0 {
-			c.groups = append(c.groups, g)
-		}
-	}
-	for _, id := range c.voters {
-		if _, ok := c.weight[id]; !ok {
-			return nil, fmt.Errorf("server %d is in no group", id)
-		}
-	}
-	if len(c.groups) == 0 {
-		return nil, fmt.Errorf("no group has a weight")
+	if err := c.addGroups(groups); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
-// Quorum tells whether the servers that satisfy has are a quorum.
+func (c *Config) addGroups(groups []Group) error {
+	c.weight = make(map[wire.ServerID]int64)
+	for _, g := range groups {
+		var own group
+		for _, v := range g.Voters {
+			if _, twice := c.weight[v.ID]; twice {
+				return fmt.Errorf("server %d is in two groups", v.ID)
+			}
+			if v.Weight < 0 {
+				return fmt.Errorf("server %d has weight %d", v.ID, v.Weight)
+			}
+			c.weight[v.ID] = v.Weight
+			own.total += v.Weight
+			if c.IsVoter(v.ID) {
+				own.voters = append(own.voters, v)
+			}
+		}
+		if own.total > 0 {
+			c.groups = append(c.groups, own)
+		}
+	}
+	for _, id := range c.voters {
+		if _, ok := c.weight[id]; !ok {
+			return fmt.Errorf("server %d is in no group", id)
+		}
+	}
+	if len(c.groups) == 0 {
+		return fmt.Errorf("no group has a weight")
+	}
+	return nil
+}
+
+// Quorum tells whether the servers that satisfy has are a quorum. Only voters count.
 func (c *Config) Quorum(has func(wire.ServerID) bool) bool {
 	if c.groups == nil {
 		n := 0
@@ -111,14 +127,13 @@ func (c *Config) Quorum(has func(wire.ServerID) bool) bool {
 	}
 	agreeing := 0
 	for _, g := range c.groups {
-		var got, total int64
-		for _, v := range g.Voters {
-			total += v.Weight
+		var got int64
+		for _, v := range g.voters {
 			if has(v.ID) {
 				got += v.Weight
 			}
 		}
-		if got > total/2 {
+		if got > g.total/2 {
 			agreeing++
 		}
 	}
