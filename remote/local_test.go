@@ -126,3 +126,40 @@ func TestLocalUpload(t *testing.T) {
 		t.Errorf("directory: %v", err)
 	}
 }
+
+// slowOutput delivers what a process writes late, as a slow line does.
+type slowOutput struct{ launcher }
+
+func (l slowOutput) launch(ctx context.Context, opts launchOptions) (process, error) {
+	deliver := opts.stdout
+	opts.stdout = func(p []byte) {
+		time.Sleep(200 * time.Millisecond)
+		deliver(p)
+	}
+	return l.launcher.launch(ctx, opts)
+}
+
+// A cancellation that comes before the host has told the process kills it nevertheless.
+func TestCancelBeforeTheProcessIsKnown(t *testing.T) {
+	h := NewLocal("here", Become{})
+	h.launcher = slowOutput{h.launcher}
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			if b, err := os.ReadFile(pidFile); err == nil && bytes.HasSuffix(b, []byte("\n")) {
+				break
+			}
+		}
+		cancel()
+	}()
+	_, err := h.Run(ctx, Command{Label: "hang", Script: `echo $$ >"$1"; sleep 1000`, Args: []string{pidFile}})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "killed on the host") {
+		t.Errorf("err = %v", err)
+	}
+	pid, _ := os.ReadFile(pidFile)
+	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+	if err == nil && !strings.Contains(string(stat), ") Z ") {
+		t.Errorf("still there: %s", stat)
+	}
+}

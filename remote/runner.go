@@ -183,6 +183,22 @@ func (c *call) begun() bool {
 	return c.out.begun
 }
 
+// awaitBegin waits until the host tells the process of a script that was sent to it, so that it can be killed, or until it
+// is clear that there is none.
+func (c *call) awaitBegin(proc process) {
+	limit := time.NewTimer(outputGrace)
+	defer limit.Stop()
+	for !c.begun() {
+		select {
+		case <-c.changed:
+		case <-proc.exited():
+			return
+		case <-limit.C:
+			return
+		}
+	}
+}
+
 func (c *call) ended(merged bool) (out, err bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -234,6 +250,9 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 		exited := false
 		select {
 		case <-ctx.Done():
+			if fed && !c.begun() {
+				c.awaitBegin(proc)
+			}
 			return r.cancelled(ctx, cmd, c, a)
 		case <-proc.exited():
 			exited = true
