@@ -56,6 +56,8 @@ func (r *Reader) judge(why string) error {
 
 const chunkBytes = 256 << 10
 
+var zeroes [chunkBytes]byte
+
 // buffer is what the rest of the file is read with, a chunk at a time.
 func (r *Reader) buffer(from int64) []byte {
 	return make([]byte, min(chunkBytes, max(r.size-from, sectorBytes)))
@@ -82,8 +84,8 @@ func (r *Reader) lastByte(from int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if n := len(bytes.TrimRight(got, "\x00")); n > 0 {
-			end = at + int64(n)
+		if !bytes.Equal(got, zeroes[:len(got)]) { // most are, and this is many times faster
+			end = at + int64(len(bytes.TrimRight(got, "\x00")))
 		}
 	}
 	return end, nil
