@@ -6,6 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ARCHES := amd64 arm64
 SEEDS ?= 20000
 MINUTES ?= 5
+REQUESTS ?= 100000
 N ?= 3
 FUZZTIME ?= 20s
 
@@ -55,10 +56,10 @@ fuzz: ## each decoder for FUZZTIME
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | grep -v testdata | tee /dev/stderr)"
 	$(GO) vet ./...
-	$(GO) vet -tags lab,interop,chaos ./...
+	$(GO) vet -tags lab,interop,chaos,diff ./...
 	$(GO) tool staticcheck ./...
 
-.PHONY: lab-up lab-down lab-test interop-test chaos bench
+.PHONY: lab-up lab-down lab-test interop-test diff-test chaos bench
 lab-up: ## N test hosts on this machine (root)
 	lab/lab.sh up $(N)
 
@@ -70,6 +71,9 @@ lab-test: build ## end-to-end tests on three bare test hosts (root)
 
 interop-test: build ## clients and servers written by others (root, Debian packages)
 	$(GO) test -tags interop -count=1 -timeout 20m -v ./test/interop
+
+diff-test: ## the same REQUESTS to zkserver and Apache ZooKeeper, every answer compared (Debian packages)
+	$(GO) test -tags diff -count=1 -timeout 15m -v ./test/diff -requests $(REQUESTS)
 
 chaos: build ## kill -9 members at random under load for MINUTES
 	$(GO) test -tags chaos -count=1 -timeout 0 -v ./test/chaos -minutes $(MINUTES)

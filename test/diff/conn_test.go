@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a server may take for anything it is asked.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // conn is a client connection of which only frames are known.
 type conn struct {

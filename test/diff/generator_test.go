@@ -17,8 +17,10 @@ import (
 type generator struct {
 	*rand.Rand
 	open    [slots]bool
-	had     [slots]bool // a session, when it was open last
-	numbers []string    // sequential nodes made
+	session [slots]int // of the last connection, 0 for none
+	last    int        // session opened
+	left    []int      // slots whose session has gone to another one
+	numbers []string   // sequential nodes made
 	version map[string]int32
 	xid     int32
 }
@@ -34,6 +36,11 @@ func one[T any](g *generator, of ...T) T { return of[g.IntN(len(of))] }
 // next makes a step.
 func (g *generator) next() step {
 	g.xid++
+	if len(g.left) > 0 {
+		slot := g.left[0]
+		g.left = g.left[1:]
+		return step{slot: slot} // as clients do
+	}
 	slot := g.IntN(slots)
 	switch {
 	case !g.open[slot]:
@@ -43,7 +50,7 @@ func (g *generator) next() step {
 	}
 	op, record := g.request(slot)
 	ends := op == wire.OpAuth || op == opUnknown
-	if g.chance(4) && op != wire.OpAuth && op != wire.OpCheck {
+	if g.chance(4) && op != wire.OpAuth && op != wire.OpReconfig {
 		record = g.spoil(op, record)
 	}
 	return step{slot: slot, request: &wire.RequestHeader{Xid: g.xid, Type: op}, body: record, ends: ends}
@@ -54,7 +61,7 @@ func (g *generator) connect(slot int) step {
 	r.HasReadOnly = g.chance(80)
 	r.ReadOnly = g.chance(10)
 	st := step{slot: slot, connect: r, from: -1}
-	if g.had[slot] && g.chance(70) {
+	if g.session[slot] != 0 && g.chance(70) {
 		st.from = slot
 		st.spoil, st.ahead = g.chance(10), g.chance(5)
 	}
@@ -404,11 +411,28 @@ func (g *generator) spoil(op wire.OpCode, b body) body {
 	return b
 }
 
+// connected notes whose session a new connection has.
+func (g *generator) connected(st step) {
+	if st.from < 0 {
+		g.last++
+		g.session[st.slot] = g.last
+		return
+	}
+	g.session[st.slot] = g.session[st.from]
+	for slot := range slots {
+		if slot != st.slot && g.open[slot] && g.session[slot] == g.session[st.slot] {
+			g.left = append(g.left, slot)
+		}
+	}
+}
+
 // learn notes what a step led to.
 func (g *generator) learn(st step, got outcome, s *side) {
 	for slot := range slots {
 		g.open[slot] = s.conns[slot] != nil
-		g.had[slot] = s.past[slot] != nil
+	}
+	if st.connect != nil && g.open[st.slot] {
+		g.connected(st)
 	}
 	if st.request == nil {
 		return

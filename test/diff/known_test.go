@@ -14,8 +14,8 @@ import (
 type difference struct {
 	name string
 	why  string
-	// zxid tells that zkserver uses up a zxid and Apache ZooKeeper does not.
-	zxid bool
+	// zxid tells that only one side uses up a zxid: 1 for zkserver, -1 for Apache ZooKeeper.
+	zxid int
 	// extra tells that theirs is a line too many, so that ours still waits for its counterpart.
 	extra bool
 	// explains tells whether it is the one between two lines of an outcome; a line may be missing.
@@ -29,7 +29,7 @@ func isHidden(path string) bool { return strings.HasPrefix(path, hidden) }
 
 var differences = []difference{
 	{
-		name: "no zxid for a multi or a reconfig that cannot be read", zxid: true,
+		name: "no zxid for a multi or a reconfig that cannot be read", zxid: 1,
 		why: "every write takes one in zkserver; Apache ZooKeeper has an exception where it fails before it asks for one. " +
 			"After a multi with a null path it sends an empty result behind the code",
 		explains: func(st step, ours, theirs line) bool {
@@ -105,6 +105,46 @@ var differences = []difference{
 		},
 	},
 	{
+		name: "deleteContainer of a client", zxid: -1,
+		why: "Apache ZooKeeper deletes any empty node for anybody; refused like what is unknown",
+		explains: func(st step, ours, _ line) bool {
+			return isRequest(st, wire.OpDeleteContainer) && (ours.err == wire.ErrUnimplemented || ours.text == "closed")
+		},
+	},
+	{
+		name: "types of watches since 3.9",
+		why:  "persistent (4) and persistent recursive (5) in checkWatches and removeWatches (ZOOKEEPER-4472)",
+		explains: func(st step, ours, theirs line) bool {
+			d := wire.NewDecoder(st.body)
+			d.NullableString()
+			kind := d.Int32()
+			return isRequest(st, wire.OpCheckWatches, wire.OpRemoveWatches) && (kind == 4 || kind == 5) && theirs.err == wire.ErrMarshalling
+		},
+	},
+	{
+		name: "null lists of watches",
+		why:  "Apache ZooKeeper has an exception where zkserver reads none",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpSetWatches, wire.OpSetWatches2) && bytes.Contains(st.body, body{}.int(-1)) &&
+				ours.err == wire.ErrOK && theirs.err == wire.ErrMarshalling
+		},
+	},
+	{
+		name: "a null id in an access list",
+		why:  "it is one that no scheme accepts; Apache ZooKeeper has an exception",
+		explains: func(st step, ours, theirs line) bool {
+			return isRequest(st, wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpSetACL) && bytes.Contains(st.body, body{}.int(-1)) &&
+				ours.err == wire.ErrInvalidACL && theirs.err == wire.ErrMarshalling
+		},
+	},
+	{
+		name: "a negative count",
+		why:  "Java reads an access list of -2 entries as one of none; such a record cannot be read, for zkserver",
+		explains: func(st step, ours, theirs line) bool {
+			return ours.err == wire.ErrMarshalling && theirs.err != wire.ErrMarshalling && hasNegativeCount(st)
+		},
+	},
+	{
 		name: "a null path to write to",
 		why:  "a record without its path cannot be read, for zkserver; Apache ZooKeeper finds the path bad in some operations, and in others fails",
 		explains: func(st step, ours, theirs line) bool {
@@ -151,6 +191,28 @@ func readsEmpty(b []byte) bool {
 		}
 	}
 	return false
+}
+
+// hasNegativeCount tells whether the access list of a create or setACL has fewer than -1 entries, in a multi that of its
+// first part.
+func hasNegativeCount(st step) bool {
+	d := wire.NewDecoder(st.body)
+	op := st.request.Type
+	if op == wire.OpMulti {
+		var h wire.MultiHeader
+		h.Decode(d)
+		op = h.Type
+	}
+	switch op {
+	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL:
+		d.NullableString()
+		d.Buffer()
+	case wire.OpSetACL:
+		d.NullableString()
+	default:
+		return false
+	}
+	return d.Int32() < -1
 }
 
 // path is the first field of most requests.

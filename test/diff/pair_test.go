@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/test/ensemble"
-	"github.com/zkctl/zkctl/wire"
 )
 
 // pair plays the same steps to both implementations, one step at a time, and compares what comes of each.
@@ -63,6 +62,10 @@ func servers(t *testing.T, size int) *pair {
 		must(t, e.Await(time.Minute))
 	}
 	p.ours, p.theirs = newSide("zkserver", inTurn(all[0])), newSide("apache", inTurn(all[1]))
+	if size > 1 {
+		p.ours.stir(t)
+		p.theirs.stir(t)
+	}
 	return p
 }
 
@@ -122,7 +125,7 @@ func (p *pair) play(st step) (outcome, error) {
 		fmt.Fprintf(p.trace, "%d %v\n%s", p.steps, st, texts(got[0][st.slot]))
 	}
 	p.count(st, got[0])
-	p.level(st, &got[0], got[1])
+	p.level(st, &got)
 	if !p.alike(st, got) {
 		return got[0], fmt.Errorf("the answers differ\n%s", p.report(st, got))
 	}
@@ -207,23 +210,30 @@ func (p *pair) alike(st step, got [2]outcome) bool {
 	return true
 }
 
-// level notes a zxid that only zkserver has used up in this step, for a known reason.
-func (p *pair) level(st step, ours *outcome, theirs outcome) {
-	if p.ours.zxid(p.ours.last) == p.theirs.zxid(p.theirs.last) || len(ours[st.slot]) == 0 || len(theirs[st.slot]) == 0 {
+// level notes a zxid that only one side has used up in this step, for a known reason, and makes the lines of that side anew.
+func (p *pair) level(st step, got *[2]outcome) {
+	own := [2][]line{got[0][st.slot], got[1][st.slot]}
+	if p.ours.zxid(p.ours.last) == p.theirs.zxid(p.theirs.last) || len(own[0]) == 0 || len(own[1]) == 0 {
 		return
 	}
 	for _, d := range differences {
-		if d.zxid && d.explains(st, ours[st.slot][0], theirs[st.slot][0]) {
-			p.ours.skipped = append(p.ours.skipped, p.ours.last)
-			for _, lines := range ours {
-				for i, l := range lines {
-					if l.frame != nil {
-						lines[i] = p.ours.reply(l.frame, l.op)
-					}
+		if d.zxid == 0 || !d.explains(st, own[0][0], own[1][0]) {
+			continue
+		}
+		i, s := 0, p.ours
+		if d.zxid < 0 {
+			i, s = 1, p.theirs
+		}
+		p.known[d.name]++
+		s.skipped = append(s.skipped, s.last)
+		for _, lines := range got[i] {
+			for j, l := range lines {
+				if l.frame != nil {
+					lines[j] = s.reply(l.frame, l.op)
 				}
 			}
-			return
 		}
+		return
 	}
 }
 
@@ -308,5 +318,3 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
-
-var _ = wire.OpPing

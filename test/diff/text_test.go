@@ -96,6 +96,7 @@ type line struct {
 	event bool   // a watch event
 	path  string // of an event, or created
 	err   wire.ErrCode
+	zxid  wire.Zxid
 	frame []byte
 	op    wire.OpCode
 }
@@ -112,7 +113,7 @@ func (s *speech) reply(frame []byte, op wire.OpCode) line {
 			return l
 		}
 	}
-	l := line{err: h.Err, frame: frame, op: op}
+	l := line{err: h.Err, zxid: h.Zxid, frame: frame, op: op}
 	s.last = max(s.last, h.Zxid)
 	body := ""
 	if h.Err == wire.ErrOK {
