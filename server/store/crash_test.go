@@ -124,18 +124,17 @@ func expect(err, want error) error {
 // was synced is there when it is opened again, with or without a loss of power.
 func TestFailingDisk(t *testing.T) {
 	for seed := range seeds(t, 4) {
-		for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
-			for after := 0; ; after += 1 + int(seed)%11 {
-				m := newModel(seed)
-				f := &fault{after: after, err: cause, count: func(string) bool { return true }}
-				err := m.life(f, 60)
-				if f.hit == "" && err == nil {
-					break
-				}
-				m.log("%v at %s", cause, f.hit)
-				if err := m.afterFailure(f, err, cause); err != nil {
-					t.Fatalf("seed %d, operation %d: %v\n%s", seed, after, err, strings.Join(m.steps, "\n"))
-				}
+		for after := 0; ; after += 1 + int(seed)%11 {
+			m := newModel(seed)
+			cause := []error{syscall.EIO, syscall.ENOSPC}[m.rand.IntN(2)]
+			f := &fault{after: after, err: cause, count: func(string) bool { return true }}
+			err := m.life(f, 60)
+			if f.hit == "" && err == nil {
+				break
+			}
+			m.log("%v at %s", cause, f.hit)
+			if err := m.afterFailure(f, err, cause); err != nil {
+				t.Fatalf("seed %d, operation %d: %v\n%s", seed, after, err, strings.Join(m.steps, "\n"))
 			}
 		}
 	}
