@@ -34,6 +34,8 @@ func servers(t *testing.T, size int) *pair {
 	if err := ensemble.HaveApache(); err != nil {
 		t.Skip(err)
 	}
+	// Apache ZooKeeper knows this one as a property of the process only, with no prefix.
+	t.Setenv("JAVA_TOOL_OPTIONS", "-Dznode.container.checkIntervalMs=86400000")
 	settings := ensemble.Settings{
 		TickTime: 2 * time.Second,
 		Extra: []string{

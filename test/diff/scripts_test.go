@@ -70,6 +70,7 @@ func paths(s *script) {
 		for _, op := range []wire.OpCode{wire.OpGetACL, wire.OpSync, wire.OpGetEphemerals, wire.OpGetAllChildrenNumber} {
 			s.ask(0, op, onlyPath(path))
 		}
+		s.ask(2, wire.OpRemoveWatches, pathVersion(path, 3))
 		if path != null {
 			s.ask(1, wire.OpAddWatch, pathVersion(path, 0))
 			s.ask(1, wire.OpRemoveWatches, pathVersion(path, 3))
