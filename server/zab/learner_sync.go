@@ -49,10 +49,15 @@ func (l *Learner) handleSync(packet wire.QuorumPacket) error {
 	return nil
 }
 
+// isInSnapshot tells whether a txn is to be passed over because the leader's snapshot has it. In broadcast none is.
+func (l *Learner) isInSnapshot(zxid wire.Zxid) bool {
+	return l.snapshot && l.state != following && zxid <= l.history.Last()
+}
+
 // receive takes a txn into pending, if it is the next one.
 func (l *Learner) receive(packet wire.QuorumPacket) error {
-	if l.snapshot && packet.Zxid <= l.history.Last() {
-		return nil // already in the snapshot
+	if l.isInSnapshot(packet.Zxid) {
+		return nil
 	}
 	e, err := txn.Decode(packet.Data)
 	if err != nil {
@@ -75,8 +80,8 @@ func (l *Learner) receive(packet wire.QuorumPacket) error {
 
 // noteCommit notes that the next of the pending txns is committed.
 func (l *Learner) noteCommit(zxid wire.Zxid) error {
-	if l.snapshot && zxid <= l.history.Last() {
-		return nil // already in the snapshot
+	if l.isInSnapshot(zxid) {
+		return nil
 	}
 	if l.committed == len(l.pending) {
 		return fmt.Errorf("COMMIT %v, but nothing is pending", zxid)
