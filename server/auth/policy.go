@@ -28,13 +28,24 @@ type Conn struct {
 	Remote netip.Addr
 }
 
+// Verdict is what becomes of a connection that authenticates itself.
+type Verdict int
+
+const (
+	// Failed is answered with AUTHFAILED, and the connection is closed.
+	Failed Verdict = iota
+	// Accepted goes on.
+	Accepted
+	// Elsewhere closes the connection without an answer, so that the client tries another server.
+	Elsewhere
+)
+
 // Scheme is a way to authenticate and to be named in access control lists.
 type Scheme interface {
 	// Name is the text in ids, such as "digest".
 	Name() string
-	// Authenticate answers an auth packet with the ids that the connection gains. Not ok means that the
-	// authentication failed and the connection has to be closed.
-	Authenticate(c Conn, data []byte) (ids []wire.ID, ok bool)
+	// Authenticate answers an auth packet with the ids that the connection gains.
+	Authenticate(c Conn, data []byte) (ids []wire.ID, v Verdict)
 	// Valid reports whether an id of this scheme may stand in a list.
 	Valid(id string) bool
 	// Matches reports whether the id of a connection is meant by the id in a list.
@@ -76,24 +87,28 @@ func (p *Policy) Initial(c Conn) []wire.ID {
 	return []wire.ID{{Scheme: ipScheme, ID: AddrText(c.Remote)}}
 }
 
-// Add authenticates an auth packet and returns the connection's ids with those gained. Not ok means AUTHFAILED and that
-// the connection has to be closed. ids itself is not changed.
-func (p *Policy) Add(ids []wire.ID, c Conn, scheme string, data []byte) (all []wire.ID, ok bool) {
+// Add authenticates an auth packet and returns the connection's ids with those gained. ids itself is not changed.
+func (p *Policy) Add(ids []wire.ID, c Conn, scheme string, data []byte) (all []wire.ID, v Verdict) {
 	s := p.schemes[scheme]
 	if s == nil {
-		return ids, false
+		return ids, Failed
 	}
-	gained, ok := s.Authenticate(c, data)
-	if !ok {
-		return ids, false
+	gained, v := s.Authenticate(c, data)
+	if v != Accepted {
+		return ids, v
 	}
-	all = slices.Clone(ids)
-	for _, id := range gained {
+	return with(ids, gained...), Accepted
+}
+
+// with returns ids and those of more that they lack, in new memory.
+func with(ids []wire.ID, more ...wire.ID) []wire.ID {
+	all := slices.Clone(ids)
+	for _, id := range more {
 		if !slices.Contains(all, id) {
 			all = append(all, id)
 		}
 	}
-	return all, true
+	return all
 }
 
 // Allowed reports whether a connection with these ids has any of the permissions in perms on a node with this list. An

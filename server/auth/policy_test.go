@@ -135,9 +135,9 @@ func TestAuthenticating(t *testing.T) {
 	}
 	for i, s := range steps {
 		before := append([]wire.ID(nil), ids...)
-		all, ok := p.Add(ids, remote, s.scheme, []byte(s.data))
-		if ok != s.ok || !reflect.DeepEqual(all, s.want) {
-			t.Errorf("%d: %v, %t", i, all, ok)
+		all, v := p.Add(ids, remote, s.scheme, []byte(s.data))
+		if (v == Accepted) != s.ok || !reflect.DeepEqual(all, s.want) {
+			t.Errorf("%d: %v, %v", i, all, v)
 		}
 		if !reflect.DeepEqual(ids, before) {
 			t.Errorf("%d: the ids of before are changed", i)
@@ -155,8 +155,11 @@ func TestAuthenticating(t *testing.T) {
 type tokens struct{}
 
 func (tokens) Name() string { return "token" }
-func (tokens) Authenticate(_ Conn, data []byte) ([]wire.ID, bool) {
-	return []wire.ID{{Scheme: "token", ID: string(data)}}, len(data) > 0
+func (tokens) Authenticate(_ Conn, data []byte) ([]wire.ID, Verdict) {
+	if len(data) == 0 {
+		return nil, Failed
+	}
+	return []wire.ID{{Scheme: "token", ID: string(data)}}, Accepted
 }
 func (tokens) Valid(id string) bool          { return id != "" }
 func (tokens) Matches(conn, acl string) bool { return conn == acl }
@@ -165,12 +168,12 @@ func (tokens) User(id string) string         { return id }
 
 func TestOwnScheme(t *testing.T) {
 	p := New(Options{Schemes: []Scheme{tokens{}}})
-	if _, ok := p.Add(nil, remote, "token", nil); ok {
+	if _, v := p.Add(nil, remote, "token", nil); v != Failed {
 		t.Error("authenticated without a token")
 	}
-	ids, ok := p.Add(p.Initial(remote), remote, "token", []byte("x"))
+	ids, v := p.Add(p.Initial(remote), remote, "token", []byte("x"))
 	fixed, valid := p.FixUp([]wire.ACL{acl(wire.PermAll, "auth", "")}, ids)
-	if !ok || !valid || !p.Allowed(fixed, wire.PermAdmin, ids) || p.Allowed(fixed, wire.PermRead, p.Initial(remote)) {
+	if v != Accepted || !valid || !p.Allowed(fixed, wire.PermAdmin, ids) || p.Allowed(fixed, wire.PermRead, p.Initial(remote)) {
 		t.Errorf("%v, %v", ids, fixed)
 	}
 }

@@ -23,16 +23,16 @@ type digest struct{ super string }
 
 func (digest) Name() string { return digestScheme }
 
-func (d digest) Authenticate(_ Conn, data []byte) ([]wire.ID, bool) {
+func (d digest) Authenticate(_ Conn, data []byte) ([]wire.ID, Verdict) {
 	if data == nil {
-		return nil, false
+		return nil, Failed
 	}
 	id := DigestID(string(data))
 	ids := []wire.ID{{Scheme: digestScheme, ID: id}}
 	if d.super != "" && subtle.ConstantTimeCompare([]byte(id), []byte(d.super)) == 1 {
 		ids = append(ids, wire.ID{Scheme: SuperScheme})
 	}
-	return ids, true
+	return ids, Accepted
 }
 
 // Valid wants two parts; as in Java, colons at the end make no part.
@@ -61,8 +61,8 @@ type ip struct{}
 
 func (ip) Name() string { return ipScheme }
 
-func (ip) Authenticate(c Conn, _ []byte) ([]wire.ID, bool) {
-	return []wire.ID{{Scheme: ipScheme, ID: AddrText(c.Remote)}}, true
+func (ip) Authenticate(c Conn, _ []byte) ([]wire.ID, Verdict) {
+	return []wire.ID{{Scheme: ipScheme, ID: AddrText(c.Remote)}}, Accepted
 }
 
 func (ip) Valid(id string) bool {

@@ -103,7 +103,7 @@ func TestAddrText(t *testing.T) {
 
 func TestSuper(t *testing.T) {
 	d := digest{super: DigestID("super:x")}
-	if ids, ok := d.Authenticate(Conn{}, []byte("super:x")); !ok || !slices.Contains(ids, wire.ID{Scheme: SuperScheme}) {
+	if ids, v := d.Authenticate(Conn{}, []byte("super:x")); v != Accepted || !slices.Contains(ids, wire.ID{Scheme: SuperScheme}) {
 		t.Errorf("the super user is %v", ids)
 	}
 	for _, wrong := range []string{"super:y", "super", "", "other:x"} {
@@ -114,7 +114,7 @@ func TestSuper(t *testing.T) {
 	if ids, _ := (digest{}).Authenticate(Conn{}, []byte{}); len(ids) != 1 {
 		t.Errorf("without a super user there are %v", ids)
 	}
-	if ids, ok := d.Authenticate(Conn{}, nil); ok || len(ids) != 0 {
+	if ids, v := d.Authenticate(Conn{}, nil); v != Failed || len(ids) != 0 {
 		t.Errorf("null is %v", ids)
 	}
 }

@@ -97,13 +97,17 @@ func (n *Node) authenticate(c *client, r request) {
 		n.closeClient(c)
 		return
 	}
-	ids, ok := n.policy.Add(c.auth, auth.Conn{Remote: c.remote}, packet.Scheme, packet.Auth)
-	if ok && idBytes(ids) > maxIDBytes {
-		ids, ok = c.auth, false
+	ids, verdict := n.policy.Add(c.auth, auth.Conn{Remote: c.remote}, packet.Scheme, packet.Auth)
+	if idBytes(ids) > maxIDBytes {
+		ids, verdict = c.auth, auth.Failed
+	}
+	if verdict == auth.Elsewhere {
+		n.closeClient(c)
+		return
 	}
 	c.auth = ids
 	reply := wire.ReplyHeader{Xid: r.header.Xid}
-	if !ok {
+	if verdict != auth.Accepted {
 		reply.Err = wire.ErrAuthFailed
 		c.closing = true
 		r.closes = true
