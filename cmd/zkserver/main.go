@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/zkctl/zkctl/server"
@@ -26,12 +28,16 @@ const (
 	exitConfig = 2
 )
 
-const help = `usage: zkserver [--config] FILE [--check-config] [--log-level LEVEL] [--log-format FORMAT]
+const help = `usage: zkserver [--config] FILE [-Dname=value]... [--check-config] [--log-level LEVEL] [--log-format FORMAT]
+       zkserver PORT DATADIR [TICKTIME] [MAXCNXNS] [-Dname=value]...
 
 Runs a ZooKeeper server with an ordinary zoo.cfg, standalone or, with server.N lines in
-it and a file myid in dataDir, as a member of an ensemble.
+it and a file myid in dataDir, as a member of an ensemble; or, without a zoo.cfg, standalone
+with a client port, a data directory and the defaults.
 
   --config FILE        the configuration; may also be given without --config
+  -Dname=value         a setting as a system property of the JVM: -Dzookeeper.snapCount=50000,
+                       -Djute.maxbuffer=4194304; zoo.cfg wins where it has the same key
   --check-config       check the configuration and end: errors and warnings go to stderr
   --log-level LEVEL    info (state changes; the default) or debug (packets, too)
   --log-format FORMAT  text (the default) or json; logs go to stderr
@@ -44,6 +50,9 @@ Examples:
   zkserver --config zoo.cfg --check-config && systemctl restart zookeeper
   zkserver zoo.cfg --log-format json
 
+Environment: the -D words of SERVER_JVMFLAGS and JVMFLAGS count like those of the command
+line, which wins.
+
 Under systemd (Type=notify) the unit is active when the server serves clients, or, as a
 member of an ensemble, when its ports are open and it looks for a leader.
 
@@ -53,7 +62,10 @@ configuration was refused, and will be again; 130 or 143 left at once after a se
 
 // options is a command line.
 type options struct {
-	config                       string
+	config string
+	// standalone are PORT DATADIR [TICKTIME] [MAXCNXNS] in the place of config.
+	standalone                   []string
+	flags                        []string
 	check, showVersion, showHelp bool
 	level                        slog.Level
 	json                         bool
@@ -62,6 +74,13 @@ type options struct {
 // parseArgs takes flags before and after the file.
 func parseArgs(args []string) (options, error) {
 	var o options
+	var words []string
+	args = slices.DeleteFunc(slices.Clone(args), func(word string) bool {
+		if config.IsFlag(word) {
+			o.flags = append(o.flags, word)
+		}
+		return config.IsFlag(word)
+	})
 	var level, format string
 	flags := flag.NewFlagSet("zkserver", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -81,10 +100,15 @@ func parseArgs(args []string) (options, error) {
 		if flags.NArg() == 0 {
 			break
 		}
-		if o.config != "" {
-			return o, fmt.Errorf("more than one configuration: %s and %s", o.config, flags.Arg(0))
-		}
-		o.config, args = flags.Arg(0), flags.Args()[1:]
+		words, args = append(words, flags.Arg(0)), flags.Args()[1:]
+	}
+	switch {
+	case o.config == "" && len(words) == 1:
+		o.config = words[0]
+	case o.config == "" && 2 <= len(words) && len(words) <= 4:
+		o.standalone = words
+	case len(words) > 0:
+		return o, fmt.Errorf("too many arguments: %s", strings.Join(words, " "))
 	}
 	switch level {
 	case "info":
@@ -100,7 +124,7 @@ func parseArgs(args []string) (options, error) {
 	default:
 		return o, fmt.Errorf("--log-format is %q: give text or json", format)
 	}
-	if o.config == "" && !o.showVersion {
+	if o.config == "" && o.standalone == nil && !o.showVersion {
 		return o, errors.New("no configuration: give a file, such as --config /etc/zookeeper/zoo.cfg")
 	}
 	return o, nil
@@ -136,7 +160,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "zkserver", version)
 		return exitOK
 	}
-	cfg, err := config.Load(o.config)
+	cfg, err := o.load()
 	if err != nil {
 		printRefusal(stderr, err)
 		return exitConfig
@@ -154,6 +178,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	log.Info("stopped")
 	return exitOK
+}
+
+// load reads the configuration. Of the environment it takes what zkServer.sh gives a JVM, in that order.
+func (o options) load() (*config.Config, error) {
+	flags := []config.Flags{
+		{Source: "SERVER_JVMFLAGS", Words: strings.Fields(os.Getenv("SERVER_JVMFLAGS"))},
+		{Source: "JVMFLAGS", Words: strings.Fields(os.Getenv("JVMFLAGS"))},
+		{Source: "the command line", Words: o.flags},
+	}
+	if o.standalone != nil {
+		return config.Standalone(o.standalone, flags...)
+	}
+	return config.Load(o.config, flags...)
 }
 
 // printRefusal prints all that is wrong with a configuration, a line for each.

@@ -48,7 +48,14 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-h"}, 0, help, ""},
 		{nil, 2, "", "zkserver: error: no configuration: give a file, such as --config /etc/zookeeper/zoo.cfg\nzkserver: hint: zkserver --help\n"},
 		{[]string{"--port", "1"}, 2, "", "zkserver: error: flag provided but not defined: -port\nzkserver: hint: zkserver --help\n"},
-		{[]string{good, good}, 2, "", "zkserver: error: more than one configuration: " + good + " and " + good + "\nzkserver: hint: zkserver --help\n"},
+		{[]string{"--config", good, good}, 2, "", "zkserver: error: too many arguments: " + good + "\nzkserver: hint: zkserver --help\n"},
+		{[]string{"1", "2", "3", "4", "5"}, 2, "", "zkserver: error: too many arguments: 1 2 3 4 5\nzkserver: hint: zkserver --help\n"},
+		{[]string{"2181", dir, "2s", "--check-config"}, 2, "", "zkserver: error: the command line: tickTime=2s: not a whole number; give milliseconds, such as 2000\n"},
+		{[]string{"2181", dir, "2000", "0", "--check-config"}, 0, "", ""},
+		{[]string{good, "--check-config", "-Dzookeeper.snapCount=1"}, 2, "",
+			"zkserver: error: the command line: -Dzookeeper.snapCount=1: less than 2; give txns between snapshots, at least 2\n"},
+		{[]string{"-Xmx1g", "-Dzookeeper.snapCount=10", good, "--check-config"}, 0, "",
+			"zkserver: warning: the command line: -Xmx1g: flags of a JVM, which this server does without\n"},
 		{[]string{good, "--log-level", "loud"}, 2, "", "zkserver: error: --log-level is \"loud\": give info or debug\nzkserver: hint: zkserver --help\n"},
 		{[]string{good, "--log-format=xml"}, 2, "", "zkserver: error: --log-format is \"xml\": give text or json\nzkserver: hint: zkserver --help\n"},
 		{[]string{"--config", good, "--check-config"}, 0, "", ""},
@@ -68,6 +75,32 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("zkserver %s: exit code %d, stdout %q, stderr %q, want %d, %q, %q",
 				strings.Join(c.args, " "), code, &stdout, &stderr, c.code, c.stdout, c.stderr)
 		}
+	}
+}
+
+// The environment counts, JVMFLAGS more than SERVER_JVMFLAGS, and the command line more than both.
+func TestEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	good := writeFile(t, filepath.Join(dir, "good.cfg"), "dataDir="+dir+"\nclientPort=2181\n")
+	t.Setenv("SERVER_JVMFLAGS", "-Xmx1000m -Dzookeeper.snapCount=1  -XX:+UseG1GC")
+	t.Setenv("JVMFLAGS", "-Dzookeeper.forceSync=maybe")
+	var stdout, stderr bytes.Buffer
+	if code := run(context.Background(), []string{good}, &stdout, &stderr); code != exitConfig {
+		t.Errorf("exit code %d", code)
+	}
+	want := "zkserver: error: JVMFLAGS: -Dzookeeper.forceSync=maybe: neither yes nor no; give yes or no\n" +
+		"zkserver: error: SERVER_JVMFLAGS: -Dzookeeper.snapCount=1: less than 2; give txns between snapshots, at least 2\n"
+	if stderr.String() != want {
+		t.Errorf("got %swant %s", &stderr, want)
+	}
+	t.Setenv("JVMFLAGS", "-Dzookeeper.snapCount=2")
+	stderr.Reset()
+	code := run(context.Background(), []string{good, "-Dzookeeper.snapCount=3", "--check-config"}, &stdout, &stderr)
+	want = "zkserver: warning: JVMFLAGS: -Dzookeeper.snapCount=2: given again in the command line, which counts; remove one of them\n" +
+		"zkserver: warning: SERVER_JVMFLAGS: -Xmx1000m -XX:+UseG1GC: flags of a JVM, which this server does without\n" +
+		"zkserver: warning: SERVER_JVMFLAGS: -Dzookeeper.snapCount=1: given again in the command line, which counts; remove one of them\n"
+	if code != exitOK || stderr.String() != want {
+		t.Errorf("exit code %d, %swant %s", code, &stderr, want)
 	}
 }
 

@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// Load reads and checks a zoo.cfg, the dynamic file that it may name, and, for a member of an ensemble, myid. What is
-// wrong is returned as *Error, all of it at once.
-func Load(file string) (*Config, error) {
+// Load reads and checks a zoo.cfg, the dynamic file that it may name, and, for a member of an ensemble, myid. Of flags the
+// later ones win, and zoo.cfg wins over all of them. What is wrong is returned as *Error, all of it at once.
+func Load(file string, flags ...Flags) (*Config, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	p := newParser(file)
-	p.static(text)
+	p.takeAll(append(p.flags(flags), p.static(text)...))
 	if p.dynamicFile.line > 0 {
 		p.readDynamic()
 	}
@@ -34,7 +34,7 @@ func Load(file string) (*Config, error) {
 // dynamicConfigFile are unknown. file is the name for messages.
 func Parse(file string, text []byte) (*Config, error) {
 	p := newParser(file)
-	p.static(text)
+	p.takeAll(p.static(text))
 	p.membersUnknown = p.dynamicFile.line > 0
 	p.check()
 	return p.result()
@@ -96,7 +96,15 @@ func inOrder(problems []Problem) {
 func lineOrder(line int) uint { return uint(line) - 1 }
 
 func (p *parser) refuse(at property, what, remedy string) {
-	p.problems = append(p.problems, Problem{p.config.File, at.line, at.key, at.value, what, remedy})
+	p.problems = append(p.problems, p.problem(at, what, remedy))
+}
+
+// problem is one of a property that zoo.cfg, a flag or an argument gave, or that nobody gave.
+func (p *parser) problem(at property, what, remedy string) Problem {
+	if at.source != "" {
+		return Problem{File: at.source, Key: at.shown, Value: at.value, What: what, Remedy: remedy}
+	}
+	return Problem{cmp.Or(p.config.File, commandLine), at.line, at.key, at.value, what, remedy}
 }
 
 func (p *parser) refuseMember(at property, what, remedy string) {
@@ -104,35 +112,59 @@ func (p *parser) refuseMember(at property, what, remedy string) {
 }
 
 func (p *parser) notice(at property, what, remedy string) {
-	p.config.Notices = append(p.config.Notices, Problem{p.config.File, at.line, at.key, at.value, what, remedy})
+	p.config.Notices = append(p.config.Notices, p.problem(at, what, remedy))
 }
 
 func (p *parser) noticeMember(at property, what, remedy string) {
 	p.config.Notices = append(p.config.Notices, Problem{p.membersFile, at.line, at.key, at.value, what, remedy})
 }
 
-// static takes the keys of zoo.cfg.
-func (p *parser) static(text []byte) {
+// static reads the keys of zoo.cfg.
+func (p *parser) static(text []byte) []property {
 	properties, bad := readProperties(text)
 	for _, m := range bad {
 		p.refuse(m.property, m.err.Error(), "write a backslash as two")
 	}
-	last := make(map[string]int, len(properties))
 	for i := range properties {
-		if name, ok := aliases[properties[i].key]; ok {
-			properties[i].key = name
-		}
-		properties[i].key = strings.TrimPrefix(properties[i].key, "zookeeper.")
-		last[properties[i].key] = i
+		properties[i].key = canonical(properties[i].key)
+	}
+	return properties
+}
+
+// canonical is the name under which keys and every other list here have a key of zoo.cfg.
+func canonical(name string) string {
+	name = strings.TrimPrefix(name, "zookeeper.")
+	if other, ok := aliases[name]; ok {
+		return other
+	}
+	return name
+}
+
+// takeAll takes keys; of equal ones the last counts.
+func (p *parser) takeAll(properties []property) {
+	last := make(map[string]int, len(properties))
+	for i, property := range properties {
+		last[property.key] = i
 	}
 	for i, property := range properties {
 		if j := last[property.key]; i != j {
-			p.notice(property, fmt.Sprintf("given again in line %d, which counts", properties[j].line), "remove one of them")
+			p.notice(property, "given again "+p.where(property, properties[j])+", which counts", "remove one of them")
 			continue
 		}
 		p.seen[property.key] = property
 		p.take(property)
 	}
+}
+
+// where says where a property is, to somebody who looks at another one.
+func (p *parser) where(from, at property) string {
+	switch {
+	case at.source != "":
+		return "in " + at.source
+	case from.source != "":
+		return fmt.Sprintf("in line %d of %s", at.line, p.config.File)
+	}
+	return fmt.Sprintf("in line %d", at.line)
 }
 
 func (p *parser) take(at property) {
@@ -158,6 +190,8 @@ func (p *parser) take(at property) {
 		p.peerType = at
 	case strings.HasPrefix(at.key, "metricsProvider."):
 		p.takeMetrics(at)
+	case whyUnneeded(at.key) != "":
+		p.notice(at, "has no effect: "+whyUnneeded(at.key), "")
 	case asIs[at.key] != "" && strings.EqualFold(at.value, asIs[at.key]):
 	case isWithoutEffect(at.key):
 		p.notice(at, "has no effect in this server", "")

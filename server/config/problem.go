@@ -7,7 +7,8 @@ import (
 
 // Problem is one thing wrong, or worth knowing, in a configuration.
 type Problem struct {
-	// File and Line say where; Line is 0 where something is missing.
+	// File and Line say where; Line is 0 where something is missing, and where File is no file but the name of another
+	// source, such as SERVER_JVMFLAGS.
 	File string
 	Line int
 	// Key and Value are as read; both empty where the problem is not that of one key.
@@ -27,7 +28,7 @@ func (p Problem) String() string {
 	switch {
 	case secret(p.Key):
 		fmt.Fprintf(&b, "%s=(hidden): ", p.Key)
-	case p.Line > 0 && p.Key != "":
+	case p.Key != "" && (p.Line > 0 || p.Value != ""):
 		fmt.Fprintf(&b, "%s=%s: ", p.Key, p.Value)
 	case p.Key != "":
 		fmt.Fprintf(&b, "%s: ", p.Key)

@@ -12,6 +12,9 @@ import (
 type property struct {
 	key, value string
 	line       int
+	// source and shown are set where the property was not given in a file: where it was, and what was written there. line
+	// then counts the words.
+	source, shown string
 }
 
 // readProperties reads the syntax of java.util.Properties.load: lines that begin with # or ! are comments, a key ends
@@ -27,10 +30,10 @@ func readProperties(text []byte) ([]property, []malformed) {
 	for lines.next() {
 		key, value, err := splitProperty(lines.text)
 		if err != nil {
-			errs = append(errs, malformed{property{key, value, lines.first}, err})
+			errs = append(errs, malformed{property{key: key, value: value, line: lines.first}, err})
 			continue
 		}
-		properties = append(properties, property{key, value, lines.first})
+		properties = append(properties, property{key: key, value: value, line: lines.first})
 	}
 	return properties, errs
 }
