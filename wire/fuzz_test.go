@@ -35,6 +35,7 @@ var records = []func() record{
 	func() record { return new(SetDataRequest) }, func() record { return new(SetACLRequest) },
 	func() record { return new(PathRequest) }, func() record { return new(WatchRequest) },
 	func() record { return new(MultiHeader) }, func() record { return new(Stat) },
+	func() record { return new(ReplyHeader) }, func() record { return new(ReconfigRequest) },
 	func() record { return new(StatPersisted) }, func() record { return new(watchesOf101) },
 	func() record { return new(watchesOf105) }, func() record { return new(aclList) },
 }
@@ -92,9 +93,15 @@ func FuzzHandshake(f *testing.F) {
 		if e.Unmarshal(b) == nil && !bytes.HasPrefix(b, e.Append(nil)) {
 			t.Errorf("%x is %v", b, e)
 		}
-		var a AuthPacket
-		if err := a.Unmarshal(b); err != nil && !errors.Is(err, ErrTruncated) {
-			t.Error(err)
+		var a, a2 AuthPacket
+		if err := a.Unmarshal(b); err != nil {
+			if !errors.Is(err, ErrTruncated) {
+				t.Error(err)
+			}
+			return
+		}
+		if err := a2.Unmarshal(a.Append(nil)); err != nil || !reflect.DeepEqual(a, a2) {
+			t.Errorf("%x is %v, then %v: %v", b, a, a2, err)
 		}
 	})
 }
@@ -242,7 +249,7 @@ func TestTruncated(t *testing.T) {
 	for _, r := range []record{
 		&CreateRequest{Path: "/a", Data: []byte{1}, ACL: OpenACL()}, &CreateTTLRequest{CreateRequest{Path: "/a", ACL: OpenACL()}, 5},
 		&VersionRequest{"/a", 1}, &ReadRequest{"/a", true}, &SetDataRequest{"/a", []byte{1}, 1}, &SetACLRequest{"/a", OpenACL(), 1},
-		&PathRequest{"/a"}, &WatchRequest{"/a", 1}, &MultiHeader{}, &Stat{}, &StatPersisted{},
+		&PathRequest{"/a"}, &WatchRequest{"/a", 1}, &MultiHeader{}, &Stat{}, &StatPersisted{}, &ReplyHeader{}, &ReconfigRequest{},
 		&watchesOf101{SetWatchesRequest{1, []string{"/a"}, nil, nil, nil, nil}}, &watchesOf105{SetWatchesRequest{PersistentRecursive: []string{"/a"}}},
 	} {
 		b := r.Append(nil)

@@ -119,17 +119,6 @@ func (r *reading) texts(name string) {
 	r.again = AppendStrings(r.again, s)
 }
 
-// optional reads a string that may be null; there is no record with one but that of reconfig.
-func (r *reading) optional(name string) {
-	if s, ok := r.NullableString(); ok {
-		r.set(name, s)
-		r.again = AppendString(r.again, s)
-	} else {
-		r.set(name, nil)
-		r.again = AppendInt32(r.again, -1)
-	}
-}
-
 func (r *reading) int(name string) {
 	n := r.Int32()
 	r.set(name, n)
@@ -227,17 +216,18 @@ func (r *reading) request(op OpCode) error {
 		r.set("type", q.Type)
 		r.set("scheme", q.Scheme)
 		r.set("auth", q.Auth)
-		r.again = append(r.again, r.Rest()...)
+		r.again = q.Append(r.again)
 		r.Decoder = NewDecoder(nil)
 	case OpSASL:
 		r.buffer("token")
 	case OpReconfig:
-		r.optional("joining")
-		r.optional("leaving")
-		r.optional("members")
-		config := r.Int64()
-		r.set("config", config)
-		r.again = AppendInt64(r.again, config)
+		var q ReconfigRequest
+		q.Decode(r.Decoder)
+		r.set("joining", q.Joining)
+		r.set("leaving", q.Leaving)
+		r.set("members", q.NewMembers)
+		r.set("config", q.ConfigID)
+		r.again = q.Append(r.again)
 	case OpMulti, OpMultiRead:
 		return r.multi(false)
 	default:
@@ -362,7 +352,8 @@ func (r *reading) frame(name string) error {
 		}
 		return r.request(op)
 	case "reply", "WatcherEvent":
-		h := ReplyHeader{Xid: r.Int32(), Zxid: Zxid(r.Int64()), Err: ErrCode(r.Int32())}
+		var h ReplyHeader
+		h.Decode(r.Decoder)
 		r.again = h.Append(r.again)
 		r.set("xid", h.Xid)
 		r.set("zxid", h.Zxid)

@@ -209,6 +209,11 @@ func (r ReplyHeader) Append(b []byte) []byte {
 	return AppendInt32(AppendInt64(AppendInt32(b, r.Xid), int64(r.Zxid)), int32(r.Err))
 }
 
+// Decode reads the record.
+func (r *ReplyHeader) Decode(d *Decoder) {
+	r.Xid, r.Zxid, r.Err = d.Int32(), Zxid(d.Int64()), ErrCode(d.Int32())
+}
+
 // WatcherEvent tells a client of a change.
 type WatcherEvent struct {
 	Type  EventType
@@ -233,6 +238,11 @@ type AuthPacket struct {
 	Type   int32
 	Scheme string
 	Auth   []byte
+}
+
+// Append appends the record.
+func (r AuthPacket) Append(b []byte) []byte {
+	return AppendBuffer(AppendString(AppendInt32(b, r.Type), r.Scheme), r.Auth)
 }
 
 // Unmarshal reads the record.

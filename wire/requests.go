@@ -174,6 +174,35 @@ func (r *SetWatchesRequest) Decode(d *Decoder, op OpCode) {
 	}
 }
 
+// ReconfigRequest is reconfig. A nil text is null.
+type ReconfigRequest struct {
+	Joining, Leaving, NewMembers *string
+	ConfigID                     int64 // the version that must be current, -1 for any
+}
+
+// Append appends the record.
+func (r ReconfigRequest) Append(b []byte) []byte {
+	for _, text := range []*string{r.Joining, r.Leaving, r.NewMembers} {
+		if text == nil {
+			b = AppendInt32(b, -1)
+		} else {
+			b = AppendString(b, *text)
+		}
+	}
+	return AppendInt64(b, r.ConfigID)
+}
+
+// Decode reads the record.
+func (r *ReconfigRequest) Decode(d *Decoder) {
+	for _, text := range []**string{&r.Joining, &r.Leaving, &r.NewMembers} {
+		*text = nil
+		if s, ok := d.NullableString(); ok {
+			*text = &s
+		}
+	}
+	r.ConfigID = d.Int64()
+}
+
 // MultiHeader precedes each part of a multi, and ends it.
 type MultiHeader struct {
 	Type OpCode

@@ -102,8 +102,10 @@ const (
 	ErrSystem                   ErrCode = -1
 	ErrRuntimeInconsistency     ErrCode = -2
 	ErrDataInconsistency        ErrCode = -3
+	ErrConnectionLoss           ErrCode = -4 // of clients
 	ErrMarshalling              ErrCode = -5
 	ErrUnimplemented            ErrCode = -6
+	ErrOperationTimeout         ErrCode = -7 // of clients
 	ErrBadArguments             ErrCode = -8
 	ErrUnknownSession           ErrCode = -12
 	ErrNewConfigNoQuorum        ErrCode = -13
@@ -115,12 +117,14 @@ const (
 	ErrNodeExists               ErrCode = -110
 	ErrNotEmpty                 ErrCode = -111
 	ErrSessionExpired           ErrCode = -112
+	ErrInvalidCallback          ErrCode = -113 // of clients
 	ErrInvalidACL               ErrCode = -114
 	ErrAuthFailed               ErrCode = -115
 	ErrSessionMoved             ErrCode = -118
 	ErrNotReadOnly              ErrCode = -119
 	ErrEphemeralOnLocalSession  ErrCode = -120
 	ErrNoWatcher                ErrCode = -121
+	ErrRequestTimeout           ErrCode = -122 // of clients
 	ErrReconfigDisabled         ErrCode = -123
 	ErrSessionClosedRequireSASL ErrCode = -124
 	ErrQuotaExceeded            ErrCode = -125
