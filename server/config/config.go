@@ -99,8 +99,8 @@ type Config struct {
 	ServerID wire.ServerID
 	// Members is the configuration of the ensemble.
 	Members quorum.Config
-	// Servers are the server lines by id, with what Members does not know of them. A standalone server has none or one.
-	Servers []Member
+	// Servers are the server lines by id. A standalone server has none or one.
+	Servers []quorum.Member
 	// Observer says whether Members has this server as an observer.
 	Observer bool
 	// ListenOnAllIPs opens quorum and election port on every address instead of the configured one.
@@ -109,8 +109,6 @@ type Config struct {
 	ElectionConnectTimeout time.Duration
 	// ElectionBindRetries is how often binding a port of the ensemble is tried, a second apart; 0 is for ever.
 	ElectionBindRetries int
-
-	text []byte
 }
 
 // ClientAddress is the address to listen on for clients, or "" without a client port.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ type group struct {
 
 // membership is what the server, group and weight lines say.
 type membership struct {
-	members []Member // by id
+	members []quorum.Member // by id
 	lines   map[wire.ServerID]property
 	groups  []group // by number
 	weights map[wire.ServerID]weight
@@ -98,11 +99,7 @@ func (p *parser) checkQuorum(ms membership, voters int) {
 	case voters%2 == 0:
 		p.noticeMember(last, fmt.Sprintf("%d participants survive the loss of no more than %d would", voters, voters-1), "use an odd number")
 	}
-	list := make([]quorum.Member, len(ms.members))
-	for i, m := range ms.members {
-		list[i] = m.Member
-	}
-	members, err := quorum.New(list, ms.quorumGroups(), p.version)
+	members, err := quorum.New(ms.members, ms.quorumGroups(), p.version)
 	if err != nil {
 		at := last
 		if len(ms.groups) > 0 {
@@ -112,7 +109,6 @@ func (p *parser) checkQuorum(ms membership, voters int) {
 		return
 	}
 	c.Members = *members
-	c.text = ms.text(p.version)
 }
 
 // readMembers takes the lines apart and refuses what is wrong with each.
@@ -138,7 +134,7 @@ func (p *parser) readMembers() membership {
 			}
 		}
 	}
-	slices.SortFunc(ms.members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(ms.members, func(a, b quorum.Member) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(ms.groups, func(a, b group) int { return cmp.Compare(a.number, b.number) })
 	p.checkGroups(ms)
 	return ms
@@ -154,9 +150,10 @@ func (p *parser) readServer(ms *membership, at property, number string) {
 		p.refuseMember(at, fmt.Sprintf("server %d is also in line %d", id, at0.line), "remove one of them")
 		return
 	}
-	m, what, remedy := parseMember(id, at.value)
-	if what != "" {
-		p.refuseMember(at, what, remedy)
+	m, err := quorum.ParseMember(id, at.value)
+	var wrong *quorum.FormatError
+	if errors.As(err, &wrong) {
+		p.refuseMember(at, wrong.What, wrong.Remedy)
 		return
 	}
 	for _, other := range ms.members {
@@ -230,7 +227,7 @@ func (ms membership) quorumGroups() []quorum.Group {
 		for _, id := range g.members {
 			voters = append(voters, quorum.Weighted{ID: id, Weight: ms.weight(id)})
 		}
-		groups = append(groups, quorum.Group{Voters: voters})
+		groups = append(groups, quorum.Group{Number: g.number, Voters: voters})
 	}
 	return groups
 }
@@ -240,31 +237,4 @@ func (ms membership) weight(id wire.ServerID) int64 {
 		return w.value
 	}
 	return 1
-}
-
-// text is the form of QuorumMaj.toString and QuorumHierarchical.toString.
-func (ms membership) text(version int64) []byte {
-	var b strings.Builder
-	for _, m := range ms.members {
-		fmt.Fprintf(&b, "server.%d=%v\n", m.ID, m)
-	}
-	for _, g := range ms.groups {
-		fmt.Fprintf(&b, "group.%d=", g.number)
-		for i, id := range g.members {
-			if i > 0 {
-				b.WriteByte(':')
-			}
-			fmt.Fprint(&b, int64(id))
-		}
-		b.WriteByte('\n')
-	}
-	if len(ms.groups) > 0 {
-		for _, m := range ms.members {
-			if !m.Observer {
-				fmt.Fprintf(&b, "weight.%d=%d\n", m.ID, ms.weight(m.ID))
-			}
-		}
-	}
-	fmt.Fprintf(&b, "version=%x", uint64(version))
-	return []byte(b.String())
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/zkctl/zkctl/server/quorum"
 )
 
 // readDynamic takes the membership from the file that dynamicConfigFile names. Its version is the hexadecimal suffix of
@@ -100,7 +102,7 @@ func (p *parser) findSelf(refuse func(line int, what, remedy string)) {
 }
 
 // adoptClientPort takes the client port of the own line, which must not differ from clientPort.
-func (p *parser) adoptClientPort(self Member) {
+func (p *parser) adoptClientPort(self quorum.Member) {
 	c := p.config
 	if self.ClientPort == 0 {
 		return
@@ -127,18 +129,18 @@ func isAnyHost(host string) bool {
 }
 
 // Self is the own line of a member of an ensemble.
-func (c *Config) Self() (Member, bool) {
+func (c *Config) Self() (quorum.Member, bool) {
 	for _, m := range c.Servers {
 		if m.ID == c.ServerID {
 			return m, true
 		}
 	}
-	return Member{}, false
+	return quorum.Member{}, false
 }
 
 // ConfigText is the membership as votes, NEWLEADER and /zookeeper/config carry it; nil for a standalone server. It must
 // not be changed.
-func (c *Config) ConfigText() []byte { return c.text }
+func (c *Config) ConfigText() []byte { return c.Members.Text() }
 
 // withoutPath leaves the file's name out of an error that is told with it.
 func withoutPath(err error) error {

@@ -1,43 +1,27 @@
 // Package quorum knows the members of an ensemble and what a quorum of them is: a majority, or, with groups, a majority
-// of weights in a majority of groups (org.apache.zookeeper.server.quorum.flexible).
+// of weights in a majority of groups (org.apache.zookeeper.server.quorum.flexible). It reads and writes the text in which
+// members tell each other of a membership, and makes a new membership of an old one.
 package quorum
 
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 
 	"github.com/zkctl/zkctl/wire"
 )
-
-// Member is a server of an ensemble.
-type Member struct {
-	ID       wire.ServerID
-	Observer bool
-	// Host is a name, resolved anew for each connection, or an address, IPv6 without brackets. Who decides about quorums
-	// needs neither it nor the ports.
-	Host                     string
-	QuorumPort, ElectionPort int
-}
-
-// QuorumAddress is host:port of the port that learners connect to.
-func (m Member) QuorumAddress() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.QuorumPort)) }
-
-// ElectionAddress is host:port of the port that votes go to.
-func (m Member) ElectionAddress() string {
-	return net.JoinHostPort(m.Host, strconv.Itoa(m.ElectionPort))
-}
 
 // Config is a membership. It does not change.
 type Config struct {
 	members []Member
 	voters  []wire.ServerID
 	version int64
-	// groups are those whose weights are not all zero; none for a majority of voters.
-	groups []group
-	weight map[wire.ServerID]int64
+	text    []byte
+	// listed are the groups as they were given; counting those of them whose weights are not all zero. Both are empty for a
+	// majority of voters.
+	listed   []Group
+	counting []group
+	weight   map[wire.ServerID]int64
 }
 
 // group is a Group, of which the observers only add to the total, as in Apache ZooKeeper.
@@ -46,8 +30,9 @@ type group struct {
 	total  int64
 }
 
-// Group is a part of a hierarchical quorum.
+// Group is a part of a hierarchical quorum: group.Number.
 type Group struct {
+	Number int64
 	Voters []Weighted
 }
 
@@ -73,18 +58,19 @@ func New(members []Member, groups []Group, version int64) (*Config, error) {
 	if len(c.voters) == 0 {
 		return nil, fmt.Errorf("no server votes")
 	}
-	if len(groups) == 0 {
-		return c, nil
+	if len(groups) > 0 {
+		if err := c.addGroups(groups); err != nil {
+			return nil, err
+		}
 	}
-	if err := c.addGroups(groups); err != nil {
-		return nil, err
-	}
+	c.text = c.write()
 	return c, nil
 }
 
 func (c *Config) addGroups(groups []Group) error {
 	c.weight = make(map[wire.ServerID]int64)
 	for _, g := range groups {
+		c.listed = append(c.listed, Group{g.Number, slices.SortedFunc(slices.Values(g.Voters), byID)})
 		var own group
 		for _, v := range g.Voters {
 			if _, twice := c.weight[v.ID]; twice {
@@ -100,7 +86,7 @@ func (c *Config) addGroups(groups []Group) error {
 			}
 		}
 		if own.total > 0 {
-			c.groups = append(c.groups, own)
+			c.counting = append(c.counting, own)
 		}
 	}
 	for _, id := range c.voters {
@@ -108,15 +94,18 @@ func (c *Config) addGroups(groups []Group) error {
 			return fmt.Errorf("server %d is in no group", id)
 		}
 	}
-	if len(c.groups) == 0 {
+	if len(c.counting) == 0 {
 		return fmt.Errorf("no group has a weight")
 	}
+	slices.SortStableFunc(c.listed, func(a, b Group) int { return cmp.Compare(a.Number, b.Number) })
 	return nil
 }
 
+func byID(a, b Weighted) int { return cmp.Compare(a.ID, b.ID) }
+
 // Quorum tells whether the servers that satisfy has are a quorum. Only voters count.
 func (c *Config) Quorum(has func(wire.ServerID) bool) bool {
-	if c.groups == nil {
+	if !c.Hierarchical() {
 		n := 0
 		for _, id := range c.voters {
 			if has(id) {
@@ -126,7 +115,7 @@ func (c *Config) Quorum(has func(wire.ServerID) bool) bool {
 		return n > len(c.voters)/2
 	}
 	agreeing := 0
-	for _, g := range c.groups {
+	for _, g := range c.counting {
 		var got int64
 		for _, v := range g.voters {
 			if has(v.ID) {
@@ -137,7 +126,7 @@ func (c *Config) Quorum(has func(wire.ServerID) bool) bool {
 			agreeing++
 		}
 	}
-	return agreeing > len(c.groups)/2
+	return agreeing > len(c.counting)/2
 }
 
 // IsVoter tells whether a server votes.
@@ -145,7 +134,7 @@ func (c *Config) IsVoter(id wire.ServerID) bool { return slices.Contains(c.voter
 
 // MayLead tells whether a server votes with a weight.
 func (c *Config) MayLead(id wire.ServerID) bool {
-	return c.IsVoter(id) && (c.groups == nil || c.weight[id] > 0)
+	return c.IsVoter(id) && (!c.Hierarchical() || c.weight[id] > 0)
 }
 
 // Voters lists the voters by id; it must not be changed.
@@ -163,5 +152,24 @@ func (c *Config) Member(id wire.ServerID) (m Member, ok bool) {
 	return c.members[i], true
 }
 
-// Version is that of the configuration: 0 unless it was made by a reconfiguration.
+// Version is that of the membership: the zxid of the reconfiguration that made it, or of the NEWLEADER with which it was
+// established; 0 before that.
 func (c *Config) Version() int64 { return c.version }
+
+// Hierarchical tells whether there are groups.
+func (c *Config) Hierarchical() bool { return c.listed != nil }
+
+// WithVersion is the same membership with another version.
+func (c *Config) WithVersion(version int64) *Config {
+	other := *c
+	other.version = version
+	other.text = other.write()
+	return &other
+}
+
+// Equal tells whether two memberships have the same servers, groups and weights, or the same version: one version stands
+// for one membership.
+func (c *Config) Equal(other *Config) bool {
+	return c.version == other.version || slices.Equal(c.members, other.members) &&
+		slices.EqualFunc(c.listed, other.listed, func(a, b Group) bool { return a.Number == b.Number && slices.Equal(a.Voters, b.Voters) })
+}

@@ -1,0 +1,201 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Member is a server of an ensemble.
+type Member struct {
+	ID       wire.ServerID
+	Observer bool
+	// Host is a name, resolved anew for each connection, or an address, IPv6 without brackets. Who decides about quorums
+	// needs neither it nor the ports.
+	Host                     string
+	QuorumPort, ElectionPort int
+	// ClientHost and ClientPort are where the server serves clients, as far as the membership says; the port is 0 where it
+	// does not.
+	ClientHost string
+	ClientPort int
+}
+
+// QuorumAddress is host:port of the port that learners connect to.
+func (m Member) QuorumAddress() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.QuorumPort)) }
+
+// ElectionAddress is host:port of the port that votes go to.
+func (m Member) ElectionAddress() string {
+	return net.JoinHostPort(m.Host, strconv.Itoa(m.ElectionPort))
+}
+
+// ClientAddress is host:port of the port for clients, "" if the membership does not say.
+func (m Member) ClientAddress() string {
+	if m.ClientPort == 0 {
+		return ""
+	}
+	return net.JoinHostPort(m.ClientHost, strconv.Itoa(m.ClientPort))
+}
+
+// String is the value of the server's line in the one form in which members exchange it
+// (org.apache.zookeeper.server.quorum.QuorumPeer.QuorumServer).
+func (m Member) String() string {
+	role := "participant"
+	if m.Observer {
+		role = "observer"
+	}
+	s := fmt.Sprintf("%s:%d:%d:%s", bracketed(m.Host), m.QuorumPort, m.ElectionPort, role)
+	if m.ClientPort != 0 {
+		s += ";" + m.ClientAddress()
+	}
+	return s
+}
+
+func bracketed(host string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+// FormatError says what is wrong with the line of a server, and what to write instead.
+type FormatError struct{ What, Remedy string }
+
+// Error is what is wrong.
+func (e *FormatError) Error() string { return e.What }
+
+// ErrUnchecked marks what Apache ZooKeeper meets with an unchecked exception, so that a reconfig with it is answered with
+// MarshallingError instead of BadArguments.
+var ErrUnchecked = errors.New("not a number that it could be")
+
+// anyHost is the client host of a line that names only a client port.
+const anyHost = "0.0.0.0"
+
+const (
+	memberForm = "give host:quorumPort:electionPort, such as server.1=zk1:2888:3888"
+	clientForm = "give a port or host:port after the semicolon, such as ;2181"
+)
+
+// ParseMember takes the value of server.N:
+//
+//	host:quorumPort:electionPort[:role][;[clientHost:]clientPort]
+//
+// Its error is a *FormatError, which is ErrUnchecked where a port is out of range.
+func ParseMember(id wire.ServerID, value string) (Member, error) {
+	m := Member{ID: id}
+	address, client, hasClient := strings.Cut(value, ";")
+	if strings.Contains(client, ";") {
+		return m, &FormatError{"names a secure client port, and TLS for clients is not supported by this server", "remove the part after the second semicolon"}
+	}
+	if strings.Contains(address, "|") {
+		return m, &FormatError{"names several addresses, which this server does not support", "give one of them"}
+	}
+	parts, err := splitAddress(address)
+	if err != nil {
+		return m, &FormatError{err.Error(), memberForm}
+	}
+	switch {
+	case parts[0] == "":
+		return m, &FormatError{"no host", memberForm}
+	case len(parts) == 1:
+		return m, &FormatError{"no ports", memberForm}
+	case len(parts) == 2:
+		return m, &FormatError{"no election port", memberForm}
+	case len(parts) > 4:
+		return m, &FormatError{fmt.Sprintf("%d parts instead of 3 or 4", len(parts)), "put an IPv6 address in brackets, such as server.1=[fd00::1]:2888:3888"}
+	}
+	m.Host = parts[0]
+	if err := checkHost(m.Host); err != nil {
+		return m, &FormatError{err.Error(), memberForm}
+	}
+	if m.QuorumPort, err = parsePort(parts[1], "quorum port", memberForm); err != nil {
+		return m, err
+	}
+	if m.ElectionPort, err = parsePort(parts[2], "election port", memberForm); err != nil {
+		return m, err
+	}
+	if m.QuorumPort == m.ElectionPort {
+		return m, &FormatError{"quorum port and election port are the same", "give two ports, such as 2888 and 3888"}
+	}
+	if len(parts) == 4 {
+		switch strings.ToLower(strings.TrimSpace(parts[3])) {
+		case "participant":
+		case "observer":
+			m.Observer = true
+		default:
+			return m, &FormatError{fmt.Sprintf("unknown role %q", parts[3]), "give participant or observer"}
+		}
+	}
+	if !hasClient || strings.TrimSpace(client) == "" {
+		return m, nil
+	}
+	return m.withClient(client)
+}
+
+func (m Member) withClient(client string) (Member, error) {
+	parts, err := splitAddress(client)
+	if err != nil {
+		return m, &FormatError{"client address: " + err.Error(), clientForm}
+	}
+	if len(parts) > 2 {
+		return m, &FormatError{fmt.Sprintf("client address has %d parts", len(parts)), clientForm}
+	}
+	m.ClientHost = anyHost
+	if len(parts) == 2 && parts[0] != "" {
+		m.ClientHost = parts[0]
+	}
+	if err := checkHost(m.ClientHost); err != nil {
+		return m, &FormatError{"client address: " + err.Error(), clientForm}
+	}
+	m.ClientPort, err = parsePort(parts[len(parts)-1], "client port", clientForm)
+	return m, err
+}
+
+// splitAddress cuts at colons, but for those of an IPv6 address in brackets at the beginning, which lose the brackets.
+func splitAddress(text string) ([]string, error) {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, "[") {
+		return strings.Split(text, ":"), nil
+	}
+	host, rest, ok := strings.Cut(text[1:], "]")
+	if !ok {
+		return nil, errors.New("a bracket is not closed")
+	}
+	address, _, _ := strings.Cut(host, "%")
+	if ip := net.ParseIP(address); ip == nil || !strings.Contains(address, ":") {
+		return nil, fmt.Errorf("%q is not an IPv6 address", host)
+	}
+	if rest == "" {
+		return []string{host}, nil
+	}
+	if rest[0] != ':' {
+		return nil, errors.New("no colon after the bracket")
+	}
+	return append([]string{host}, strings.Split(rest[1:], ":")...), nil
+}
+
+// checkHost refuses what would mean something else when it is read from a text again.
+func checkHost(host string) error {
+	for _, r := range host {
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\=#!,[]`, r) {
+			return fmt.Errorf("host %q has the character %q", host, r)
+		}
+	}
+	return nil
+}
+
+func parsePort(text, which, remedy string) (int, error) {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err == nil && 0 < n && n < 1<<16 {
+		return int(n), nil
+	}
+	wrong := &FormatError{fmt.Sprintf("%s %q is not a number from 1 to 65535", which, text), remedy}
+	if err == nil && n != 0 {
+		return 0, fmt.Errorf("%w: %w", ErrUnchecked, wrong)
+	}
+	return 0, wrong
+}
