@@ -41,7 +41,8 @@ var fileOnly = []string{
 }
 
 func isFileOnly(key string) bool {
-	return slices.Contains(fileOnly, key) || isMemberKey(key) || strings.HasPrefix(key, "metricsProvider.")
+	return slices.Contains(fileOnly, key) || strings.HasPrefix(key, "metricsProvider.") ||
+		isMemberKey(key) && whyUnneeded(key) == "" // server.realm is no server
 }
 
 // PropertyName is the system property that gives a key of zoo.cfg; "" for a key that has to stand there.

@@ -136,6 +136,7 @@ var withoutEffect = []string{
 	"quorum.auth.learner.saslLoginContext",
 	"quorum.auth.server.saslLoginContext",
 	"quorum.auth.kerberos.servicePrincipal",
+	"java.security.auth.login.config",
 }
 
 // asIs are values of such keys that say what this server does anyway.
@@ -167,7 +168,8 @@ var knownNames = func() []string {
 	names := append([]string{
 		"server.N", "group.G", "weight.N", "dynamicConfigFile", "standaloneEnabled", "peerType",
 		"metricsProvider.className", "metricsProvider.httpHost", "metricsProvider.httpPort",
-		"metricsProvider.exportJvmInfo", "admin.enableServer", "admin.serverPort", "admin.serverAddress",
+		"metricsProvider.httpsPort", "metricsProvider.exportJvmInfo", "metricsProvider.numWorkerThreads",
+		"metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs", "admin.enableServer", "admin.serverPort", "admin.serverAddress",
 	}, withoutEffect...)
 	for _, u := range unneeded {
 		names = append(names, u.names...)
@@ -178,6 +180,14 @@ var knownNames = func() []string {
 	slices.Sort(names)
 	return names
 }()
+
+// Keys are the names of all keys that this server knows, sorted: N and G stand for numbers, and what ends in "." or "_"
+// for all keys that begin with it.
+func Keys() []string {
+	names := slices.Concat(knownNames, withoutEffectPrefixes)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 func text(field func(*Config) *string) func(*Config, string) (string, string) {
 	return func(c *Config, value string) (string, string) {

@@ -175,6 +175,8 @@ func (p *parser) take(at property) {
 		return
 	}
 	switch {
+	case whyUnneeded(at.key) != "":
+		p.notice(at, "has no effect: "+whyUnneeded(at.key), "")
 	case isMemberKey(at.key):
 		p.members = append(p.members, at)
 	case at.key == "dynamicConfigFile":
@@ -190,8 +192,6 @@ func (p *parser) take(at property) {
 		p.peerType = at
 	case strings.HasPrefix(at.key, "metricsProvider."):
 		p.takeMetrics(at)
-	case whyUnneeded(at.key) != "":
-		p.notice(at, "has no effect: "+whyUnneeded(at.key), "")
 	case asIs[at.key] != "" && strings.EqualFold(at.value, asIs[at.key]):
 	case isWithoutEffect(at.key):
 		p.notice(at, "has no effect in this server", "")

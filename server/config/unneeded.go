@@ -1,12 +1,8 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
-// unneeded are keys of Apache ZooKeeper for which this server has nothing to set, with the reason that its users are told. A
-// name that ends in "." or "_" stands for all that begin with it.
+// unneeded are keys of Apache ZooKeeper for which this server has nothing to set, with the reason that its users are told.
 var unneeded = []struct {
 	why   string
 	names []string
@@ -25,7 +21,10 @@ var unneeded = []struct {
 		"maxResponseCacheSize", "maxGetChildrenResponseCacheSize",
 	}},
 	{"one implementation of the client port serves plain and TLS connections", []string{"serverCnxnFactory"}},
-	{"this server does without Netty", []string{"netty."}},
+	{"this server does without Netty", []string{
+		"netty.advancedFlowControl.enabled", "netty.server.outstandingHandshake.limit",
+		"netty.server.earlyDropSecureConnectionHandshakes",
+	}},
 	{"without a JVM there are no pauses of one to watch for", []string{
 		"jvm.pause.monitor", "jvm.pause.info-threshold.ms", "jvm.pause.warn-threshold.ms", "jvm.pause.sleep.time.ms",
 	}},
@@ -43,25 +42,28 @@ var unneeded = []struct {
 	{"this server logs packets between members with --log-level debug instead of keeping the last ones", []string{
 		"messageTracker.Enabled", "messageTracker.BufferSize",
 	}},
-	{"this server keeps no statistics by path; its metrics count requests by type", []string{"pathStats."}},
-	{"there is no JMX without a JVM", []string{"jmx."}},
+	{"this server keeps no statistics by path; its metrics count requests by type", []string{
+		"pathStats.enabled", "pathStats.slotCapacity", "pathStats.slotDuration", "pathStats.maxDepth",
+		"pathStats.sampleRate", "pathStats.initialDelay", "pathStats.delay", "pathStats.topPathMax",
+	}},
+	{"there is no JMX without a JVM", []string{"jmx.log4j.disable", "jmx.log4j.mbean"}},
 	{"this server writes its log to standard error, with the level that --log-level sets", []string{
-		"log.dir", "log.file", "log.threshold", "root.logger", "console.threshold", "tracelog.", "auditlog.",
+		"log.dir", "log.file", "log.threshold", "log.maxfilesize", "log.maxbackupindex", "root.logger", "console.threshold",
+		"tracelog.dir", "tracelog.file", "auditlog.file", "auditlog.threshold",
 	}},
 	{"a setting of clients, not of the server", []string{
 		"clientCnxnSocket", "client.secure", "request.timeout", "disableAutoWatchReset", "sasl.client",
 		"sasl.clientconfig", "sasl.client.username", "sasl.client.canonicalize.hostname", "server.principal",
-		"server.realm", "hostProvider", "client.tcp.keepAlive",
+		"server.realm",
 	}},
-	{"a setting for tests of Apache ZooKeeper alone", []string{"testingonly.", "test."}},
+	{"this server starts no other programs", []string{"kinit"}},
+	{"a setting for tests of Apache ZooKeeper alone", []string{"testingonly.initialZxid", "test.allowDiscontinuousProposals"}},
 }
 
 // whyUnneeded is the reason for which a key has no effect, "" for a key that is not unneeded.
 func whyUnneeded(key string) string {
 	for _, u := range unneeded {
-		if slices.ContainsFunc(u.names, func(name string) bool {
-			return key == name || (strings.HasSuffix(name, ".") || strings.HasSuffix(name, "_")) && strings.HasPrefix(key, name)
-		}) {
+		if slices.Contains(u.names, key) {
 			return u.why
 		}
 	}
