@@ -84,10 +84,20 @@ type Traffic struct {
 	// Accepted are connections that were accepted, Rejected those that were refused for a limit, Dropped those that
 	// ended in any way but by the client's closing the session.
 	Accepted, Rejected, Dropped int64
-	// AuthFailed are auth requests that were refused.
+	// AuthFailed are auth requests that were refused, and handshakes of TLS that failed.
 	AuthFailed int64
+	Handshakes Handshakes
 	// LastResponse, MinResponse and MaxResponse are lengths of frames sent to clients; 0 before any.
 	LastResponse, MinResponse, MaxResponse int
+}
+
+// Handshakes are those of TLS with clients.
+type Handshakes struct {
+	// Open are those of this moment.
+	Open int64
+	// Failed are those that did not succeed, Exceeded connections that were closed because too many were open
+	// (netty.server.outstandingHandshake.limit).
+	Failed, Exceeded int64
 }
 
 // Connection is one client connection.
@@ -96,6 +106,8 @@ type Connection struct {
 	ID watch.Watcher
 	// Remote is the client's address as ip:port.
 	Remote string
+	// Secure tells that it is one of TLS.
+	Secure bool
 	// Session is 0 before the handshake, Timeout that of the session.
 	Session wire.SessionID
 	Timeout time.Duration

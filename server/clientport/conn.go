@@ -28,10 +28,14 @@ const (
 
 // conn is one connection.
 type conn struct {
-	port        *Port
+	port *Port
+	// tcp is what is closed and has deadlines, sock what is written to: the same, or TLS over it.
 	tcp         *net.TCPConn
+	sock        socket
+	secure      bool // TLS, from the accepting on or since it was found out
 	id          node.ClientID
 	remote      netip.AddrPort
+	from        origin
 	reader      *frameReader
 	established time.Time
 	connected   bool // the first frame has been seen
@@ -62,9 +66,8 @@ type arrival struct {
 // serve reads the connection to its end.
 func (c *conn) serve() {
 	defer c.end()
-	c.tcp.SetReadDeadline(time.Now().Add(c.port.cfg.SessionlessTimeout))
-	for {
-		if err := c.reader.fill(); err != nil {
+	for err := c.open(); ; err = c.reader.fill() {
+		if err != nil {
 			c.lost(err)
 			return
 		}
@@ -124,10 +127,10 @@ func (c *conn) word() (string, bool) {
 
 func (c *conn) answerWord(text string) {
 	c.tcp.SetDeadline(time.Now().Add(lingering + 5*time.Second))
-	if _, err := io.WriteString(c.tcp, text); err != nil {
+	if _, err := io.WriteString(c.sock, text); err != nil {
 		return
 	}
-	c.tcp.CloseWrite()
+	c.sock.CloseWrite()
 	c.tcp.SetReadDeadline(time.Now().Add(lingering))
 	for c.reader.discard(); c.reader.fill() == nil; c.reader.discard() {
 	}
@@ -218,7 +221,7 @@ func (c *conn) take() error {
 
 // connect handles the first frame.
 func (c *conn) connect(frame []byte, now time.Duration) (node.Input, error) {
-	in := node.ClientConnected{Client: c.id, Remote: c.remote.Addr().Unmap()}
+	in := node.ClientConnected{Client: c.id, Remote: c.remote.Addr().Unmap(), Secure: c.secure, Certificates: c.certificates()}
 	if err := in.Request.Unmarshal(slices.Clone(frame)); err != nil {
 		return nil, err
 	}

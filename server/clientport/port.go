@@ -4,11 +4,15 @@
 // A connection costs one goroutine, and no buffers while nothing is on its way. What is to be written is queued and
 // written by whoever finds it first: the goroutine of the connection, or one made for the purpose.
 //
-// It knows nothing of sessions, and of requests only what it takes to tell reads from the rest; TLS is not here.
+// TLS is a matter of the first moments of a connection (transport.go): afterwards it is read and written like any other,
+// but for the system calls that a plain one gets by with.
+//
+// It knows nothing of sessions, and of requests only what it takes to tell reads from the rest.
 package clientport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,11 +30,23 @@ import (
 
 // Config is how a client port works and whom it serves.
 type Config struct {
-	// Address is host:port to listen on.
-	Address string
+	// Address is host:port to listen on for plain connections, SecureAddress for TLS; one of them may be empty.
+	Address, SecureAddress string
+	// Handshake makes an accepted connection one of TLS, within the deadline that is set on it; nil without TLS. It logs
+	// why it fails. The certificates that the client showed have been verified when it returns.
+	Handshake func(net.Conn) (*tls.Conn, error)
+	// Unified lets the plain port take TLS, too (client.portUnification).
+	Unified bool
+	// HandshakeLimit bounds the handshakes at a time (netty.server.outstandingHandshake.limit); not positive for no bound.
+	HandshakeLimit int
+	// DropEarly closes connections to the secure port before the handshake while Serving says no
+	// (netty.server.earlyDropSecureConnectionHandshakes).
+	DropEarly bool
+	Serving   func() bool
+
 	// MaxFrameBytes is the longest frame that a client may send (jute.maxbuffer).
 	MaxFrameBytes int
-	// MaxPerAddress bounds the connections of one address, Max those of all; 0 for no bound.
+	// MaxPerAddress bounds the connections of one address to either port, Max those of all; 0 for no bound.
 	MaxPerAddress, Max int
 	// OutstandingLimit is the number of requests in process above which connections with requests in process are not
 	// read (globalOutstandingLimit).
@@ -54,18 +70,20 @@ type Config struct {
 
 // Port is a client port. Its methods are safe for concurrent use.
 type Port struct {
-	cfg      Config
-	listener net.Listener
-	lastID   atomic.Uint64
+	cfg           Config
+	plain, secure net.Listener // nil without such a port
+	lastID        atomic.Uint64
 	// outstanding are the requests of all connections that wait for their answer.
 	outstanding atomic.Int64
-	began       time.Time
+	// handshakes are connections that are about to become plain or TLS.
+	handshakes atomic.Int64
+	began      time.Time
 
 	mu      sync.Mutex
 	stopped bool
 	conns   map[node.ClientID]*conn
 	all     map[*conn]struct{}
-	perAddr map[netip.Addr]int
+	perAddr map[origin]int
 	touched []*conn
 	past    admin.Traffic // of connections that are no more, and what counts connections
 
@@ -73,37 +91,82 @@ type Port struct {
 	dirty []*conn
 }
 
-// Listen opens the port; Run serves it.
-func Listen(cfg Config) (*Port, error) {
-	listener, err := net.Listen("tcp", cfg.Address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("open the client port: %w: is a server already running here? see who listens with: ss -ltnp", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the client port: %w", err)
-	}
-	return &Port{
-		cfg: cfg, listener: listener, began: time.Now(),
-		conns:   make(map[node.ClientID]*conn),
-		all:     make(map[*conn]struct{}),
-		perAddr: make(map[netip.Addr]int),
-	}, nil
+// origin is what the connections of one address to one port have in common.
+type origin struct {
+	addr   netip.Addr
+	secure bool
 }
 
-// Address is where the port listens.
-func (p *Port) Address() net.Addr { return p.listener.Addr() }
+// Listen opens the port; Run serves it.
+func Listen(cfg Config) (*Port, error) {
+	p := &Port{
+		cfg: cfg, began: time.Now(),
+		conns:   make(map[node.ClientID]*conn),
+		all:     make(map[*conn]struct{}),
+		perAddr: make(map[origin]int),
+	}
+	var err error
+	if p.plain, err = listen(cfg.Address, "client port"); err != nil {
+		return nil, err
+	}
+	if p.secure, err = listen(cfg.SecureAddress, "secure client port"); err != nil {
+		if p.plain != nil {
+			p.plain.Close()
+		}
+		return nil, err
+	}
+	return p, nil
+}
+
+func listen(address, which string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("open the %s: %w: is a server already running here? see who listens with: ss -ltnp", which, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the %s: %w", which, err)
+	}
+	return listener, nil
+}
+
+// Address is where the port listens for plain connections; nil without.
+func (p *Port) Address() net.Addr { return addressOf(p.plain) }
+
+// SecureAddress is where the port listens for TLS; nil without.
+func (p *Port) SecureAddress() net.Addr { return addressOf(p.secure) }
+
+func addressOf(listener net.Listener) net.Addr {
+	if listener == nil {
+		return nil
+	}
+	return listener.Addr()
+}
 
 // Run accepts connections until ctx ends, then closes them all and returns when their goroutines have ended.
 func (p *Port) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	stop := context.AfterFunc(ctx, p.stop)
 	defer stop()
-	defer group.Wait()
+	if p.plain != nil {
+		group.Go(func() { p.accept(ctx, p.plain, &group) })
+	}
+	if p.secure != nil {
+		group.Go(func() { p.accept(ctx, p.secure, &group) })
+	}
+	group.Wait()
+	return nil
+}
+
+// accept serves the connections of one listener in the group until the listener is closed.
+func (p *Port) accept(ctx context.Context, listener net.Listener, group *sync.WaitGroup) {
 	for {
-		socket, err := p.listener.Accept()
+		socket, err := listener.Accept()
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
+				return
 			}
 			p.cfg.Log.Warn("accept a client", "error", err)
 			select {
@@ -112,7 +175,7 @@ func (p *Port) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		c, err := p.admit(socket.(*net.TCPConn))
+		c, err := p.admit(socket.(*net.TCPConn), listener == p.secure)
 		if err != nil {
 			p.cfg.Log.Warn("client refused", "remote", socket.RemoteAddr(), "error", err)
 			socket.Close()
@@ -122,9 +185,13 @@ func (p *Port) Run(ctx context.Context) error {
 	}
 }
 
-// stop closes the listener and every connection.
+// stop closes the listeners and every connection.
 func (p *Port) stop() {
-	p.listener.Close()
+	for _, listener := range []net.Listener{p.plain, p.secure} {
+		if listener != nil {
+			listener.Close()
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true
@@ -140,18 +207,20 @@ var (
 )
 
 // admit registers a connection, if there is room for it.
-func (p *Port) admit(tcp *net.TCPConn) (*conn, error) {
+func (p *Port) admit(tcp *net.TCPConn, secure bool) (*conn, error) {
 	addr, err := netip.ParseAddrPort(tcp.RemoteAddr().String())
 	if err != nil {
 		return nil, err
 	}
 	tcp.SetKeepAlive(p.cfg.KeepAlive)
-	c := &conn{port: p, tcp: tcp, id: node.ClientID(p.lastID.Add(1)), remote: addr, established: time.Now()}
+	c := &conn{
+		port: p, tcp: tcp, sock: tcp, secure: secure, from: origin{addr.Addr().Unmap(), secure},
+		id: node.ClientID(p.lastID.Add(1)), remote: addr, established: time.Now(),
+	}
 	c.change.L = &c.mu
 	if c.reader, err = newFrameReader(tcp, p.cfg.MaxFrameBytes); err != nil {
 		return nil, err
 	}
-	host := addr.Addr().Unmap()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -160,12 +229,12 @@ func (p *Port) admit(tcp *net.TCPConn) (*conn, error) {
 	case p.cfg.Max > 0 && len(p.all) >= p.cfg.Max:
 		p.past.Rejected++
 		return nil, errTooMany
-	case p.cfg.MaxPerAddress > 0 && p.perAddr[host] >= p.cfg.MaxPerAddress:
+	case p.cfg.MaxPerAddress > 0 && p.perAddr[c.from] >= p.cfg.MaxPerAddress:
 		p.past.Rejected++
 		return nil, errTooManyAddress
 	}
 	p.past.Accepted++
-	p.perAddr[host]++
+	p.perAddr[c.from]++
 	p.all[c] = struct{}{}
 	p.conns[c.id] = c
 	return c, nil
@@ -173,11 +242,10 @@ func (p *Port) admit(tcp *net.TCPConn) (*conn, error) {
 
 // forget drops a connection that is closed. The caller holds its mu.
 func (p *Port) forget(c *conn) {
-	host := c.remote.Addr().Unmap()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.perAddr[host]--; p.perAddr[host] == 0 {
-		delete(p.perAddr, host)
+	if p.perAddr[c.from]--; p.perAddr[c.from] == 0 {
+		delete(p.perAddr, c.from)
 	}
 	delete(p.all, c)
 	delete(p.conns, c.id)

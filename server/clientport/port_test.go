@@ -113,7 +113,12 @@ type peer struct {
 
 func (s *stand) dial() *peer {
 	s.t.Helper()
-	c, err := net.Dial("tcp", s.Address().String())
+	return s.dialTo(s.Address())
+}
+
+func (s *stand) dialTo(address net.Addr) *peer {
+	s.t.Helper()
+	c, err := net.Dial("tcp", address.String())
 	if err != nil {
 		s.t.Fatal(err)
 	}

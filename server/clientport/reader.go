@@ -1,6 +1,7 @@
 package clientport
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ var ErrFrameLength = errors.New("frame length out of range")
 // frameReader cuts the bytes of one connection into frames.
 type frameReader struct {
 	raw      syscall.RawConn
+	secure   *tls.Conn // nil for a plain connection
 	maxFrame int
 
 	buffer     *readBuffer
@@ -61,6 +63,9 @@ func (r *frameReader) fill() error {
 		r.end = copy(r.buffer.data[:], r.buffer.data[r.start:r.end])
 		r.start = 0
 	}
+	if r.secure != nil {
+		return r.fillSecure()
+	}
 	if err := r.raw.Read(r.read); err != nil {
 		return err
 	}
@@ -92,6 +97,25 @@ func (r *frameReader) tryRead(fd uintptr) bool {
 		r.release()
 	}
 	return false
+}
+
+// fillSecure is fill for TLS. A byte alone means nothing in the protocol, so that waiting for the second one with a buffer
+// delays nothing.
+func (r *frameReader) fillSecure() error {
+	if r.buffer == nil {
+		var first [1]byte
+		if _, err := io.ReadFull(r.secure, first[:]); err != nil {
+			return err
+		}
+		r.buffer = readBuffers.Get().(*readBuffer)
+		r.end = copy(r.buffer.data[:], first[:])
+	}
+	n, err := r.secure.Read(r.buffer.data[r.end:])
+	r.end += n
+	if n > 0 {
+		return nil // an error will come again
+	}
+	return err
 }
 
 func (r *frameReader) release() {

@@ -114,6 +114,7 @@ func (p *Port) Traffic() admin.Traffic {
 	p.mu.Lock()
 	sum := p.past
 	sum.Open = len(p.all)
+	sum.Handshakes.Open = p.handshakes.Load()
 	p.mu.Unlock()
 	for _, c := range conns {
 		c.mu.Lock()
@@ -145,7 +146,7 @@ func (p *Port) Connections() []admin.Connection {
 		c.mu.Lock()
 		s := &c.stats
 		d := admin.Connection{
-			ID: watch.Watcher(c.id), Remote: c.remote.String(), Word: c.asks,
+			ID: watch.Watcher(c.id), Remote: c.remote.String(), Secure: c.secure, Word: c.asks,
 			Queued: len(c.waiting), Received: s.own.received, Sent: s.own.sent, Established: c.established,
 			LastOp: s.last.op, LastXid: s.xids - 1, LastZxid: s.lastZxid,
 			LastLatency: s.lastLatency, Latency: s.own.latency,

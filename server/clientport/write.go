@@ -84,14 +84,14 @@ func (c *conn) write() {
 		if c.out.bytes == 0 {
 			c.writing = false
 			if c.closing.Load() {
-				c.tcp.CloseWrite()
+				c.sock.CloseWrite()
 			}
 			c.mu.Unlock()
 			return
 		}
 		batch := c.out.take()
 		c.mu.Unlock()
-		if err := batch.writeTo(c.tcp); err != nil {
+		if err := batch.writeTo(c.sock); err != nil {
 			c.tcp.Close() // which ends the reader, and with it the connection
 			return
 		}

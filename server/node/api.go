@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -80,6 +81,10 @@ type (
 		Request wire.ConnectRequest
 		// Remote is the address that scheme ip authenticates.
 		Remote netip.Addr
+		// Secure tells that the connection is one of TLS; Certificates are the verified ones of the client, its own first,
+		// and none if it has shown none.
+		Secure       bool
+		Certificates []*x509.Certificate
 	}
 	// ClientRequest is one later frame of a client. The node owns Body from here on.
 	ClientRequest struct {

@@ -1,0 +1,113 @@
+package clientport
+
+import (
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/zkctl/zkctl/server/admin"
+)
+
+const (
+	// recordHandshake is the first byte of a client that speaks TLS. Frames begin with the high byte of their length, which
+	// would be 352 MiB, and four-letter words with a letter.
+	recordHandshake = 0x16
+	// handshakeTimeout is how long the handshake of a client may take, as Netty has it.
+	handshakeTimeout = 10 * time.Second
+)
+
+// socket is what frames are written to.
+type socket interface {
+	io.Writer
+	CloseWrite() error
+}
+
+// Why a connection is closed before its handshake.
+var (
+	errHandshakes = errors.New("too many handshakes (netty.server.outstandingHandshake.limit)")
+	errNotServing = errors.New("the server does not serve (netty.server.earlyDropSecureConnectionHandshakes)")
+)
+
+// open finds out whether the client speaks TLS, does the handshake if so, and fills the reader for the first time.
+func (c *conn) open() error {
+	if c.secure || c.port.cfg.Unified {
+		if err := c.negotiate(); err != nil {
+			return err
+		}
+	}
+	c.tcp.SetReadDeadline(time.Now().Add(c.port.cfg.SessionlessTimeout))
+	if len(c.reader.buffered()) > 0 {
+		return nil
+	}
+	return c.reader.fill()
+}
+
+// negotiate does the handshake of a connection to the secure port, and of one to a unified port that begins as TLS does.
+func (c *conn) negotiate() error {
+	p := c.port
+	if c.secure && p.cfg.DropEarly && !p.cfg.Serving() {
+		return errNotServing
+	}
+	open := p.handshakes.Add(1)
+	defer p.handshakes.Add(-1)
+	if p.cfg.HandshakeLimit > 0 && open > int64(p.cfg.HandshakeLimit) {
+		p.count(func(t *admin.Traffic) { t.Handshakes.Exceeded++ })
+		return errHandshakes
+	}
+	c.tcp.SetDeadline(time.Now().Add(handshakeTimeout))
+	under := net.Conn(c.tcp)
+	if !c.secure {
+		if err := c.reader.fill(); err != nil {
+			return err
+		}
+		begin := c.reader.buffered()
+		if begin[0] != recordHandshake {
+			return c.tcp.SetDeadline(time.Time{})
+		}
+		under = &begun{c.tcp, append([]byte(nil), begin...)}
+		c.reader.discard()
+		c.reader.release()
+	}
+	secured, err := p.cfg.Handshake(under)
+	if err != nil {
+		p.count(func(t *admin.Traffic) { t.Handshakes.Failed++; t.AuthFailed++ })
+		return err
+	}
+	c.mu.Lock()
+	c.secure, c.sock, c.reader.secure = true, secured, secured
+	c.mu.Unlock()
+	return c.tcp.SetDeadline(time.Time{})
+}
+
+// count changes the counters of the port.
+func (p *Port) count(change func(*admin.Traffic)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.past)
+}
+
+// begun is a connection of which some bytes have been read already.
+type begun struct {
+	*net.TCPConn
+	read []byte
+}
+
+// Read returns the bytes that have been read, then what comes.
+func (b *begun) Read(into []byte) (int, error) {
+	if len(b.read) == 0 {
+		return b.TCPConn.Read(into)
+	}
+	n := copy(into, b.read)
+	b.read = b.read[n:]
+	return n, nil
+}
+
+// certificates are those that the client has shown, its own first.
+func (c *conn) certificates() []*x509.Certificate {
+	if c.reader.secure == nil {
+		return nil
+	}
+	return c.reader.secure.ConnectionState().PeerCertificates
+}
