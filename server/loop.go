@@ -68,10 +68,6 @@ func (s *Server) loop(ctx context.Context) error {
 func (s *Server) step(inputs []node.Input, tick bool) {
 	s.mu.Lock()
 	for _, in := range inputs {
-		if c, ok := in.(node.ClientConnected); ok && s.role == node.Leading && !s.cfg.LeaderServes {
-			s.clients.Close(c.Client)
-			continue
-		}
 		s.node.Step(s.now(), in)
 	}
 	if tick {
@@ -153,6 +149,8 @@ func (s *Server) roleChanged(status node.Status) {
 	switch {
 	case status.Serving:
 		s.log.Info("serving", append(attrs, "election", status.ElectionTime.Round(time.Millisecond))...)
+	case status.ReadOnly:
+		s.log.Info("serving read-only", attrs...)
 	case status.Role == node.Stopping:
 		s.log.Info("role ended", append(attrs, "reason", status.Reason)...)
 	default:

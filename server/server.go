@@ -134,9 +134,11 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		MaxTxnBytes:            s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
 		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
-		Auth:                  auth.Options{SuperDigest: s.cfg.SuperDigest, SkipACL: s.cfg.SkipACL},
-		Tree:                  options,
-		Rand:                  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		LocalSessions:         s.cfg.LocalSessions, LocalSessionsUpgrading: s.cfg.LocalSessionsUpgrading,
+		ReadOnlyMode: s.cfg.ReadOnlyMode, LeaderServesNot: !s.cfg.LeaderServes,
+		Auth: auth.Options{SuperDigest: s.cfg.SuperDigest, SkipACL: s.cfg.SkipACL},
+		Tree: options,
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	if s.cfg.Distributed {
 		c.Members, c.ConfigText = &s.cfg.Members, s.cfg.ConfigText()

@@ -45,7 +45,7 @@ func Answer(src Source, name string) (text string, ok bool) {
 		return "", false
 	case !allowed(src.Config().FourLetterWords, name):
 		return name + " is not executed because it is not in the whitelist.\n", true
-	case !w.always && !src.Status().Serving:
+	case !w.always && !src.Status().TakesClients:
 		return notServing, true
 	}
 	return w.answer(src), true
@@ -56,10 +56,13 @@ func allowed(whitelist []string, name string) bool {
 }
 
 func isro(src Source) string {
-	if src.Status().Serving {
-		return "rw"
+	switch status := src.Status(); {
+	case !status.TakesClients:
+		return "null"
+	case status.ReadOnly:
+		return "ro"
 	}
-	return "null"
+	return "rw"
 }
 
 func srvr(src Source) string { return serverStats(src, "") }
@@ -83,7 +86,7 @@ func serverStats(src Source, clients string) string {
 		traffic.Latency.Min.Milliseconds(), decimal(avgMillis(traffic.Latency)), traffic.Latency.Max.Milliseconds())
 	fmt.Fprintf(&b, "Received: %d\nSent: %d\n", traffic.Received, traffic.Sent)
 	fmt.Fprintf(&b, "Connections: %d\nOutstanding: %d\n", traffic.Open, status.Outstanding)
-	fmt.Fprintf(&b, "Zxid: %v\nMode: %v\nNode count: %d\n", lastZxid(status), status.Role, znodes(status))
+	fmt.Fprintf(&b, "Zxid: %v\nMode: %s\nNode count: %d\n", lastZxid(status), status.Mode(), znodes(status))
 	if status.Role == node.Leading {
 		e := src.Ensemble()
 		fmt.Fprintf(&b, "Proposal sizes last/min/max: %d/%d/%d\n", e.Proposed.last(), e.Proposed.min(), e.Proposed.max())

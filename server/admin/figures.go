@@ -50,7 +50,7 @@ func figures(src Source) []figure {
 	add(gauge, "ephemerals_count", int64(status.Ephemerals), "ephemeral znodes")
 	add(gauge, "approximate_data_size", status.DataBytes, "bytes of paths and data of all znodes")
 	add(gauge, "global_sessions", int64(status.Sessions), "sessions")
-	add(gauge, "local_sessions", 0, "sessions that only this server knows: never any")
+	add(gauge, "local_sessions", int64(status.LocalSessions), "sessions that only this server knows")
 	add(gauge, "open_file_descriptor_count", openFiles(), "open files, -1 if unknown")
 	add(gauge, "max_file_descriptor_count", maxOpenFiles(), "limit of open files, -1 if unknown")
 	add(gauge, "last_client_response_size", orNone(traffic.LastResponse), "bytes of the last answer, -1 before any")
@@ -129,7 +129,7 @@ func mntr(src Source) string {
 	number := func(key string, n int64) { line(key, strconv.FormatInt(n, 10)) }
 	status := src.Status()
 	line("version", versionLine(src))
-	line("server_state", status.Role.String())
+	line("server_state", status.Mode())
 	switch status.Role {
 	case node.Leading:
 		line("peer_state", "leading - broadcast")

@@ -54,6 +54,7 @@ type Config struct {
 	ClientKeepAlive, ElectionKeepAlive bool
 	// LeaderServes says whether a leader takes clients.
 	LeaderServes bool
+	Sessions
 
 	// SnapCount and SnapSizeLimitBytes bound the txns between two snapshots; the latter is off where not positive.
 	SnapCount          int

@@ -18,7 +18,9 @@ type key struct {
 
 // keys are those read by name, apart from server.N, group.G, weight.N and dynamicConfigFile. The names under which
 // Apache ZooKeeper knows the last block are system properties; in zoo.cfg they stand without "zookeeper.".
-var keys = []key{
+var keys = slices.Concat(basicKeys, sessionKeys)
+
+var basicKeys = []key{
 	{"dataDir", text(func(c *Config) *string { return &c.DataDir })},
 	{"dataLogDir", text(func(c *Config) *string { return &c.DataLogDir })},
 	{"clientPort", port(func(c *Config) *int { return &c.ClientPort })},
@@ -82,8 +84,6 @@ var withoutEffect = []string{
 	"secureClientPortAddress",
 	"observerMasterPort",
 	"reconfigEnabled",
-	"localSessionsEnabled",
-	"localSessionsUpgradingEnabled",
 	"sslQuorumReloadCertFiles",
 	"multiAddress.reachabilityCheckTimeoutMs",
 	"multiAddress.reachabilityCheckEnabled",
@@ -109,7 +109,6 @@ var withoutEffect = []string{
 	"enforceQuota",
 	"enableEagerACLCheck",
 	"emulate353TTLNodes",
-	"readonlymode.enabled",
 	"quorumCnxnTimeoutMs",
 	"fastleader.minNotificationInterval",
 	"fastleader.maxNotificationInterval",

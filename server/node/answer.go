@@ -12,8 +12,19 @@ func (c *client) view() final.Client {
 }
 
 // answer answers a request that needs no txn, and tells whether the connection is to be closed.
-func (n *Node) answer(c *client, header wire.RequestHeader, body []byte) (closes bool) {
-	return n.final.Answer(n.tree, c.view(), header, body, func(frame []byte) {
+func (n *Node) answer(c *client, r *request) (closes bool) {
+	switch {
+	case r.refusal != wire.ErrOK:
+		n.note(SendFrame{Client: c.id, Frame: wire.ReplyHeader{
+			Xid: r.header.Xid, Zxid: n.tree.LastZxid(), Err: r.refusal,
+		}.Append(nil)})
+		return false
+	case r.header.Type == wire.OpCloseSession && c.local:
+		n.local.Remove(c.session)
+		n.note(SendFrame{Client: c.id, Frame: wire.ReplyHeader{Xid: r.header.Xid, Zxid: n.tree.LastZxid()}.Append(nil)})
+		return true
+	}
+	return n.final.Answer(n.tree, c.view(), r.header, r.body, func(frame []byte) {
 		n.note(SendFrame{Client: c.id, Frame: frame})
 	})
 }

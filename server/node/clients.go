@@ -26,6 +26,8 @@ type client struct {
 	auth    []wire.ID
 	// hasReadOnly tells that the client knows the field readOnly, and so must be sent it.
 	hasReadOnly bool
+	// local tells that only this member knows the session.
+	local bool
 	// creating tells that the session is new and waits for its createSession.
 	creating bool
 	// established tells that the ConnectResponse was sent; requests wait for it in early.
@@ -44,6 +46,9 @@ type request struct {
 	waits  waiting
 	// reply is the answer to one that no longer waits but has others before it.
 	reply []byte
+	// refusal is the code of the answer to one that waits for its turn only to be refused, and of the answer to a write
+	// that the leader refuses without knowing the better reason.
+	refusal wire.ErrCode
 	// closes ends the connection after the reply.
 	closes bool
 }
@@ -61,7 +66,7 @@ const (
 // password before it closes the session's other connection.
 func (n *Node) handleClientConnected(in ClientConnected) {
 	r := in.Request
-	if !n.serving || r.LastZxidSeen > n.seen() {
+	if !n.admits() || n.readOnly && !r.ReadOnly || r.LastZxidSeen > n.seen() {
 		n.note(CloseClient{Client: in.Client})
 		return
 	}
@@ -73,8 +78,13 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	}
 	n.clients[c.id] = c
 	if r.SessionID == 0 {
-		c.session, c.creating = n.newSession(), true
+		c.session = n.newSession()
 		n.sessions[c.session] = c
+		if n.local != nil {
+			n.beginLocal(c)
+			return
+		}
+		c.creating = true
 		n.submit(zab.Request{Session: c.session, Op: wire.OpCreateSession, Body: wire.AppendInt32(nil, int32(timeout.Milliseconds()))})
 		return
 	}
@@ -87,6 +97,9 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 		n.closeClient(other)
 	}
 	n.sessions[c.session] = c
+	if n.renewLocal(c) {
+		return
+	}
 	if n.role == Standalone {
 		n.renewed(c, n.tracker.Renew(c.session, timeout, n.now.Mono) && n.tracker.SetOwner(c.session, ownerHere))
 		return
@@ -143,7 +156,8 @@ func (n *Node) renewed(c *client, valid bool) {
 func (n *Node) establish(c *client) {
 	password := session.Password(c.session)
 	response := wire.ConnectResponse{
-		TimeOut: int32(c.timeout.Milliseconds()), SessionID: c.session, Passwd: password[:], HasReadOnly: c.hasReadOnly,
+		TimeOut: int32(c.timeout.Milliseconds()), SessionID: c.session, Passwd: password[:],
+		HasReadOnly: c.hasReadOnly, ReadOnly: n.readOnly,
 	}
 	n.note(SendFrame{Client: c.id, Frame: response.Append(nil)})
 	c.creating, c.established = false, true
@@ -166,6 +180,7 @@ func (n *Node) refuse(c *client) {
 func (n *Node) touch(c *client) {
 	c.heard = n.now.Mono
 	switch {
+	case n.local != nil && n.local.Renew(c.session, c.timeout, n.now.Mono):
 	case n.learner != nil:
 		n.learner.Touch(c.session, c.timeout)
 	case n.tracker != nil:

@@ -56,6 +56,15 @@ type Config struct {
 	// (znode.container.maxNeverUsedIntervalMs); 0 for never.
 	ContainerMaxNeverUsed time.Duration
 
+	// LocalSessions lets a member of an ensemble keep new sessions to itself (localSessionsEnabled), LocalSessionsUpgrading
+	// makes them sessions of the ensemble when they create their first ephemeral node (localSessionsUpgradingEnabled).
+	LocalSessions          bool
+	LocalSessionsUpgrading bool
+	// ReadOnlyMode lets a member that finds no leader serve clients that are content with reading (readonlymode.enabled).
+	ReadOnlyMode bool
+	// LeaderServesNot keeps clients away while this server leads (leaderServes=no).
+	LeaderServesNot bool
+
 	// Auth is how clients are authenticated and authorized. Its zero value is Apache ZooKeeper's default.
 	Auth auth.Options
 	// Tree is how the tree reads its nodes; every Database given to the node must agree.

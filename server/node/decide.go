@@ -42,11 +42,15 @@ func (n *Node) prepare(owner session.Owner, r zab.Request) {
 		timeout := time.Duration(int32(binary.BigEndian.Uint32(r.Body))) * time.Millisecond
 		n.tracker.Add(r.Session, timeout, n.now.Mono)
 		n.tracker.SetOwner(r.Session, owner)
+		if n.local != nil {
+			n.local.Remove(r.Session)
+		}
 	} else {
 		n.tracker.Touch(r.Session, n.now.Mono)
 	}
 	e := n.preparer.Prepare(prep.Request{
 		Session: r.Session, Cxid: r.Cxid, Type: r.Op, Body: r.Body, Auth: r.Auth, Owner: owner,
+		NoEphemerals: n.noEphemerals(owner, r.Session),
 	}, zxid, n.now.WallMillis)
 	if n.leader != nil {
 		n.leader.Propose(e)

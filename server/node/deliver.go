@@ -55,21 +55,17 @@ func (n *Node) deliver(e txn.Entry) {
 		}
 		return
 	case wire.OpCloseSession:
-		n.sessionClosed(e, c)
+		n.sessionClosed(e, c, result)
 		return
 	}
 	if c == nil {
 		return
 	}
-	if result.Err == wire.ErrSessionMoved {
-		n.complete(c, e.Header.Cxid, nil, true)
-		return
-	}
-	n.complete(c, e.Header.Cxid, final.Reply(e.Header, result), false)
+	n.complete(c, e.Header, result)
 }
 
 // sessionClosed ends the connection of a session that is over, after the answer if its client asked for it.
-func (n *Node) sessionClosed(e txn.Entry, c *client) {
+func (n *Node) sessionClosed(e txn.Entry, c *client, result tree.Result) {
 	if n.tracker != nil {
 		n.tracker.Remove(e.Header.Session)
 	}
@@ -77,7 +73,7 @@ func (n *Node) sessionClosed(e txn.Entry, c *client) {
 		return
 	}
 	if c.closing {
-		n.complete(c, e.Header.Cxid, wire.ReplyHeader{Xid: e.Header.Cxid, Zxid: e.Header.Zxid}.Append(nil), true)
+		n.complete(c, e.Header, result)
 		return
 	}
 	n.closeClient(c)

@@ -1,8 +1,11 @@
 package node_test
 
 import (
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,9 +22,12 @@ type fastEnsemble struct {
 	nodes   map[wire.ServerID]*node.Node
 	conns   map[wire.ServerID]map[node.ConnID]end
 	queue   []func()
-	frames  int
+	seen    []string // what clients saw, see glimpse
 	serving map[wire.ServerID]node.Role
 	nextID  node.ConnID
+	cut     map[wire.ServerID]bool // servers that hear nothing from others
+	open    map[wire.ServerID]bool // quorum ports
+	dials   []func()               // to try again
 }
 
 // end is the other end of a connection.
@@ -30,7 +36,7 @@ type end struct {
 	conn   node.ConnID
 }
 
-func newFastEnsemble(t *testing.T) *fastEnsemble {
+func newFastEnsemble(t *testing.T, options ...func(*node.Config)) *fastEnsemble {
 	t.Helper()
 	members, err := quorum.New([]quorum.Member{{ID: 1}, {ID: 2}, {ID: 3}}, nil, 0)
 	if err != nil {
@@ -39,13 +45,18 @@ func newFastEnsemble(t *testing.T) *fastEnsemble {
 	e := &fastEnsemble{
 		t: t, now: node.Now{WallMillis: 1_700_000_000_000}, nodes: make(map[wire.ServerID]*node.Node),
 		conns: make(map[wire.ServerID]map[node.ConnID]end), serving: make(map[wire.ServerID]node.Role),
+		cut: make(map[wire.ServerID]bool), open: make(map[wire.ServerID]bool),
 	}
 	for id := range wire.ServerID(3) {
 		id++
-		n, err := node.New(node.Config{
+		cfg := node.Config{
 			Self: id, Members: members, TickTime: time.Second, InitLimitTicks: 10, SyncLimitTicks: 5,
 			SnapCount: 1000, Rand: rand.New(rand.NewPCG(1, uint64(id))),
-		}, &node.Database{Tree: tree.New(tree.Options{})})
+		}
+		for _, option := range options {
+			option(&cfg)
+		}
+		n, err := node.New(cfg, &node.Database{Tree: tree.New(tree.Options{})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,6 +77,9 @@ func (e *fastEnsemble) step(id wire.ServerID, in node.Input) {
 
 func (e *fastEnsemble) later(id wire.ServerID, in node.Input) {
 	e.queue = append(e.queue, func() {
+		if _, fromOther := in.(node.NotificationReceived); fromOther && e.cut[id] {
+			return
+		}
 		e.nodes[id].Step(e.now, in)
 		for _, effect := range e.nodes[id].Effects(nil) {
 			e.carryOut(id, effect)
@@ -74,16 +88,18 @@ func (e *fastEnsemble) later(id wire.ServerID, in node.Input) {
 }
 
 func (e *fastEnsemble) carryOut(id wire.ServerID, effect node.Effect) {
+	if what := glimpse(effect); what != "" {
+		e.seen = append(e.seen, what)
+	}
 	switch effect := effect.(type) {
 	case node.SendNotification:
 		e.later(effect.To, node.NotificationReceived{From: id, Notification: effect.Notification})
+	case node.OpenQuorumPort:
+		e.open[id] = true
+	case node.CloseQuorumPort:
+		delete(e.open, id)
 	case node.DialLeader:
-		e.nextID += 2
-		accepted := e.nextID
-		e.conns[id][effect.Conn] = end{effect.Leader, accepted}
-		e.conns[effect.Leader][accepted] = end{id, effect.Conn}
-		e.later(effect.Leader, node.LearnerAccepted{Conn: accepted})
-		e.later(id, node.LeaderConnected{Conn: effect.Conn})
+		e.dial(id, effect)
 	case node.SendPacket:
 		if to, ok := e.conns[id][effect.Conn]; ok {
 			e.later(to.server, node.PacketReceived{Conn: to.conn, Packet: effect.Packet})
@@ -100,8 +116,6 @@ func (e *fastEnsemble) carryOut(id wire.ServerID, effect node.Effect) {
 		e.later(id, node.StorageDone{ID: effect.ID})
 	case node.TakeSnapshot:
 		e.later(id, node.StorageDone{ID: effect.ID})
-	case node.SendFrame:
-		e.frames++
 	case node.RoleChanged:
 		delete(e.serving, id)
 		if effect.Status.Serving {
@@ -110,32 +124,115 @@ func (e *fastEnsemble) carryOut(id wire.ServerID, effect node.Effect) {
 	}
 }
 
-// A write needs disks and messages, and no tick of the clock: waiting for one would cost each write half a tick.
-func TestWritesDoNotWaitForTheClock(t *testing.T) {
-	e := newFastEnsemble(t)
-	for ticks := 0; len(e.serving) < 3; ticks++ {
-		if ticks > 1000 {
-			t.Fatal("no ensemble")
-		}
+// dial connects a learner as soon as the leader lets it.
+func (e *fastEnsemble) dial(id wire.ServerID, d node.DialLeader) {
+	if !e.open[d.Leader] {
+		e.dials = append(e.dials, func() { e.dial(id, d) })
+		return
+	}
+	e.nextID += 2
+	accepted := e.nextID
+	e.conns[id][d.Conn] = end{d.Leader, accepted}
+	e.conns[d.Leader][accepted] = end{id, d.Conn}
+	e.later(d.Leader, node.LearnerAccepted{Conn: accepted})
+	e.later(id, node.LeaderConnected{Conn: d.Conn})
+}
+
+// tick lets time pass.
+func (e *fastEnsemble) tick(d time.Duration) {
+	for until := e.now.Mono + d; e.now.Mono < until; {
 		e.now.Mono += node.TickInterval
-		for id := range e.nodes {
+		dials := e.dials
+		e.dials = nil
+		for _, dial := range dials {
+			dial()
+		}
+		for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
 			e.step(id, node.Tick{})
 		}
 	}
+}
+
+// form lets the ensemble find its leader.
+func (e *fastEnsemble) form() {
+	e.t.Helper()
+	for ticks := 0; len(e.serving) < 3; ticks++ {
+		if ticks > 1000 {
+			e.t.Fatal("no ensemble")
+		}
+		e.tick(node.TickInterval)
+	}
+}
+
+// with is a server of this role.
+func (e *fastEnsemble) with(role node.Role) wire.ServerID {
+	e.t.Helper()
+	for _, id := range slices.Sorted(maps.Keys(e.serving)) {
+		if e.serving[id] == role {
+			return id
+		}
+	}
+	e.t.Fatalf("nobody is %v", role)
+	return 0
+}
+
+// isolate takes a server from the others.
+func (e *fastEnsemble) isolate(id wire.ServerID) {
+	e.cut[id] = true
+	for conn := range e.conns[id] {
+		e.carryOut(id, node.CloseConn{Conn: conn})
+		e.step(id, node.ConnClosed{Conn: conn})
+	}
+}
+
+// took returns what clients have seen since it was called last.
+func (e *fastEnsemble) took() []string {
+	seen := e.seen
+	e.seen = nil
+	return seen
+}
+
+func (e *fastEnsemble) expect(want ...string) {
+	e.t.Helper()
+	if got := e.took(); !slices.Equal(got, want) {
+		e.t.Fatalf("clients see %q, want %q", got, want)
+	}
+}
+
+func (e *fastEnsemble) connect(id wire.ServerID, client node.ClientID, r wire.ConnectRequest) {
+	r.TimeOut = 5000
+	e.step(id, node.ClientConnected{Client: client, Request: r, Remote: netip.MustParseAddr("127.0.0.1")})
+}
+
+func (e *fastEnsemble) ask(id wire.ServerID, client node.ClientID, xid int32, op wire.OpCode, body []byte) {
+	e.step(id, node.ClientRequest{Client: client, Header: wire.RequestHeader{Xid: xid, Type: op}, Body: body})
+}
+
+// sessionOf is the session of a client at a server.
+func (e *fastEnsemble) sessionOf(id wire.ServerID, client node.ClientID) wire.SessionID {
+	e.t.Helper()
+	session, _, ok := e.nodes[id].SessionOf(client)
+	if !ok {
+		e.t.Fatalf("client %d has no session at %d", client, id)
+	}
+	return session
+}
+
+// A write needs disks and messages, and no tick of the clock: waiting for one would cost each write half a tick.
+func TestWritesDoNotWaitForTheClock(t *testing.T) {
+	e := newFastEnsemble(t)
+	e.form()
 	for id, role := range e.serving {
 		client := node.ClientID(id)
-		e.step(id, node.ClientConnected{Client: client, Request: wire.ConnectRequest{TimeOut: 5000}, Remote: netip.MustParseAddr("127.0.0.1")})
-		if e.frames != 1 {
-			t.Fatalf("a connection to the %v got %d answers, want 1", role, e.frames)
+		e.connect(id, client, wire.ConnectRequest{})
+		if len(e.took()) != 1 {
+			t.Fatalf("a connection to the %v got no answer", role)
 		}
 		for xid, op := range []wire.OpCode{wire.OpCreate, wire.OpSync, wire.OpCloseSession} {
-			e.frames = 0
-			body := create("/" + role.String() + string(rune('a'+id)))
-			e.step(id, node.ClientRequest{Client: client, Header: wire.RequestHeader{Xid: int32(xid), Type: op}, Body: body})
-			if e.frames != 1 {
-				t.Errorf("%v through the %v got %d answers, want 1", op, role, e.frames)
+			e.ask(id, client, int32(xid), op, create("/"+role.String()+string(rune('a'+id))))
+			if got := e.took(); got[0] != fmt.Sprintf("%d:%d", client, xid) {
+				t.Errorf("%v through the %v got %q", op, role, got)
 			}
 		}
-		e.frames = 0
 	}
 }

@@ -82,6 +82,10 @@ type Node struct {
 	nextContainerCheck time.Duration
 	lastContainerTick  time.Duration
 	expendable         []string
+	// local are the sessions that only this member knows; nil where there are none.
+	local *session.Tracker
+	// readOnly tells that this member, without a leader, serves clients that only read.
+	readOnly bool
 
 	// Clients.
 	ids      session.IDs
@@ -190,7 +194,9 @@ func (n *Node) tick() {
 		n.tickDecider()
 		n.drain()
 	}
-	if n.serving {
+	n.maybeBecomeReadOnly()
+	if n.serving || n.readOnly {
+		n.expireLocal()
 		n.closeSilent()
 	}
 }

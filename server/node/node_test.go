@@ -23,12 +23,16 @@ type server struct {
 	logged uint64 // id of the newest append that is not done
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t *testing.T, options ...func(*node.Config)) *server {
 	t.Helper()
 	db := &node.Database{Tree: tree.New(tree.Options{})}
-	n, err := node.New(node.Config{
+	cfg := node.Config{
 		TickTime: time.Second, SnapCount: 1000, ContainerMaxPerMinute: 1, Rand: rand.New(rand.NewPCG(1, 1)),
-	}, db)
+	}
+	for _, option := range options {
+		option(&cfg)
+	}
+	n, err := node.New(cfg, db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,40 +41,50 @@ func newServer(t *testing.T) *server {
 	return s
 }
 
-// step gives the node an input and tells what its clients see: "1:3" is a reply to xid 3 for client 1, "1:hello" a
-// ConnectResponse, "1:over" one that ends the session, "1:event" an event, "1:closed" the end of the connection.
+// step gives the node an input and tells what its clients see.
 func (s *server) step(in node.Input) []string {
 	s.n.Step(s.now, in)
 	var seen []string
 	for _, e := range s.n.Effects(nil) {
-		switch e := e.(type) {
-		case node.Append:
+		if e, ok := e.(node.Append); ok {
 			s.logged = e.ID
-		case node.SendFrame:
-			d := wire.NewDecoder(e.Frame)
-			xid := d.Int32()
-			switch {
-			case len(e.Frame) >= 36 && xid == 0 && len(e.Frame) <= 37:
-				what := "hello"
-				if d.Int32() == 0 {
-					what = "over"
-				}
-				seen = append(seen, fmt.Sprintf("%d:%s", e.Client, what))
-			case xid == wire.XidWatch:
-				seen = append(seen, fmt.Sprintf("%d:event", e.Client))
-			default:
-				d.Int64()
-				name := fmt.Sprintf("%d:%d", e.Client, xid)
-				if code := d.Int32(); code != 0 {
-					name += fmt.Sprintf("(%d)", code)
-				}
-				seen = append(seen, name)
-			}
-		case node.CloseClient:
-			seen = append(seen, fmt.Sprintf("%d:closed", e.Client))
+		}
+		if what := glimpse(e); what != "" {
+			seen = append(seen, what)
 		}
 	}
 	return seen
+}
+
+// glimpse is what a client sees of an effect: "1:3" is a reply to xid 3 for client 1, "1:3(-101)" one with a code,
+// "1:hello" a ConnectResponse, "1:hello(ro)" that of a read-only server, "1:over" one that ends the session, "1:event" an
+// event, "1:closed" the end of the connection.
+func glimpse(e node.Effect) string {
+	switch e := e.(type) {
+	case node.SendFrame:
+		d := wire.NewDecoder(e.Frame)
+		xid := d.Int32()
+		switch {
+		case len(e.Frame) >= 36 && xid == 0 && len(e.Frame) <= 37:
+			what := "hello"
+			if d.Int32() == 0 {
+				what = "over"
+			} else if len(e.Frame) == 37 && e.Frame[36] == 1 {
+				what = "hello(ro)"
+			}
+			return fmt.Sprintf("%d:%s", e.Client, what)
+		case xid == wire.XidWatch:
+			return fmt.Sprintf("%d:event", e.Client)
+		}
+		d.Int64()
+		if code := d.Int32(); code != 0 {
+			return fmt.Sprintf("%d:%d(%d)", e.Client, xid, code)
+		}
+		return fmt.Sprintf("%d:%d", e.Client, xid)
+	case node.CloseClient:
+		return fmt.Sprintf("%d:closed", e.Client)
+	}
+	return ""
 }
 
 // sync lets the disk finish.

@@ -3,6 +3,9 @@ package node
 import (
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/final"
+	"github.com/zkctl/zkctl/server/prep"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -22,11 +25,14 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 	n.touch(c)
 	r := request{header: in.Header, body: in.Body}
 	switch op := in.Header.Type; {
+	case op == wire.OpCloseSession && c.local:
+		c.closing = true
+		n.answerInTurn(c, r)
+	case n.readOnly && (isWrite(op) || op == wire.OpSync):
+		r.refusal = wire.ErrNotReadOnly
+		n.answerInTurn(c, r)
 	case isWrite(op):
-		r.waits = waitsForCommit
-		c.closing = op == wire.OpCloseSession
-		n.enqueue(c, r)
-		n.submit(zab.Request{Session: c.session, Cxid: in.Header.Xid, Op: op, Body: in.Body, Auth: c.auth})
+		n.submitWrite(c, r)
 	case op == wire.OpSync && n.role != Standalone:
 		r.waits = waitsForSync
 		n.enqueue(c, r)
@@ -39,6 +45,22 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 	default:
 		n.answerInTurn(c, r)
 	}
+}
+
+// submitWrite sends a request to where it becomes a txn.
+func (n *Node) submitWrite(c *client, r request) {
+	op := r.header.Type
+	r.waits = waitsForCommit
+	c.closing = op == wire.OpCloseSession
+	upgrades := c.local && prep.CreatesEphemeral(op, r.body)
+	if upgrades && !n.cfg.LocalSessionsUpgrading {
+		upgrades, r.refusal = false, wire.ErrEphemeralOnLocalSession
+	}
+	n.enqueue(c, r)
+	if upgrades {
+		n.upgrade(c)
+	}
+	n.submit(zab.Request{Session: c.session, Cxid: r.header.Xid, Op: op, Body: r.body, Auth: c.auth})
 }
 
 // isWrite tells whether a client's request becomes a txn.
@@ -131,7 +153,7 @@ func idBytes(ids []wire.ID) int {
 // answerInTurn answers a request now, or when those before it have been.
 func (n *Node) answerInTurn(c *client, r request) {
 	if len(c.queue) == 0 || n.cfg.Unsafe.ReadPastWrites && final.IsRead(r.header.Type) {
-		if n.answer(c, r.header, r.body) {
+		if n.answer(c, &r) {
 			n.closeClient(c)
 		}
 		return
@@ -153,7 +175,7 @@ func (n *Node) advance(c *client) {
 		case waitsForCommit, waitsForSync:
 			return
 		case waitsForTurn:
-			r.closes = n.answer(c, r.header, r.body)
+			r.closes = n.answer(c, r)
 		}
 		if r.reply != nil {
 			n.note(SendFrame{Client: c.id, Frame: r.reply})
@@ -170,15 +192,24 @@ func (n *Node) advance(c *client) {
 	c.queue = nil
 }
 
-// complete answers the write of a client whose txn was delivered.
-func (n *Node) complete(c *client, xid int32, reply []byte, closes bool) {
+// complete answers the write of a client whose txn was delivered. One that moved has no answer.
+func (n *Node) complete(c *client, h txn.Header, result tree.Result) {
 	for i := range c.queue {
 		r := &c.queue[i]
 		if r.waits != waitsForCommit {
 			continue
 		}
-		if r.header.Xid == xid {
-			r.waits, r.reply, r.closes = answered, reply, closes
+		if r.header.Xid == h.Cxid {
+			if r.refusal != wire.ErrOK && h.Type == wire.OpError {
+				result.Err = r.refusal
+			}
+			r.waits = answered
+			switch {
+			case result.Err == wire.ErrSessionMoved:
+				r.closes = true
+			default:
+				r.reply, r.closes = final.Reply(h, result), h.Type == wire.OpCloseSession
+			}
 			n.advance(c)
 		}
 		return

@@ -42,6 +42,7 @@ func (n *Node) afterElection() {
 	if !decided {
 		return
 	}
+	n.endReadOnly()
 	n.leaderID = vote.Leader
 	n.term++
 	switch {
@@ -101,6 +102,9 @@ func (n *Node) serve() {
 	if n.cfg.Members != nil {
 		n.tree.SetConfig(string(n.cfg.ConfigText), wire.Zxid(0), n.now.WallMillis, nil)
 	}
+	if n.cfg.LocalSessions && n.cfg.Members != nil {
+		n.local = session.NewTracker(n.cfg.TickTime)
+	}
 	if n.decides() {
 		n.becomeDecider()
 	}
@@ -134,7 +138,7 @@ func (n *Node) endRole(reason string) {
 	}
 	n.leader, n.learner, n.standalone = nil, nil, nil
 	clear(n.conns)
-	n.serving = false
+	n.serving, n.readOnly, n.local = false, false, nil
 	n.endDeciding()
 	n.closeAllClients()
 	n.setRole(Stopping)

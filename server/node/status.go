@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/server/zab"
@@ -49,8 +50,11 @@ func (r Role) String() string {
 type Status struct {
 	Self wire.ServerID
 	Role Role
-	// Serving tells that clients are served.
-	Serving bool
+	// Serving tells that the server is in sync and takes part. TakesClients tells that clients are served, by a read-only
+	// server, too, but not by a leader that does not serve; ReadOnly tells that they can only read.
+	Serving      bool
+	TakesClients bool
+	ReadOnly     bool
 	// Leader is the server that leads as far as this one knows; 0 if none.
 	Leader wire.ServerID
 	// Epoch is currentEpoch, AcceptedEpoch the highest promised.
@@ -71,11 +75,12 @@ type Status struct {
 	// Clients is the number of client connections with a session, Outstanding that of their requests in flight.
 	Clients     int
 	Outstanding int
-	// Sessions is the number of sessions of the ensemble.
-	Sessions   int
-	Nodes      int
-	Ephemerals int
-	DataBytes  int64
+	// Sessions is the number of sessions of the ensemble, LocalSessions that of those that only this server knows.
+	Sessions      int
+	LocalSessions int
+	Nodes         int
+	Ephemerals    int
+	DataBytes     int64
 	// Watches counts pairs of connection and path, as mntr does.
 	Watches int
 
@@ -102,6 +107,10 @@ func (n *Node) Status() Status {
 		DataBytes:        n.tree.DataSizeBytes(),
 		Watches:          n.watches.Total(),
 		DigestMismatches: n.digestMismatches,
+		TakesClients:     n.admits(), ReadOnly: n.readOnly,
+	}
+	if n.local != nil {
+		s.LocalSessions = n.local.Len()
 	}
 	if n.leader == nil {
 		return s
@@ -125,6 +134,29 @@ func (n *Node) Status() Status {
 		}
 	}
 	return s
+}
+
+// Mode is the server's role as srvr and mntr show it.
+func (s Status) Mode() string {
+	if s.ReadOnly {
+		return "read-only"
+	}
+	return s.Role.String()
+}
+
+// LocalSessions lists the sessions that only this server knows, by the moment (Now.Mono) at which they expire unless they
+// are heard of before; ExpiringSessions does the same for those of the ensemble on the server that decides about them. Like
+// Status, neither must coincide with Step.
+func (n *Node) LocalSessions() []session.Due { return due(n.local) }
+
+// ExpiringSessions is nil on servers that decide about no session of the ensemble. See LocalSessions.
+func (n *Node) ExpiringSessions() []session.Due { return due(n.tracker) }
+
+func due(t *session.Tracker) []session.Due {
+	if t == nil {
+		return nil
+	}
+	return t.Due()
 }
 
 // Tree is the state of the server; it may be replaced when a role begins or ends. Like Read, reading it must not

@@ -30,6 +30,9 @@ type Request struct {
 	Auth []wire.ID
 	// Owner is where the request came from.
 	Owner session.Owner
+	// NoEphemerals is set for a session that only the member knows to which its client is connected: it may write without
+	// being asked for, but to create an ephemeral node is refused with this code.
+	NoEphemerals wire.ErrCode
 }
 
 // Preparer makes the transactions of one term. It is not safe for concurrent use.
@@ -118,32 +121,39 @@ func (p *Preparer) one(r Request, h txn.Header, op wire.OpCode, d *wire.Decoder,
 	case wire.OpDelete:
 		var q wire.VersionRequest
 		q.Decode(d)
-		return txn.Sub{Type: op, Record: &txn.Delete{Path: q.Path}}, p.checked(r, d, func() wire.ErrCode { return p.delete(r, q) })
+		return txn.Sub{Type: op, Record: &txn.Delete{Path: q.Path}}, p.checked(r, d, false, func() wire.ErrCode { return p.delete(r, q) })
 	case wire.OpSetData:
 		var q wire.SetDataRequest
 		q.Decode(d)
 		record := &txn.SetData{Path: q.Path, Data: q.Data}
-		return txn.Sub{Type: op, Record: record}, p.checked(r, d, func() wire.ErrCode { return p.setData(r, h, q, record) })
+		return txn.Sub{Type: op, Record: record}, p.checked(r, d, false, func() wire.ErrCode { return p.setData(r, h, q, record) })
 	case wire.OpSetACL:
 		var q wire.SetACLRequest
 		q.Decode(d)
 		record := &txn.SetACL{Path: q.Path}
-		return txn.Sub{Type: op, Record: record}, p.checked(r, d, func() wire.ErrCode { return p.setACL(r, q, record) })
+		return txn.Sub{Type: op, Record: record}, p.checked(r, d, false, func() wire.ErrCode { return p.setACL(r, q, record) })
 	case wire.OpCheck:
 		var q wire.VersionRequest
 		q.Decode(d)
 		record := &txn.CheckVersion{Path: q.Path}
-		return txn.Sub{Type: op, Record: record}, p.checked(r, d, func() wire.ErrCode { return p.check(r, q, record) })
+		return txn.Sub{Type: op, Record: record}, p.checked(r, d, false, func() wire.ErrCode { return p.check(r, q, record) })
 	}
 	return txn.Sub{}, wire.ErrUnimplemented
 }
 
 // checked runs the checks of an operation whose record was whole and whose session may act.
-func (p *Preparer) checked(r Request, d *wire.Decoder, check func() wire.ErrCode) wire.ErrCode {
+func (p *Preparer) checked(r Request, d *wire.Decoder, ephemeral bool, check func() wire.ErrCode) wire.ErrCode {
 	if d.Err() != nil {
 		return wire.ErrMarshalling
 	}
-	if err := p.sessions.Check(r.Session, r.Owner); err != wire.ErrOK {
+	err := r.NoEphemerals
+	switch {
+	case err == wire.ErrOK:
+		err = p.sessions.Check(r.Session, r.Owner)
+	case !ephemeral:
+		err = wire.ErrOK
+	}
+	if err != wire.ErrOK {
 		return err
 	}
 	return check()
@@ -186,7 +196,7 @@ func (p *Preparer) kindOf(op wire.OpCode, c *creation) wire.ErrCode {
 		c.kind = tree.TTL
 	case op == wire.OpCreateContainer:
 		c.kind = tree.Container
-	case c.Flags == wire.FlagEphemeral || c.Flags == wire.FlagEphemeralSequential:
+	case isEphemeral(c.Flags):
 		c.kind = tree.Ephemeral
 	}
 	return wire.ErrOK
@@ -210,7 +220,7 @@ func (p *Preparer) create(r Request, h txn.Header, op wire.OpCode, d *wire.Decod
 	if err != wire.ErrOK {
 		return sub, err
 	}
-	err = p.checked(r, d, func() (err wire.ErrCode) {
+	err = p.checked(r, d, isEphemeral(c.Flags), func() (err wire.ErrCode) {
 		sub, err = p.createNode(r, h, op, c)
 		return err
 	})

@@ -14,6 +14,7 @@
 package session
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -128,6 +129,12 @@ func (t *Tracker) Alive(id wire.SessionID) bool {
 	return ok && !s.closing
 }
 
+// Known reports whether the session is tracked, alive or closing.
+func (t *Tracker) Known(id wire.SessionID) bool {
+	_, ok := t.sessions[id]
+	return ok
+}
+
 // Len returns the number of sessions, closing ones included.
 func (t *Tracker) Len() int { return len(t.sessions) }
 
@@ -164,6 +171,29 @@ func (t *Tracker) Expire(now time.Duration) []wire.SessionID {
 	t.next = until + 1
 	slices.Sort(expired)
 	return expired
+}
+
+// Due are the sessions that are over at one moment, unless they are heard of before.
+type Due struct {
+	// At is a reading of the caller's clock, a multiple of the tick.
+	At  time.Duration
+	IDs []wire.SessionID
+}
+
+// Due lists the sessions that are not closing, ids in ascending order, by the moment at which they would expire.
+func (t *Tracker) Due() []Due {
+	byTick := make(map[int64][]wire.SessionID)
+	for id, s := range t.sessions {
+		if !s.closing {
+			byTick[s.expires] = append(byTick[s.expires], id)
+		}
+	}
+	due := make([]Due, 0, len(byTick))
+	for _, tick := range slices.Sorted(maps.Keys(byTick)) {
+		slices.Sort(byTick[tick])
+		due = append(due, Due{At: time.Duration(tick) * t.tick, IDs: byTick[tick]})
+	}
+	return due
 }
 
 // expiry rounds the end of a timeout that begins now up to the next tick.
