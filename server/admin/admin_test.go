@@ -113,7 +113,7 @@ func newFixed(t *testing.T, role node.Role) *fixed {
 	f := &fixed{
 		cfg: cfg, watches: watch.New(),
 		status: node.Status{
-			Self: wire.ServerID(id), Role: role, Serving: role != node.Looking, Leader: 3, Zxid: 0x100000016,
+			Self: wire.ServerID(id), Role: role, Serving: role != node.Looking, TakesClients: role != node.Looking, Leader: 3, Zxid: 0x100000016,
 			ServingSince: 30 * time.Second, Outstanding: 2, Sessions: 3, Nodes: 9, Ephemerals: 4, DataBytes: 258,
 			Watches: 4, DigestMismatches: 0,
 		},
@@ -366,7 +366,7 @@ func TestResets(t *testing.T) {
 	if src.resetStats != 1 || src.resetConns != 1 {
 		t.Errorf("%d and %d resets, want one of each", src.resetStats, src.resetConns)
 	}
-	src.status.Serving = false
+	src.status.TakesClients = false
 	Answer(src, "srst")
 	if src.resetStats != 1 {
 		t.Error("reset while not serving")
@@ -435,6 +435,16 @@ func TestLastZxid(t *testing.T) {
 	} {
 		if got := lastZxid(c.status); got != c.want {
 			t.Errorf("%v at %v in epoch %d shows %v, want %v", c.status.Role, c.status.Zxid, c.status.Epoch, got, c.want)
+		}
+	}
+}
+
+func TestReadOnlyMember(t *testing.T) {
+	src := newFixed(t, node.Looking)
+	src.status.TakesClients, src.status.ReadOnly = true, true
+	for word, want := range map[string]string{"isro": "ro", "srvr": "\nMode: read-only\n", "mntr": "zk_server_state\tread-only\n"} {
+		if got, _ := Answer(src, word); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q in it", word, got, want)
 		}
 	}
 }
