@@ -34,7 +34,7 @@ const (
 func HostsContent(content []byte, entries []Entry, own ...string) []byte {
 	lines := splitLines(content)
 	eol := "\n"
-	if len(lines) > 0 && strings.HasSuffix(lines[0], "\r\n") {
+	if len(lines) > 0 && strings.HasSuffix(strings.TrimSuffix(lines[0], "\n"), "\r") {
 		eol = "\r\n"
 	}
 	var out []string
@@ -73,7 +73,7 @@ func HostsContent(content []byte, entries []Entry, own ...string) []byte {
 
 	var b bytes.Buffer
 	put := func(line string) {
-		rest, ok := withoutNames(line, own)
+		rest, ok := withoutNames(line, own, eol)
 		if !ok {
 			b.WriteString(line)
 			return
@@ -82,10 +82,7 @@ func HostsContent(content []byte, entries []Entry, own ...string) []byte {
 		if rest != "" {
 			mark = hostsPartial
 		}
-		b.WriteString(mark + line)
-		if !strings.HasSuffix(line, "\n") {
-			b.WriteString(eol)
-		}
+		b.WriteString(mark + line + missingEnd(line, eol))
 		b.WriteString(rest)
 	}
 	for i, line := range out {
@@ -95,12 +92,23 @@ func HostsContent(content []byte, entries []Entry, own ...string) []byte {
 		put(line)
 	}
 	if at < 0 || at >= len(out) {
-		if b.Len() > 0 && !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
-			b.WriteString(eol)
+		if len(out) > 0 {
+			b.WriteString(missingEnd(b.String(), eol))
 		}
 		b.WriteString(strings.Join(block, ""))
 	}
 	return b.Bytes()
+}
+
+// missingEnd is what text lacks to end a line.
+func missingEnd(text, eol string) string {
+	switch {
+	case strings.HasSuffix(text, "\n"):
+		return ""
+	case strings.HasSuffix(text, "\r"):
+		return "\n"
+	}
+	return eol
 }
 
 // closes reports whether an opened block is closed before another one opens. One
@@ -119,10 +127,12 @@ func closes(lines []string) bool {
 
 // withoutNames tells whether a line maps a name of own to a loopback address, and
 // what remains of it without such names; empty if it has no others. Names of
-// localhost never count as own.
-func withoutNames(line string, own []string) (rest string, maps bool) {
+// localhost never count as own. A last line that does not end gets eol.
+func withoutNames(line string, own []string, eol string) (rest string, maps bool) {
 	body := strings.TrimRight(line, "\r\n")
-	eol := line[len(body):]
+	if strings.HasSuffix(line, "\n") {
+		eol = line[len(body):]
+	}
 	text, _, _ := strings.Cut(body, "#")
 	words := strings.Fields(text)
 	if len(words) < 2 {
@@ -144,9 +154,6 @@ func withoutNames(line string, own []string) (rest string, maps bool) {
 	kept := slices.DeleteFunc(slices.Clone(words[1:]), isOwn)
 	if len(kept) == 0 {
 		return "", true
-	}
-	if eol == "" {
-		eol = "\n"
 	}
 	return words[0] + "\t" + strings.Join(kept, " ") + eol, true
 }
