@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
@@ -90,8 +91,14 @@ func (c *conn) serve() {
 
 // lost notes why a connection ends.
 func (c *conn) lost(err error) {
-	if err != io.EOF && !errors.Is(err, net.ErrClosed) && !c.closing.Load() {
+	var errno syscall.Errno
+	var network net.Error
+	switch {
+	case err == io.EOF || errors.Is(err, net.ErrClosed) || c.closing.Load():
+	case errors.As(err, &network) || errors.As(err, &errno):
 		c.port.cfg.Log.Debug("client connection lost", "remote", c.remote, "error", err)
+	default:
+		c.port.often.Warn("client connection closed: what it sent cannot be read", "remote", c.remote, "error", err)
 	}
 }
 

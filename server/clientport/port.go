@@ -25,6 +25,7 @@ import (
 
 	"github.com/zkctl/zkctl/server/admin"
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/ratelog"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -78,6 +79,7 @@ type Port struct {
 	// handshakes are connections that are about to become plain or TLS.
 	handshakes atomic.Int64
 	began      time.Time
+	often      *ratelog.Logger
 
 	mu      sync.Mutex
 	stopped bool
@@ -100,7 +102,7 @@ type origin struct {
 // Listen opens the port; Run serves it.
 func Listen(cfg Config) (*Port, error) {
 	p := &Port{
-		cfg: cfg, began: time.Now(),
+		cfg: cfg, began: time.Now(), often: ratelog.New(cfg.Log),
 		conns:   make(map[node.ClientID]*conn),
 		all:     make(map[*conn]struct{}),
 		perAddr: make(map[origin]int),
@@ -177,7 +179,7 @@ func (p *Port) accept(ctx context.Context, listener net.Listener, group *sync.Wa
 		}
 		c, err := p.admit(socket.(*net.TCPConn), listener == p.secure)
 		if err != nil {
-			p.cfg.Log.Warn("client refused", "remote", socket.RemoteAddr(), "error", err)
+			p.often.Warn("client refused", "remote", socket.RemoteAddr(), "error", err)
 			socket.Close()
 			continue
 		}

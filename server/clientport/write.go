@@ -41,7 +41,7 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 	}
 	c.out.addFrame(frame)
 	if c.out.bytes > tooMuchBytes {
-		c.port.cfg.Log.Warn("client does not read its watch events", "remote", c.remote)
+		c.port.often.Warn("client does not read its watch events", "remote", c.remote)
 		c.tcp.Close()
 		return false
 	}

@@ -81,7 +81,7 @@ func (p *Peer) gone(c *conn) {
 	c.mu.Lock()
 	err := c.err
 	c.mu.Unlock()
-	p.log.Info("quorum connection is closed", "conn", uint64(c.id), "remote", c.remote, "error", err)
+	p.often.Info("quorum connection is closed", "conn", uint64(c.id), "remote", c.remote, "error", err)
 	p.deliver(node.ConnClosed{Conn: c.id, Err: err})
 }
 

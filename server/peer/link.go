@@ -275,7 +275,7 @@ func (l *link) read(sock net.Conn) {
 		l.m.p.notificationsRead.Add(1)
 		var n wire.Notification
 		if err := n.Unmarshal(body); err != nil {
-			l.m.p.log.Debug("vote cannot be read", "server", int64(l.id), "error", err)
+			l.m.p.often.Warn("vote cannot be read", "server", int64(l.id), "error", err)
 			continue
 		}
 		l.m.p.deliver(node.NotificationReceived{From: l.id, Notification: n})

@@ -141,7 +141,7 @@ func (m *mesh) take(sock net.Conn) {
 	}
 	m.mu.Unlock()
 	if full {
-		m.p.log.Debug("too many connections wait on the election port", "remote", remote(sock))
+		m.p.often.Warn("too many connections wait on the election port", "remote", remote(sock))
 		m.p.close(sock)
 		return
 	}
@@ -151,7 +151,7 @@ func (m *mesh) take(sock net.Conn) {
 		m.greetings--
 		m.mu.Unlock()
 		if err != nil {
-			m.p.log.Debug("no server on the election port", "remote", remote(sock), "error", err)
+			m.p.refused("election", sock, err)
 			m.p.close(sock)
 			return
 		}
@@ -179,7 +179,7 @@ func (m *mesh) welcome(sock net.Conn, g greeting) {
 	defer m.mu.Unlock()
 	if g.id == m.p.cfg.Self {
 		if !m.ownID {
-			m.p.log.Warn("another server has the id of this one", "server", int64(g.id), "remote", remote(sock))
+			m.p.often.Warn("another server has the id of this one", "server", int64(g.id), "remote", remote(sock))
 		}
 		m.ownID = true
 		m.p.close(sock)
@@ -187,7 +187,7 @@ func (m *mesh) welcome(sock net.Conn, g greeting) {
 	}
 	l := m.link(g.id)
 	if l == nil {
-		m.p.log.Debug("too many servers that are no members", "server", int64(g.id), "remote", remote(sock))
+		m.p.often.Warn("too many servers that are no members", "server", int64(g.id), "remote", remote(sock))
 		m.p.close(sock)
 		return
 	}

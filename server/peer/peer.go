@@ -11,6 +11,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/ratelog"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -94,6 +96,7 @@ type Stats struct {
 type Peer struct {
 	cfg    Config
 	log    *slog.Logger
+	often  *ratelog.Logger
 	ctx    context.Context // ends with Run
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -116,12 +119,22 @@ type Peer struct {
 func New(cfg Config) *Peer {
 	cfg = cfg.withDefaults()
 	p := &Peer{
-		cfg: cfg, log: cfg.Log, open: make(map[io.Closer]struct{}), conns: make(map[node.ConnID]*conn),
+		cfg: cfg, log: cfg.Log, often: ratelog.New(cfg.Log), open: make(map[io.Closer]struct{}), conns: make(map[node.ConnID]*conn),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mesh = newMesh(p)
 	p.port = newPort(p)
 	return p
+}
+
+// refused logs why a connection ends on which something else came than what a server says first. Who says nothing at all
+// looked whether the port is open.
+func (p *Peer) refused(which string, sock net.Conn, err error) {
+	if errors.Is(err, io.EOF) {
+		p.log.Debug("connection without a word", "port", which, "remote", remote(sock))
+		return
+	}
+	p.often.Warn("connection closed: it does not begin as that of a server", "port", which, "remote", remote(sock), "error", err)
 }
 
 // Listen opens the election port. Its error names the address and what to do.

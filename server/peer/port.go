@@ -133,7 +133,7 @@ func (o *port) take(sock net.Conn) {
 	}
 	o.mu.Unlock()
 	if full {
-		o.p.log.Debug("too many connections wait on the quorum port", "remote", remote(sock))
+		o.p.often.Warn("too many connections wait on the quorum port", "remote", remote(sock))
 		o.p.close(sock)
 		return
 	}
@@ -149,7 +149,7 @@ func (o *port) introduce(sock net.Conn) {
 	delete(o.introducing, sock)
 	o.mu.Unlock()
 	if err != nil {
-		o.p.log.Debug("no learner on the quorum port", "remote", remote(sock), "error", err)
+		o.p.refused("quorum", sock, err)
 		o.p.close(sock)
 		return
 	}
@@ -159,7 +159,7 @@ func (o *port) introduce(sock net.Conn) {
 		o.p.close(sock)
 		return
 	}
-	o.p.log.Info("learner has connected", "conn", uint64(c.id), "remote", c.remote)
+	o.p.often.Info("learner has connected", "conn", uint64(c.id), "remote", c.remote)
 	o.p.packetsRead.Add(1)
 	c.serve(bufio.NewReaderSize(small, readBytes), []node.Input{
 		node.LearnerAccepted{Conn: c.id, Remote: c.remote},
