@@ -21,7 +21,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zkctl/zkctl/server/admin"
-	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/clientport"
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/node"
@@ -136,7 +135,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
 		LocalSessions:         s.cfg.LocalSessions, LocalSessionsUpgrading: s.cfg.LocalSessionsUpgrading,
 		ReadOnlyMode: s.cfg.ReadOnlyMode, LeaderServesNot: !s.cfg.LeaderServes,
-		Auth: auth.Options{SuperDigest: s.cfg.SuperDigest, SkipACL: s.cfg.SkipACL},
+		Auth: authOptions(s.cfg),
 		Tree: options,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}

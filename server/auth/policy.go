@@ -1,8 +1,8 @@
 // Package auth decides who a client connection is and what it may do: authentication schemes, the ids that a connection
 // collects, and access control lists.
 //
-// The schemes here are world, auth, digest, ip and super. Others (sasl, x509, own ones) are values of Scheme given to
-// New; the rest of the package does not change for them. It speaks no SASL and reads no certificates itself.
+// World, auth and super are part of the package. Every other scheme is a value of Scheme: digest and ip are there by
+// default, sasl, ensemble, key and own ones are given to New.
 //
 // Semantics are those of org.apache.zookeeper.server.auth and ZooKeeperServer.checkACL, PrepRequestProcessor.fixupACL.
 package auth
@@ -26,6 +26,8 @@ const (
 type Conn struct {
 	// Remote is the address of the client.
 	Remote netip.Addr
+	// Data returns the data of a node, nil if there is none. A nil function knows no nodes.
+	Data func(path string) []byte
 }
 
 // Verdict is what becomes of a connection that authenticates itself.
@@ -58,28 +60,45 @@ type Scheme interface {
 
 // Policy is how a server decides. It does not change and is safe for concurrent use.
 type Policy struct {
-	schemes map[string]Scheme
-	skipACL bool
+	schemes  map[string]Scheme
+	skipACL  bool
+	sasl     SASLOptions
+	enforced []string
 }
 
 // Options are the settings of a Policy. The zero value is Apache ZooKeeper's default.
 type Options struct {
-	// SuperDigest is "user:base64(sha1(user:password))" of the user who may do everything; empty for nobody
-	// (zookeeper.DigestAuthenticationProvider.superDigest).
-	SuperDigest string
 	// SkipACL lets everybody do everything (zookeeper.skipACL).
 	SkipACL bool
+	// NoDigest leaves out the scheme digest (zookeeper.DigestAuthenticationProvider.enabled=false).
+	NoDigest bool
 	// Schemes are added to digest and ip, or replace them by name.
 	Schemes []Scheme
+	// SASL is how clients authenticate by SASL.
+	SASL SASLOptions
+	// Enforced are schemes of which a connection must have an id before it may send requests; none if empty
+	// (zookeeper.enforce.auth.schemes).
+	Enforced []string
 }
 
 // New returns a policy.
 func New(o Options) *Policy {
-	p := &Policy{schemes: make(map[string]Scheme), skipACL: o.SkipACL}
-	for _, s := range append([]Scheme{digest{super: o.SuperDigest}, ip{}}, o.Schemes...) {
+	p := &Policy{schemes: map[string]Scheme{ipScheme: ip{}}, skipACL: o.SkipACL, sasl: o.SASL, enforced: o.Enforced}
+	if !o.NoDigest {
+		p.schemes[digestScheme] = Digest("", "")
+	}
+	for _, s := range o.Schemes {
 		p.schemes[s.Name()] = s
 	}
 	return p
+}
+
+// Knows reports whether ids of the scheme may stand in lists.
+func (p *Policy) Knows(scheme string) bool { return p.schemes[scheme] != nil }
+
+// Admits reports whether a connection with these ids may send requests, apart from those that authenticate it.
+func (p *Policy) Admits(ids []wire.ID) bool {
+	return len(p.enforced) == 0 || slices.ContainsFunc(ids, func(id wire.ID) bool { return slices.Contains(p.enforced, id.Scheme) })
 }
 
 // Initial returns the ids that a connection has from the beginning: its address.
@@ -202,4 +221,18 @@ func (p *Policy) Users(ids []wire.ID) []wire.ClientInfo {
 		return strings.Compare(a.User, b.User)
 	})
 	return users
+}
+
+// UserNames are the names of a connection's ids as the audit log has them: in the order of the ids, with commas between
+// them, and without those of unknown schemes; "" if there is none.
+func (p *Policy) UserNames(ids []wire.ID) string {
+	var names []string
+	for _, id := range ids {
+		if s := p.schemes[id.Scheme]; s != nil {
+			if name := s.User(id.ID); strings.TrimSpace(name) != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return strings.Join(names, ",")
 }

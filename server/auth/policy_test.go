@@ -9,12 +9,14 @@ import (
 )
 
 var (
-	alice  = wire.ID{Scheme: "digest", ID: DigestID("alice:secret")}
-	bob    = wire.ID{Scheme: "digest", ID: DigestID("bob:secret")}
+	alice  = wire.ID{Scheme: "digest", ID: digestID("alice:secret")}
+	bob    = wire.ID{Scheme: "digest", ID: digestID("bob:secret")}
 	home   = wire.ID{Scheme: "ip", ID: "10.0.0.1"}
 	super  = wire.ID{Scheme: "super"}
 	remote = Conn{Remote: netip.MustParseAddr("10.0.0.1")}
 )
+
+func digestID(userPassword string) string { return Digest("", "").(digest).id(userPassword) }
 
 func acl(perms wire.Perms, scheme, id string) wire.ACL {
 	return wire.ACL{Perms: perms, ID: wire.ID{Scheme: scheme, ID: id}}
@@ -115,7 +117,7 @@ func TestMasked(t *testing.T) {
 
 // TestAuthenticating follows a connection that authenticates several times.
 func TestAuthenticating(t *testing.T) {
-	p := New(Options{SuperDigest: DigestID("root:r")})
+	p := New(Options{Schemes: []Scheme{Digest(digestID("root:r"), "")}})
 	ids := p.Initial(remote)
 	steps := []struct {
 		scheme, data string
@@ -131,7 +133,7 @@ func TestAuthenticating(t *testing.T) {
 		{"super", "", false, []wire.ID{home, alice, bob}},
 		{"sasl", "", false, []wire.ID{home, alice, bob}},
 		{"", "", false, []wire.ID{home, alice, bob}},
-		{"digest", "root:r", true, []wire.ID{home, alice, bob, {Scheme: "digest", ID: DigestID("root:r")}, super}},
+		{"digest", "root:r", true, []wire.ID{home, alice, bob, {Scheme: "digest", ID: digestID("root:r")}, super}},
 	}
 	for i, s := range steps {
 		before := append([]wire.ID(nil), ids...)
@@ -148,6 +150,9 @@ func TestAuthenticating(t *testing.T) {
 		{AuthScheme: "digest", User: "root"}, {AuthScheme: "ip", User: "10.0.0.1"}, {AuthScheme: "super"}}
 	if got := p.Users(ids); !reflect.DeepEqual(got, want) {
 		t.Errorf("users are %v", got)
+	}
+	if got := p.UserNames(append(ids, wire.ID{Scheme: "digest"})); got != "10.0.0.1,alice,bob,root" {
+		t.Errorf("users are %s", got)
 	}
 }
 
@@ -175,5 +180,38 @@ func TestOwnScheme(t *testing.T) {
 	fixed, valid := p.FixUp([]wire.ACL{acl(wire.PermAll, "auth", "")}, ids)
 	if v != Accepted || !valid || !p.Allowed(fixed, wire.PermAdmin, ids) || p.Allowed(fixed, wire.PermRead, p.Initial(remote)) {
 		t.Errorf("%v, %v", ids, fixed)
+	}
+}
+
+func TestEnforcement(t *testing.T) {
+	for _, test := range []struct {
+		enforced []string
+		ids      []wire.ID
+		want     bool
+	}{
+		{nil, nil, true},
+		{[]string{"digest"}, []wire.ID{home}, false},
+		{[]string{"digest"}, []wire.ID{home, bob}, true},
+		{[]string{"sasl", "digest"}, []wire.ID{home, bob}, true},
+		{[]string{"sasl"}, []wire.ID{home, bob, super}, false},
+		{[]string{"ip"}, []wire.ID{home}, true},
+		{[]string{"digest"}, nil, false},
+	} {
+		if got := New(Options{Enforced: test.enforced}).Admits(test.ids); got != test.want {
+			t.Errorf("%v of %v: %t", test.enforced, test.ids, got)
+		}
+	}
+}
+
+func TestWithoutDigest(t *testing.T) {
+	p := New(Options{NoDigest: true})
+	if _, v := p.Add(nil, remote, "digest", []byte("alice:secret")); v != Failed || p.Knows("digest") || !p.Knows("ip") {
+		t.Errorf("digest is still there: %v", v)
+	}
+	if _, ok := p.FixUp([]wire.ACL{{Perms: 1, ID: alice}}, nil); ok {
+		t.Error("a list may still name digest ids")
+	}
+	if p.Allowed([]wire.ACL{{Perms: 1, ID: alice}}, wire.PermRead, []wire.ID{alice}) {
+		t.Error("digest ids still count")
 	}
 }

@@ -2,42 +2,10 @@ package auth
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
-
-	"github.com/zkctl/zkctl/wire"
 )
 
-// The tables of this file were made with the providers of Apache ZooKeeper 3.8.0, but for IPv6, which they do not know.
-
-func TestDigestIDs(t *testing.T) {
-	for text, want := range map[string]string{
-		"user:password": "user:tpUq/4Pn5A64fVZyQ0gOJ8ZWqkY=",
-		"alice:secret":  "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E=",
-		"super:x":       "super:eXJov8znpQ4dl1Mi6FnyKh1mSgw=",
-		"a:b:c":         "a:cLzgnoJ6mP5qz3w+mwvPE2vDgu0=",
-		"u:":            "u:IX23jg4I7W2/R//KoV8VL1UfuBM=",
-		"u":             "u:UeaYkqtJ34XGIwzMV/jh0WBsrMw=",
-		":p":            ":LlDE5iroUDDm9zdvmLsfjkUvn0k=",
-		"":              ":2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
-		"ü:ß":           "ü:vB6Co0vguxtrKN0lKrXliXiGJq4=",
-	} {
-		if got := DigestID(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
-
-func TestValidDigestIDs(t *testing.T) {
-	for id, want := range map[string]bool{
-		"a:b": true, ":b": true, "a:b:": true, "a:b::": true,
-		"": false, "a": false, "a:": false, "a::": false, ":": false, "::": false, "::c": false, "a:b:c": false,
-	} {
-		if got := (digest{}).Valid(id); got != want {
-			t.Errorf("%q: %t", id, got)
-		}
-	}
-}
+// The tables of this file were made with the provider of Apache ZooKeeper 3.8.0, but for IPv6, which it does not know.
 
 func TestValidIPs(t *testing.T) {
 	for id, want := range map[string]bool{
@@ -98,23 +66,5 @@ func TestAddrText(t *testing.T) {
 		if !(ip{}).Matches(AddrText(a), AddrText(a.Unmap().WithZone(""))) {
 			t.Errorf("%s does not match itself", addr)
 		}
-	}
-}
-
-func TestSuper(t *testing.T) {
-	d := digest{super: DigestID("super:x")}
-	if ids, v := d.Authenticate(Conn{}, []byte("super:x")); v != Accepted || !slices.Contains(ids, wire.ID{Scheme: SuperScheme}) {
-		t.Errorf("the super user is %v", ids)
-	}
-	for _, wrong := range []string{"super:y", "super", "", "other:x"} {
-		if ids, _ := d.Authenticate(Conn{}, []byte(wrong)); slices.Contains(ids, wire.ID{Scheme: SuperScheme}) {
-			t.Errorf("%q is the super user", wrong)
-		}
-	}
-	if ids, _ := (digest{}).Authenticate(Conn{}, []byte{}); len(ids) != 1 {
-		t.Errorf("without a super user there are %v", ids)
-	}
-	if ids, v := d.Authenticate(Conn{}, nil); v != Failed || len(ids) != 0 {
-		t.Errorf("null is %v", ids)
 	}
 }

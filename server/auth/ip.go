@@ -1,9 +1,6 @@
 package auth
 
 import (
-	"crypto/sha1"
-	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -12,48 +9,7 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-const (
-	digestScheme = "digest"
-	ipScheme     = "ip"
-)
-
-// digest is user and password; ids carry the password's hash
-// (org.apache.zookeeper.server.auth.DigestAuthenticationProvider).
-type digest struct{ super string }
-
-func (digest) Name() string { return digestScheme }
-
-func (d digest) Authenticate(_ Conn, data []byte) ([]wire.ID, Verdict) {
-	if data == nil {
-		return nil, Failed
-	}
-	id := DigestID(string(data))
-	ids := []wire.ID{{Scheme: digestScheme, ID: id}}
-	if d.super != "" && subtle.ConstantTimeCompare([]byte(id), []byte(d.super)) == 1 {
-		ids = append(ids, wire.ID{Scheme: SuperScheme})
-	}
-	return ids, Accepted
-}
-
-// Valid wants two parts; as in Java, colons at the end make no part.
-func (digest) Valid(id string) bool {
-	return strings.Count(strings.TrimRight(id, ":"), ":") == 1
-}
-
-func (digest) Matches(conn, acl string) bool { return conn == acl }
-func (digest) Proven() bool                  { return true }
-
-func (digest) User(id string) string {
-	user, _, _ := strings.Cut(id, ":")
-	return user
-}
-
-// DigestID is the id of "user:password" in the scheme digest.
-func DigestID(userPassword string) string {
-	user, _, _ := strings.Cut(userPassword, ":")
-	sum := sha1.Sum([]byte(userPassword))
-	return user + ":" + base64.StdEncoding.EncodeToString(sum[:])
-}
+const ipScheme = "ip"
 
 // ip is the address of the client; ids in lists may have a number of leading bits that count
 // (org.apache.zookeeper.server.auth.IPAuthenticationProvider).
