@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zkctl/zkctl/server/admin"
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/store"
 )
@@ -20,10 +20,11 @@ const snapPiece = 256
 // disk carries out storage effects on one goroutine, in order; what has been appended while it was busy shares one sync.
 // Snapshots in the background have a goroutine of their own.
 type disk struct {
-	store *store.Store
-	cfg   *config.Config
-	log   *slog.Logger
-	view  sync.Locker
+	store   *store.Store
+	cfg     *config.Config
+	log     *slog.Logger
+	view    sync.Locker
+	metrics *metrics.Metrics
 	// deliver hands StorageDone to the loop, and may wait.
 	deliver func([]node.Input)
 	// failed takes the error after which nothing is written any more.
@@ -31,21 +32,27 @@ type disk struct {
 
 	ready chan struct{}
 	mu    sync.Mutex
-	queue []node.Effect
-	stats admin.Storage
+	queue []queued
+}
+
+// queued is an effect and when it came.
+type queued struct {
+	node.Effect
+	at time.Time
 }
 
 // purge deletes old snapshots and logs; it is an effect of the clock, not of the node.
 type purge struct{ node.Effect }
 
-func newDisk(s *store.Store, cfg *config.Config, log *slog.Logger, view sync.Locker) *disk {
-	return &disk{store: s, cfg: cfg, log: log, view: view, ready: make(chan struct{}, 1)}
+func newDisk(s *store.Store, cfg *config.Config, log *slog.Logger, view sync.Locker, m *metrics.Metrics) *disk {
+	return &disk{store: s, cfg: cfg, log: log, view: view, metrics: m, ready: make(chan struct{}, 1)}
 }
 
 // add queues an effect. It does not wait.
 func (d *disk) add(e node.Effect) {
+	now := time.Now()
 	d.mu.Lock()
-	d.queue = append(d.queue, e)
+	d.queue = append(d.queue, queued{e, now})
 	d.mu.Unlock()
 	select {
 	case d.ready <- struct{}{}:
@@ -53,7 +60,7 @@ func (d *disk) add(e node.Effect) {
 	}
 }
 
-func (d *disk) take(into []node.Effect) []node.Effect {
+func (d *disk) take(into []queued) []queued {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(into)
@@ -68,7 +75,7 @@ func (d *disk) run(ctx context.Context) {
 	defer snapshots.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var batch []node.Effect
+	var batch []queued
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,6 +83,7 @@ func (d *disk) run(ctx context.Context) {
 		case <-d.ready:
 		}
 		batch = d.take(batch)
+		d.metrics.SyncProcessorQueueSize.Add(int64(len(batch)))
 		if err := d.work(ctx, batch, &snapshots); err != nil {
 			d.failed(err)
 			return
@@ -84,28 +92,34 @@ func (d *disk) run(ctx context.Context) {
 }
 
 // work carries out effects in order.
-func (d *disk) work(ctx context.Context, batch []node.Effect, snapshots *sync.WaitGroup) error {
+func (d *disk) work(ctx context.Context, batch []queued, snapshots *sync.WaitGroup) error {
 	appended := uint64(0) // ID of the last append that is not durable yet
-	count := 0
+	var since []time.Time // when those that are not came
 	sync := func() error {
 		if appended == 0 {
 			return nil
 		}
-		if err := d.sync(count); err != nil {
+		if err := d.sync(since); err != nil {
 			return err
 		}
 		d.deliver([]node.Input{node.StorageDone{ID: appended}})
-		appended, count = 0, 0
+		appended, since = 0, since[:0]
 		return nil
 	}
-	for _, e := range batch {
-		switch e := e.(type) {
+	now := time.Now()
+	for _, q := range batch {
+		switch e := q.Effect.(type) {
 		case node.Append:
+			d.metrics.SyncProcessorRequestQueued.Add(1)
+			d.metrics.SyncProcessorQueueTime.Took(now.Sub(q.at))
 			if err := d.store.Append(e.Zxid, e.Txn); err != nil {
 				return err
 			}
 			appended = e.ID
-			count++
+			since = append(since, q.at)
+			began := now
+			now = time.Now()
+			d.metrics.SyncProcessTime.Took(now.Sub(began))
 			continue
 		case node.TakeSnapshot:
 			if e.Background {
@@ -116,41 +130,37 @@ func (d *disk) work(ctx context.Context, batch []node.Effect, snapshots *sync.Wa
 		if err := sync(); err != nil {
 			return err
 		}
-		done, err := d.do(e)
+		done, err := d.do(q.Effect)
 		if err != nil {
 			return err
 		}
 		if done.ID != 0 {
 			d.deliver([]node.Input{done})
 		}
+		now = time.Now()
 	}
 	return sync()
 }
 
-// sync makes appended txns durable.
-func (d *disk) sync(count int) error {
+// sync makes the txns durable that were appended and came at the given times.
+func (d *disk) sync(since []time.Time) error {
 	began := time.Now()
 	if err := d.store.Sync(); err != nil {
 		return err
 	}
-	took := time.Since(began)
-	if took > d.cfg.FsyncWarning {
-		d.log.Warn("slow disk: writing the log took long", "took", took, "txns", count)
+	ended := time.Now()
+	took := ended.Sub(began)
+	d.metrics.FsyncTime.Took(took)
+	d.metrics.SyncProcessorQueueFlushTime.Took(took)
+	d.metrics.SyncProcessorBatchSize.Add(int64(len(since)))
+	for _, at := range since {
+		d.metrics.SyncProcessorQueueAndFlushTime.Took(ended.Sub(at))
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stats.Fsync.Add(took)
 	if took > d.cfg.FsyncWarning {
-		d.stats.SlowFsyncs++
+		d.log.Warn("slow disk: writing the log took long", "took", took, "txns", len(since))
+		d.metrics.FsyncThresholdExceedCount.Add(1)
 	}
 	return nil
-}
-
-// figures reports what the disk has done.
-func (d *disk) figures() admin.Storage {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stats
 }
 
 // do carries out an effect that is no append.
@@ -170,7 +180,9 @@ func (d *disk) do(e node.Effect) (node.StorageDone, error) {
 		d.wroteSnapshot(e, began)
 		return node.StorageDone{ID: e.ID}, err
 	case node.Truncate:
+		began := time.Now()
 		db, err := d.store.Truncate(e.Zxid)
+		d.metrics.DBInitTime.Took(time.Since(began))
 		if err == nil {
 			d.log.Info("truncated the log", "zxid", e.Zxid)
 		} else {
@@ -178,7 +190,9 @@ func (d *disk) do(e node.Effect) (node.StorageDone, error) {
 		}
 		return node.StorageDone{ID: e.ID, Database: db, Err: err}, nil
 	case node.Reload:
+		began := time.Now()
 		db, err := d.store.Reload()
+		d.metrics.DBInitTime.Took(time.Since(began))
 		return node.StorageDone{ID: e.ID, Database: db}, err
 	case purge:
 		n, err := d.store.Purge(d.cfg.SnapRetainCount)
@@ -241,7 +255,5 @@ func (d *disk) writeFuzzy(ctx context.Context, e node.TakeSnapshot) error {
 func (d *disk) wroteSnapshot(e node.TakeSnapshot, began time.Time) {
 	took := time.Since(began)
 	d.log.Debug("snapshot written", "zxid", e.Zxid, "took", took)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stats.Snapshot.Add(took)
+	d.metrics.SnapshotTime.Took(took)
 }

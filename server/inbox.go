@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"time"
 
 	"github.com/zkctl/zkctl/server/node"
 )
@@ -17,6 +18,7 @@ type inbox struct {
 	mu     sync.Mutex
 	room   sync.Cond
 	inputs []node.Input
+	since  time.Time // when the first of them came
 	closed bool
 }
 
@@ -33,6 +35,9 @@ func (b *inbox) put(inputs []node.Input) {
 		b.room.Wait()
 	}
 	if !b.closed {
+		if len(b.inputs) == 0 {
+			b.since = time.Now()
+		}
 		b.inputs = append(b.inputs, inputs...)
 	}
 	b.mu.Unlock()
@@ -42,14 +47,16 @@ func (b *inbox) put(inputs []node.Input) {
 	}
 }
 
-// take returns what waits and makes into the place for what comes.
-func (b *inbox) take(into []node.Input) []node.Input {
+// take returns what waits, and for how long the first of it has, and makes into the place for what comes.
+func (b *inbox) take(into []node.Input) (inputs []node.Input, oldest time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	inputs := b.inputs
+	if inputs = b.inputs; len(inputs) > 0 {
+		oldest = time.Since(b.since)
+	}
 	b.inputs = into[:0]
 	b.room.Broadcast()
-	return inputs
+	return inputs, oldest
 }
 
 // close lets everybody go.

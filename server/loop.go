@@ -49,7 +49,9 @@ func (s *Server) loop(ctx context.Context) error {
 		case <-s.inbox.ready:
 		}
 		clear(inputs)
-		inputs = s.inbox.take(inputs)
+		var oldest time.Duration
+		inputs, oldest = s.inbox.take(inputs)
+		s.measureInputs(len(inputs), oldest)
 		rest := inputs
 		for {
 			batch := rest[:min(len(rest), batchLimit)]
@@ -66,9 +68,15 @@ func (s *Server) loop(ctx context.Context) error {
 
 // step lets the node take inputs, and carries out what it wants.
 func (s *Server) step(inputs []node.Input, tick bool) {
+	asked := s.now()
 	s.mu.Lock()
+	now := s.now()
+	begun, before := now, s.node.Work()
 	for _, in := range inputs {
-		s.node.Step(s.now(), in)
+		now = s.stepMeasured(now, in)
+	}
+	if len(inputs) > 0 {
+		s.measureTurn(begun.Mono-asked.Mono, begun, now, before)
 	}
 	if tick {
 		if s.ticks++; s.ticks%touchTicks == 0 && s.clients != nil {
@@ -113,9 +121,13 @@ func (s *Server) settle() {
 
 // carryOut hands on an effect that does not concern clients.
 func (s *Server) carryOut(e node.Effect) {
-	s.ensemble.saw(e)
 	switch e := e.(type) {
 	case node.SendFrame, node.CloseClient:
+	case node.Append:
+		if s.role == node.Leading {
+			s.proposals.add(len(e.Txn))
+		}
+		s.disk.add(e)
 	case node.SendNotification:
 		s.peers.SendNotification(e)
 	case node.OpenQuorumPort:

@@ -23,6 +23,7 @@ import (
 	"github.com/zkctl/zkctl/server/admin"
 	"github.com/zkctl/zkctl/server/clientport"
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/peer"
 	"github.com/zkctl/zkctl/server/snap"
@@ -55,11 +56,12 @@ type Server struct {
 	mu   sync.RWMutex
 	node *node.Node
 
-	inbox    *inbox
-	disk     *disk
-	peers    *peer.Peer // nil when standalone
-	ensemble ensemble
-	clients  *clientport.Port
+	inbox     *inbox
+	disk      *disk
+	peers     *peer.Peer // nil when standalone
+	clients   *clientport.Port
+	metrics   *metrics.Metrics
+	proposals proposals
 	// failure ends the loop with an error. It has room for one; later ones are consequences.
 	failure chan error
 
@@ -84,7 +86,7 @@ func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 func newServer(cfg *config.Config, opts Options) *Server {
 	return &Server{
 		cfg: cfg, opts: opts, log: opts.Log, began: time.Now(),
-		inbox: newInbox(), failure: make(chan error, 1),
+		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(),
 	}
 }
 
@@ -96,7 +98,7 @@ func (s *Server) open(disk vfs.FS) error {
 	}
 	opened, db, err := store.Open(disk, s.cfg.LogDir(), s.cfg.SnapDir(), store.Options{
 		Tree: options, PreallocBytes: s.cfg.PreAllocBytes, TrustEmpty: s.cfg.TrustEmptySnapshot,
-		Compression: snap.Compression(s.cfg.SnapshotCompression), Log: s.log,
+		Compression: snap.Compression(s.cfg.SnapshotCompression), Metrics: s.metrics, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -106,9 +108,9 @@ func (s *Server) open(disk vfs.FS) error {
 	if s.node, err = node.New(s.nodeConfig(options), db); err != nil {
 		return fmt.Errorf("%s: %w", s.cfg.SnapDir(), err)
 	}
-	s.disk = newDisk(opened, s.cfg, s.log, s.mu.RLocker())
+	s.metrics.DBInitTime.Took(time.Since(s.began))
+	s.disk = newDisk(opened, s.cfg, s.log, s.mu.RLocker(), s.metrics)
 	s.disk.deliver, s.disk.failed = s.inbox.put, s.fail
-	s.disk.stats.Load = time.Since(s.began)
 	if s.cfg.Distributed {
 		s.peers = peer.New(s.peerConfig(options))
 		if err := s.peers.Listen(); err != nil {
@@ -135,8 +137,9 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
 		LocalSessions:         s.cfg.LocalSessions, LocalSessionsUpgrading: s.cfg.LocalSessionsUpgrading,
 		ReadOnlyMode: s.cfg.ReadOnlyMode, LeaderServesNot: !s.cfg.LeaderServes,
-		Auth: authOptions(s.cfg),
-		Tree: options,
+		Auth:    authOptions(s.cfg),
+		Tree:    options,
+		Metrics: s.metrics, AckLoggingFrequency: s.cfg.AckLoggingFrequency,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	if s.cfg.Distributed {
@@ -152,7 +155,7 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
 		TickTime: s.cfg.TickTime, SyncLimitTicks: s.cfg.SyncLimit, InitLimitTicks: s.cfg.InitLimit,
 		MaxPacketBytes: s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
-		Tree:           options, View: s.mu.RLocker(), Deliver: s.inbox.put, Log: s.log,
+		Tree:           options, View: s.mu.RLocker(), Deliver: s.inbox.put, Metrics: s.metrics, Log: s.log,
 	}
 }
 
@@ -163,13 +166,17 @@ func (s *Server) clientConfig(address string) clientport.Config {
 		OutstandingLimit:   s.cfg.GlobalOutstandingLimit,
 		SessionlessTimeout: s.cfg.SessionlessTimeout, KeepAlive: s.cfg.ClientKeepAlive,
 		View: s.mu.RLocker(), Read: s.node.Read, Deliver: s.inbox.put,
-		Word: func(word string) (string, bool) { return admin.Answer(source{s}, word) },
-		Log:  s.log,
+		Word:    func(word string) (string, bool) { return admin.Answer(source{s}, word) },
+		Metrics: s.metrics,
+		Log:     s.log,
 	}
 }
 
 // fail ends the server with an error.
 func (s *Server) fail(err error) {
+	if err != nil {
+		s.metrics.UnrecoverableErrorCount.Add(1)
+	}
 	select {
 	case s.failure <- err:
 	default:
@@ -188,7 +195,7 @@ func (s *Server) run(ctx context.Context) error {
 		s.log.Info("client port open", "address", s.clients.Address())
 		group.Go(func() error { return s.clients.Run(helpers) })
 	}
-	if s.cfg.MetricsAddress != "" {
+	if s.cfg.Metrics.Address != "" {
 		group.Go(func() error { return s.serveMetrics(helpers) })
 	}
 	if s.cfg.PurgeInterval > 0 {
@@ -220,11 +227,11 @@ func (s *Server) purge(ctx context.Context) {
 
 // serveMetrics serves the Prometheus endpoint.
 func (s *Server) serveMetrics(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.cfg.MetricsAddress)
+	listener, err := net.Listen("tcp", s.cfg.Metrics.Address)
 	if err != nil {
 		return fmt.Errorf("open the metrics port: %w", err)
 	}
-	server := &http.Server{Handler: admin.Handler(source{s}), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: admin.MetricsHandler(source{s}), ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(listener); ctx.Err() == nil {

@@ -5,7 +5,9 @@ import (
 
 	"github.com/zkctl/zkctl/server/admin"
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/wire"
@@ -14,12 +16,14 @@ import (
 // source shows a server to package admin.
 type source struct{ s *Server }
 
-func (a source) Config() *config.Config  { return a.s.cfg }
-func (a source) Version() string         { return a.s.opts.Version }
-func (a source) Started() time.Time      { return a.s.began }
-func (a source) Mono() time.Duration     { return time.Since(a.s.began) }
-func (a source) Watches() *watch.Manager { return a.s.node.Watches() }
-func (a source) Storage() admin.Storage  { return a.s.disk.figures() }
+func (a source) Config() *config.Config    { return a.s.cfg }
+func (a source) Version() string           { return a.s.opts.Version }
+func (a source) Started() time.Time        { return a.s.began }
+func (a source) Mono() time.Duration       { return time.Since(a.s.began) }
+func (a source) Watches() *watch.Manager   { return a.s.node.Watches() }
+func (a source) Metrics() *metrics.Metrics { return a.s.metrics }
+func (a source) Proposed() admin.Sizes     { return a.s.proposals.report() }
+func (a source) Members() *quorum.Config   { return &a.s.cfg.Members }
 
 func (a source) Status() node.Status {
 	a.s.mu.RLock()
@@ -51,10 +55,32 @@ func (a source) Traffic() admin.Traffic {
 	return a.s.clients.Traffic()
 }
 
-func (a source) Ensemble() admin.Ensemble { return a.s.ensemble.report(a.Status().Zxid) }
+func (a source) Quotas() map[string]tree.NamespaceQuota {
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	return a.s.node.Tree().NamespaceQuotas()
+}
+
+func (a source) Learners() []admin.Learner {
+	if a.s.peers == nil {
+		return nil
+	}
+	var list []admin.Learner
+	for _, l := range a.s.peers.Learners() {
+		list = append(list, admin.Learner(l))
+	}
+	return list
+}
+
+func (a source) ResetObservers() {
+	if a.s.peers != nil {
+		a.s.peers.ResetObservers()
+	}
+}
 
 func (a source) ResetTraffic() {
-	a.s.ensemble.resetSizes()
+	a.s.proposals.reset()
+	a.s.metrics.Reset()
 	if a.s.clients != nil {
 		a.s.clients.ResetTraffic()
 	}

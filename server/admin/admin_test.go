@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +16,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/server/zab"
@@ -35,9 +38,13 @@ type fixed struct {
 	watches    *watch.Manager
 	traffic    Traffic
 	conns      []Connection
-	ensemble   Ensemble
+	metrics    *metrics.Metrics
+	proposed   Sizes
+	learners   []Learner
+	quotas     map[string]tree.NamespaceQuota
 	resetStats int
 	resetConns int
+	resetObs   int
 }
 
 var started = time.Date(2026, 2, 11, 20, 0, 0, 0, time.UTC)
@@ -52,15 +59,13 @@ func (f *fixed) Traffic() Traffic          { return f.traffic }
 func (f *fixed) ResetTraffic()             { f.resetStats++ }
 func (f *fixed) Connections() []Connection { return slices.Clone(f.conns) }
 func (f *fixed) ResetConnections()         { f.resetConns++ }
-func (f *fixed) Ensemble() Ensemble        { return f.ensemble }
+func (f *fixed) Metrics() *metrics.Metrics { return f.metrics }
+func (f *fixed) Proposed() Sizes           { return f.proposed }
+func (f *fixed) Members() *quorum.Config   { return &f.cfg.Members }
+func (f *fixed) Learners() []Learner       { return f.learners }
+func (f *fixed) ResetObservers()           { f.resetObs++ }
 
-func (f *fixed) Storage() Storage {
-	return Storage{
-		Fsync: Summary{22, 11 * time.Millisecond, 200 * time.Microsecond, 3 * time.Millisecond}, SlowFsyncs: 1,
-		Snapshot: Summary{2, 30 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond},
-		Load:     6 * time.Millisecond,
-	}
-}
+func (f *fixed) Quotas() map[string]tree.NamespaceQuota { return f.quotas }
 
 func (f *fixed) Sessions() []tree.Session {
 	return []tree.Session{{ID: 0x1000001, TimeoutMillis: 8000}, {ID: 0x300000100f930000, TimeoutMillis: 30000}, {ID: -0x100000000000000, TimeoutMillis: 4000}}
@@ -119,9 +124,7 @@ func newFixed(t *testing.T, role node.Role) *fixed {
 		},
 		traffic: Traffic{
 			Received: 14, Sent: 12, Open: 2, Latency: Summary{11, 17 * time.Millisecond, 400 * time.Microsecond, 4 * time.Millisecond},
-			Reads: Summary{7, 10 * time.Millisecond, 0, 4 * time.Millisecond}, Writes: Summary{4, 7 * time.Millisecond, time.Millisecond, 2 * time.Millisecond},
-			BytesReceived: 346, BytesSent: 363, WatchBytes: 30, Accepted: 5, Rejected: 1, Dropped: 2, AuthFailed: 1,
-			LastResponse: 16, MinResponse: 16, MaxResponse: 98,
+			Responses: Sizes{Count: 12, Last: 16, Min: 16, Max: 98}, AuthFailed: 1, PlainLocal: 3, PlainRemote: 2,
 		},
 		conns: []Connection{
 			{
@@ -137,13 +140,11 @@ func newFixed(t *testing.T, role node.Role) *fixed {
 			},
 			{ID: 9, Remote: "127.0.0.1:47998", Received: 1, LastXid: -1, LastZxid: -1, Word: true},
 		},
-		ensemble: Ensemble{
-			Looking: 2, Election: Summary{2, 580 * time.Millisecond, 250 * time.Millisecond, 330 * time.Millisecond},
-			Proposals: 22, Commits: 21, Diffs: 2, Snapshots: 1,
-		},
+		metrics: measured(),
+		quotas:  map[string]tree.NamespaceQuota{"app": {CountLimit: 10, BytesLimit: -1, CountUsage: 3, BytesUsage: 40}},
 	}
 	for _, size := range []int{94, 40, 36, 44} {
-		f.ensemble.Proposed.Add(size)
+		f.proposed.Add(size)
 	}
 	f.watches.Add("/b", 7, watch.Data)
 	f.watches.Add("/a", 7, watch.Data|watch.Child)
@@ -157,7 +158,32 @@ func newFixed(t *testing.T, role node.Role) *fixed {
 	return f
 }
 
+// measured are metrics that have seen a few things.
+func measured() *metrics.Metrics {
+	m := metrics.New()
+	for _, micros := range []int{200, 1000, 3000} {
+		m.FsyncTime.Took(time.Duration(micros) * time.Microsecond)
+		m.UpdateLatency.Took(time.Duration(micros) * 2 * time.Microsecond)
+	}
+	m.ReadLatency.Took(0)
+	m.SnapshotTime.Took(30 * time.Millisecond)
+	m.ElectionTime.Took(250 * time.Millisecond)
+	m.LookingCount.Add(2)
+	m.ProposalCount.Add(22)
+	m.DiffCount.Add(2)
+	m.BytesReceivedCount.Add(346)
+	m.ConnectionRejected.Add(1)
+	m.SyncProcessorBatchSize.Add(2)
+	m.AckLatency.Summary("2").Took(4 * time.Millisecond)
+	m.ReadPerNamespace.Add("app", 100)
+	m.QuotaExceededErrorPerNamespace.Add("app", 2)
+	return m
+}
+
 var variable = regexp.MustCompile(`(?m)^(zk_(?:open|max)_file_descriptor_count)\t\d+$`)
+
+// nothing are the lines of mntr that would only make the archives long.
+var nothing = regexp.MustCompile(`(?m)^zk_\w+\t0(\.0)?\n`)
 
 // Each archive in testdata has what a server in one role answers to the words.
 func TestGolden(t *testing.T) {
@@ -178,6 +204,7 @@ func TestGolden(t *testing.T) {
 			}
 			answer = strings.ReplaceAll(answer, src.cfg.DataDir, "$DIR")
 			answer = variable.ReplaceAllString(answer, "$1\tN")
+			answer = nothing.ReplaceAllString(answer, "")
 			archive.Files = append(archive.Files, txtar.File{Name: word, Data: []byte(answer)})
 		}
 		file := filepath.Join("testdata", name+".txtar")
@@ -291,7 +318,7 @@ func TestShapeOfApache(t *testing.T) {
 	}
 }
 
-// mntr has no names of its own, but for those of earlier releases, and lacks none that tools depend on.
+// mntr has every name of Apache ZooKeeper 3.8, and none of its own but for those of other releases.
 func TestMonitorNames(t *testing.T) {
 	archive, err := txtar.ParseFile("testdata/apache-3.8.0.txtar")
 	if err != nil {
@@ -312,21 +339,20 @@ func TestMonitorNames(t *testing.T) {
 	theirs := keys(string(archive.Files[i].Data))
 	answer, _ := Answer(newFixed(t, node.Leading), "mntr")
 	ours := keys(answer)
+	later := regexp.MustCompile(`^zk_(fsync_threshold_exceed_count|op_count_\w+|(snapshot|restore)_(error|rate_limited)_count|\w+_restore_time)$`)
+	inSet := regexp.MustCompile(`_per_namespace$|learner_handler_qp|ack_latency$`)
 	for _, key := range ours {
-		if !slices.Contains(theirs, key) && key != "zk_fsync_threshold_exceed_count" {
+		if !slices.Contains(theirs, key) && !later.MatchString(key) && !inSet.MatchString(key) {
 			t.Errorf("%s is no key of Apache ZooKeeper", key)
+		}
+	}
+	for _, key := range theirs {
+		if !slices.Contains(ours, key) && !inSet.MatchString(key) {
+			t.Errorf("%s of Apache ZooKeeper is missing", key)
 		}
 	}
 	if slices.Sort(ours); len(slices.Compact(ours)) != len(ours) {
 		t.Error("a key comes twice")
-	}
-	for _, key := range strings.Fields(`zk_version zk_server_state zk_peer_state zk_avg_latency zk_max_latency zk_min_latency
-		zk_packets_received zk_packets_sent zk_num_alive_connections zk_outstanding_requests zk_znode_count zk_watch_count
-		zk_ephemerals_count zk_approximate_data_size zk_open_file_descriptor_count zk_max_file_descriptor_count zk_learners
-		zk_synced_followers zk_pending_syncs zk_uptime zk_leader_uptime zk_quorum_size`) {
-		if !slices.Contains(ours, key) {
-			t.Errorf("%s is missing", key)
-		}
 	}
 }
 
@@ -418,8 +444,19 @@ func TestSummary(t *testing.T) {
 		{Summary{}, "0.0"}, {Summary{Count: 2, Total: time.Millisecond}, "0.5"}, {Summary{Count: 3, Total: time.Millisecond}, "0.3333"},
 		{Summary{Count: 1, Total: 12 * time.Millisecond}, "12.0"}, {Summary{Count: 1, Total: 10 * time.Nanosecond}, "0.0"},
 	} {
-		if got := decimal(avgMillis(c.s)); got != c.want {
+		if got := javaDouble(avgMillis(c.s)); got != c.want {
 			t.Errorf("mean of %v is %s, want %s", c.s, got, c.want)
+		}
+	}
+}
+
+func TestJavaDouble(t *testing.T) {
+	for x, want := range map[float64]string{
+		0: "0.0", 1: "1.0", 1.5: "1.5", -1: "-1.0", 0.0001: "1.0E-4", 0.00123: "0.00123", 0.001: "0.001", 9999999: "9999999.0",
+		1e7: "1.0E7", 12345678.5: "1.23456785E7", 1.4961: "1.4961", math.Inf(-1): "-Infinity", math.NaN(): "NaN",
+	} {
+		if got := javaDouble(x); got != want {
+			t.Errorf("%v is written %s, want %s", x, got, want)
 		}
 	}
 }

@@ -83,13 +83,13 @@ func serverStats(src Source, clients string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Zookeeper version: %s\n%s", versionLine(src), clients)
 	fmt.Fprintf(&b, "Latency min/avg/max: %d/%s/%d\n",
-		traffic.Latency.Min.Milliseconds(), decimal(avgMillis(traffic.Latency)), traffic.Latency.Max.Milliseconds())
+		traffic.Latency.Min.Milliseconds(), javaDouble(avgMillis(traffic.Latency)), traffic.Latency.Max.Milliseconds())
 	fmt.Fprintf(&b, "Received: %d\nSent: %d\n", traffic.Received, traffic.Sent)
 	fmt.Fprintf(&b, "Connections: %d\nOutstanding: %d\n", traffic.Open, status.Outstanding)
 	fmt.Fprintf(&b, "Zxid: %v\nMode: %s\nNode count: %d\n", lastZxid(status), status.Mode(), znodes(status))
 	if status.Role == node.Leading {
-		e := src.Ensemble()
-		fmt.Fprintf(&b, "Proposal sizes last/min/max: %d/%d/%d\n", e.Proposed.last(), e.Proposed.min(), e.Proposed.max())
+		p := src.Proposed()
+		fmt.Fprintf(&b, "Proposal sizes last/min/max: %d/%d/%d\n", p.last(), p.min(), p.max())
 	}
 	return b.String()
 }

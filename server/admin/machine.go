@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -97,6 +98,20 @@ func machineMemoryBytes() uint64 {
 		}
 	}
 	return 0
+}
+
+// memoryLimitBytes is the bound of this process, or the memory of the machine.
+func memoryLimitBytes() uint64 {
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		return uint64(limit)
+	}
+	return machineMemoryBytes()
+}
+
+// threads are those of this process, 0 if they cannot be counted.
+func threads() int {
+	entries, _ := os.ReadDir("/proc/self/task")
+	return len(entries)
 }
 
 // openFiles is -1 where it cannot be told.

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,7 +23,7 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 
 func TestMetrics(t *testing.T) {
 	src := newFixed(t, node.Leading)
-	h := Handler(src)
+	h := MetricsHandler(src)
 	r := get(t, h, "/metrics")
 	if r.Code != http.StatusOK {
 		t.Fatalf("status %d: %s", r.Code, r.Body)
@@ -46,7 +48,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"looking_count": 2, "bytes_received_count": 346, "diff_count": 2, "snap_count": 1, "connection_rejected": 1, "commit_count": 21,
+		"looking_count": 2, "bytes_received_count": 346, "diff_count": 2, "snap_count": 0, "connection_rejected": 1, "proposal_count": 22,
 	} {
 		f := families[name]
 		if f == nil || f.GetMetric()[0].GetCounter().GetValue() != want {
@@ -54,7 +56,8 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string][2]float64{
-		"fsynctime": {22, 11}, "snapshottime": {2, 30}, "election_time": {2, 580}, "readlatency": {7, 10}, "updatelatency": {4, 7},
+		"fsynctime": {3, 4.2}, "snapshottime": {1, 30}, "election_time": {1, 250}, "readlatency": {1, 0}, "updatelatency": {3, 8.4},
+		"sync_processor_batch_size": {1, 2}, "observer_sync_time": {0, 0},
 	} {
 		f := families[name]
 		if f == nil || f.GetMetric()[0].GetSummary() == nil {
@@ -66,7 +69,22 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s: count and sum are %v, want %v", name, got, want)
 		}
 	}
-	for _, name := range []string{"go_goroutines", "process_start_time_seconds"} {
+	quantiles := make(map[float64]float64)
+	for _, q := range families["updatelatency"].GetMetric()[0].GetSummary().GetQuantile() {
+		quantiles[q.GetQuantile()] = math.Round(q.GetValue())
+	}
+	if want := (map[float64]float64{0.5: 2, 0.9: 6, 0.99: 6}); !maps.Equal(quantiles, want) {
+		t.Errorf("quantiles of updatelatency are %v, want %v", quantiles, want)
+	}
+	if q := families["fsynctime"].GetMetric()[0].GetSummary().GetQuantile(); len(q) != 1 || q[0].GetQuantile() != 0.5 {
+		t.Errorf("quantiles of fsynctime are %v", q)
+	}
+	for name, want := range map[string]string{"ack_latency": "2", "read_per_namespace": "app", "quota_exceeded_error_per_namespace": "app", "quota_count_limit_per_namespace": "app"} {
+		if f := families[name]; f == nil || f.GetMetric()[0].GetLabel()[0].GetName() != "key" || f.GetMetric()[0].GetLabel()[0].GetValue() != want {
+			t.Errorf("%s: %v", name, f)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "process_start_time_seconds", "jvm_memory_bytes_used", "jvm_memory_bytes_max", "jvm_threads_current", "jvm_gc_collection_seconds"} {
 		if families[name] == nil {
 			t.Errorf("%s is missing", name)
 		}
@@ -84,7 +102,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestOtherPages(t *testing.T) {
-	h := Handler(newFixed(t, node.Standalone))
+	h := MetricsHandler(newFixed(t, node.Standalone))
 	if r := get(t, h, "/"); r.Code != http.StatusOK || !strings.Contains(r.Body.String(), "/metrics") {
 		t.Errorf("/: status %d, %q", r.Code, r.Body)
 	}

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/wire"
@@ -28,14 +30,23 @@ type Source interface {
 	Status() node.Status
 	Watches() *watch.Manager
 	Traffic() Traffic
-	// ResetTraffic does what srst asks for: Received, Sent and the latencies begin anew.
+	Metrics() *metrics.Metrics
+	// ResetTraffic does what srst asks for: traffic, metrics and sizes of proposals begin anew.
 	ResetTraffic()
 	// Connections are all open client connections, those without a session included. The caller owns the slice.
 	Connections() []Connection
 	// ResetConnections does what crst asks for: the counters and latencies of each connection begin anew.
 	ResetConnections()
-	Storage() Storage
-	Ensemble() Ensemble
+	// Proposed are the sizes of a leader's proposals since the start or the last ResetTraffic.
+	Proposed() Sizes
+	// Members is the present configuration of the ensemble.
+	Members() *quorum.Config
+	// Learners are the connections of a leader's learners, by id.
+	Learners() []Learner
+	// ResetObservers lets the counters of the connections of observers begin anew.
+	ResetObservers()
+	// Quotas are those of each namespace that has any.
+	Quotas() map[string]tree.NamespaceQuota
 	// Sessions are all sessions that this server knows of, by id.
 	Sessions() []tree.Session
 	// Ephemerals are the paths of the ephemeral nodes of each session that has any.
@@ -67,37 +78,21 @@ func (s *Summary) Merge(other Summary) {
 
 // Traffic is what has passed the client port.
 type Traffic struct {
-	// Received and Sent are packets, and Latency the times from the arrival of requests to their answers, since the start
-	// or the last ResetTraffic.
+	// Received and Sent are packets, Latency the times from the arrival of requests to their answers, and Responses the
+	// lengths of frames sent to clients, since the start or the last ResetTraffic.
 	Received, Sent int64
 	Latency        Summary
+	Responses      Sizes
 
-	// What follows counts from the start.
-
-	// Reads and Writes are the latencies of requests of either kind.
-	Reads, Writes Summary
-	// BytesReceived and BytesSent are those of frames with their lengths; WatchBytes are those of watch events among the
-	// latter.
-	BytesReceived, BytesSent, WatchBytes int64
-	// Open are the connections of this moment.
-	Open int
-	// Accepted are connections that were accepted, Rejected those that were refused for a limit, Dropped those that
-	// ended in any way but by the client's closing the session.
-	Accepted, Rejected, Dropped int64
-	// AuthFailed are auth requests that were refused, and handshakes of TLS that failed.
+	// Open are the connections of this moment, Handshakes those of TLS that are under way.
+	Open, Handshakes int
+	// DropProbability is that of a request for a session (connection throttling), from 0 to 1.
+	DropProbability float64
+	// AuthFailed are auth requests that were refused, and handshakes of TLS that failed, since the start.
 	AuthFailed int64
-	Handshakes Handshakes
-	// LastResponse, MinResponse and MaxResponse are lengths of frames sent to clients; 0 before any.
-	LastResponse, MinResponse, MaxResponse int
-}
-
-// Handshakes are those of TLS with clients.
-type Handshakes struct {
-	// Open are those of this moment.
-	Open int64
-	// Failed are those that did not succeed, Exceeded connections that were closed because too many were open
-	// (netty.server.outstandingHandshake.limit).
-	Failed, Exceeded int64
+	// PlainLocal and PlainRemote are connections to a port that is not for TLS alone, from this host and from others, since
+	// the start.
+	PlainLocal, PlainRemote int64
 }
 
 // Connection is one client connection.
@@ -127,34 +122,27 @@ type Connection struct {
 	Word bool
 }
 
-// Storage is what the disk has been asked to do since the start.
-type Storage struct {
-	// Fsync are those of txn logs; SlowFsyncs counts those that took longer than fsync.warningthresholdms.
-	Fsync      Summary
-	SlowFsyncs int64
-	// Snapshot are those written.
-	Snapshot Summary
-	// Load is how long it took to read the disk at the start.
-	Load time.Duration
-}
-
-// Ensemble is what a member has done with the others since the start.
-type Ensemble struct {
-	// Looking counts how often it began to look for a leader; Election is the time from there to serving.
-	Looking  int64
-	Election Summary
-	// Proposals and Commits are those that it made as leader.
-	Proposals, Commits int64
-	// Proposed are the sizes of the proposals in bytes since the start or the last ResetTraffic.
-	Proposed Sizes
-	// Diffs and Snapshots count the learners that it synchronised as leader, without and with a snapshot.
-	Diffs, Snapshots int64
+// Learner is the connection of a learner.
+type Learner struct {
+	ID       wire.ServerID
+	Observer bool
+	// Remote is ip:port.
+	Remote      string
+	Established time.Time
+	// QueuedPackets and QueuedBytes wait to be written.
+	QueuedPackets, QueuedBytes int
+	// Received and Sent are packets, Requests those of the former that carry a client's request, since the connection was
+	// established or the last ResetObservers. LastZxid is that of the last packet sent with one, -1 before any.
+	Received, Sent, Requests int64
+	LastZxid                 wire.Zxid
 }
 
 // Sizes are lengths in bytes. Its zero value has seen nothing.
 type Sizes struct {
 	Count          int64
 	Last, Min, Max int
+	// At is when the last one was, by a clock of the user.
+	At time.Duration
 }
 
 // Add counts one more.
@@ -177,4 +165,19 @@ func (s Sizes) orNone(bytes int) int {
 		return -1
 	}
 	return bytes
+}
+
+// Merge counts what other has counted.
+func (s *Sizes) Merge(other Sizes) {
+	if other.Count == 0 {
+		return
+	}
+	if s.Count == 0 || other.Min < s.Min {
+		s.Min = other.Min
+	}
+	s.Max = max(s.Max, other.Max)
+	if s.Count == 0 || other.At >= s.At {
+		s.Last, s.At = other.Last, other.At
+	}
+	s.Count += other.Count
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,8 @@ type conn struct {
 	established time.Time
 	connected   bool // the first frame has been seen
 	over        bool // closeSession has been seen, and nothing after it matters
+	// readsUntilMeasured are reads before the next one that is measured by itself.
+	readsUntilMeasured int
 
 	// inFlight is the number of requests delivered and not answered. Reads may pass the loop only while it is 0.
 	inFlight atomic.Int32
@@ -70,6 +73,9 @@ func (c *conn) serve() {
 	for err := c.open(); ; err = c.reader.fill() {
 		if err != nil {
 			c.lost(err)
+			if !c.connected && errors.Is(err, os.ErrDeadlineExceeded) {
+				c.port.cfg.Metrics.SessionlessConnectionsExpired.Add(1)
+			}
 			return
 		}
 		if c.over || c.closing.Load() {
@@ -127,7 +133,7 @@ func (c *conn) word() (string, bool) {
 	}
 	c.mu.Lock()
 	c.asks = true
-	c.stats.received(0)
+	c.stats.received()
 	c.mu.Unlock()
 	return c.port.cfg.Word(string(b[:4]))
 }
@@ -153,8 +159,10 @@ func (c *conn) take() error {
 			view = 0
 		}
 	}
+	noted := reads{m: c.port.cfg.Metrics}
 	handOver := func() {
 		release()
+		noted.flush()
 		c.flush()
 		if len(inputs) > 0 {
 			c.port.cfg.Deliver(inputs)
@@ -195,10 +203,12 @@ func (c *conn) take() error {
 				c.port.cfg.View.Lock()
 			}
 			view++
-			reply, ok := c.port.cfg.Read(c.id, header, d.Rest())
+			reply, ok := c.read(header, d.Rest())
 			if ok {
 				c.port.touch(c)
-				if full := c.queueRead(reply, len(frame), arrival{now, header.Type, header.Xid}); full {
+				latency := c.port.now() - now
+				noted.note(header.Type, latency, len(frame), len(reply))
+				if full := c.queueRead(reply, arrival{now, header.Type, header.Xid}, latency); full {
 					handOver()
 					c.waitForRoom()
 				} else if view == viewReads {
@@ -226,6 +236,20 @@ func (c *conn) take() error {
 	}
 }
 
+// read answers a request from the tree.
+func (c *conn) read(header wire.RequestHeader, body []byte) (reply []byte, ok bool) {
+	if c.readsUntilMeasured--; c.readsUntilMeasured >= 0 {
+		return c.port.cfg.Read(c.id, header, body)
+	}
+	c.readsUntilMeasured = measureOneIn - 1
+	began := c.port.now()
+	reply, ok = c.port.cfg.Read(c.id, header, body)
+	if ok {
+		c.port.cfg.Metrics.ReadFinalProcTime.Took(c.port.now() - began)
+	}
+	return reply, ok
+}
+
 // connect handles the first frame.
 func (c *conn) connect(frame []byte, now time.Duration) (node.Input, error) {
 	in := node.ClientConnected{Client: c.id, Remote: c.remote.Addr().Unmap(), Secure: c.secure, Certificates: c.certificates()}
@@ -244,8 +268,9 @@ func (c *conn) begin(frameBytes int, a arrival) {
 	c.port.outstanding.Add(1)
 	c.mu.Lock()
 	c.waiting = append(c.waiting, a)
-	c.stats.received(frameBytes)
+	c.stats.received()
 	c.mu.Unlock()
+	c.port.cfg.Metrics.BytesReceivedCount.Add(int64(frameBytes + lengthBytes))
 }
 
 // crowded tells that nothing more should be read at present.

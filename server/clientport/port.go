@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/ratelog"
 	"github.com/zkctl/zkctl/wire"
@@ -66,7 +67,9 @@ type Config struct {
 	// Word answers a four-letter word; ok is false if it is none.
 	Word func(word string) (text string, ok bool)
 
-	Log *slog.Logger
+	// Metrics is where requests are measured; nil for nowhere.
+	Metrics *metrics.Metrics
+	Log     *slog.Logger
 }
 
 // Port is a client port. Its methods are safe for concurrent use.
@@ -87,7 +90,7 @@ type Port struct {
 	all     map[*conn]struct{}
 	perAddr map[origin]int
 	touched []*conn
-	past    admin.Traffic // of connections that are no more, and what counts connections
+	past    admin.Traffic // of connections that are no more
 
 	// dirty are the connections that have something to write since the last Flush. They belong to the caller of Send.
 	dirty []*conn
@@ -106,6 +109,9 @@ func Listen(cfg Config) (*Port, error) {
 		conns:   make(map[node.ClientID]*conn),
 		all:     make(map[*conn]struct{}),
 		perAddr: make(map[origin]int),
+	}
+	if p.cfg.Metrics == nil {
+		p.cfg.Metrics = metrics.New()
 	}
 	var err error
 	if p.plain, err = listen(cfg.Address, "client port"); err != nil {
@@ -229,14 +235,20 @@ func (p *Port) admit(tcp *net.TCPConn, secure bool) (*conn, error) {
 	case p.stopped:
 		return nil, net.ErrClosed
 	case p.cfg.Max > 0 && len(p.all) >= p.cfg.Max:
-		p.past.Rejected++
+		p.cfg.Metrics.ConnectionRejected.Add(1)
 		return nil, errTooMany
 	case p.cfg.MaxPerAddress > 0 && p.perAddr[c.from] >= p.cfg.MaxPerAddress:
-		p.past.Rejected++
+		p.cfg.Metrics.ConnectionRejected.Add(1)
 		return nil, errTooManyAddress
 	}
-	p.past.Accepted++
 	p.perAddr[c.from]++
+	switch {
+	case c.secure:
+	case c.from.addr.IsLoopback():
+		p.past.PlainLocal++
+	default:
+		p.past.PlainRemote++
+	}
 	p.all[c] = struct{}{}
 	p.conns[c.id] = c
 	return c, nil
@@ -253,7 +265,7 @@ func (p *Port) forget(c *conn) {
 	delete(p.conns, c.id)
 	add(&p.past, c.stats.traffic)
 	if c.connected && c.stats.last.op != wire.OpCloseSession {
-		p.past.Dropped++
+		p.cfg.Metrics.ConnectionDropCount.Add(1)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -313,7 +314,7 @@ func TestLimits(t *testing.T) {
 	s := newStand(t, func(c *Config) { c.MaxPerAddress = 2 })
 	first, second := s.connect(), s.connect()
 	s.dial().gone()
-	if got := s.Traffic().Rejected; got != 1 {
+	if got := s.cfg.Metrics.ConnectionRejected.Value(); got != 1 {
 		t.Errorf("%d rejected, want 1", got)
 	}
 	second.Close()
@@ -326,6 +327,7 @@ func TestLimits(t *testing.T) {
 func TestSessionless(t *testing.T) {
 	s := newStand(t, func(c *Config) { c.SessionlessTimeout = 50 * time.Millisecond })
 	s.dial().gone()
+	waitFor(t, "the count", func() bool { return s.cfg.Metrics.SessionlessConnectionsExpired.Value() == 1 })
 }
 
 // Above the limit of outstanding requests, a connection that has some is not read, and all is well once they are answered.
@@ -406,22 +408,31 @@ func TestStats(t *testing.T) {
 	p.send(request(2, wire.OpSetData, ""))
 	p.expect(2, "")
 	got := s.Traffic()
-	if got.Received != 3 || got.Sent != 3 || got.Reads.Count != 1 || got.Writes.Count != 1 || got.Latency.Count != 2 {
+	if got.Received != 3 || got.Sent != 3 || got.Latency.Count != 3 || got.Responses.Count != 2 {
 		t.Errorf("traffic is %+v", got)
 	}
 	c := s.Connections()[0]
 	if c.LastXid != 2 || c.LastOp != wire.OpSetData || c.LastZxid != 1 || c.Received != 3 {
 		t.Errorf("connection is %+v", c)
 	}
+	m := s.cfg.Metrics
+	counts := []int64{m.OpCountTotal.Value(), m.OpCountGetData.Value(), m.OpCountSetData.Value(), m.OpCountCreateSession.Value(),
+		m.ReadLatency.Figures().Count, m.UpdateLatency.Figures().Count, m.ReadFinalProcTime.Figures().Count}
+	if want := []int64{3, 1, 1, 1, 1, 2, 1}; !slices.Equal(counts, want) {
+		t.Errorf("metrics count %v, want %v", counts, want)
+	}
+	if m.BytesReceivedCount.Value() < 3*12 || m.ResponseBytes.Value() != 2*int64(lengthBytes+len(request(1, opEcho, ""))+8) {
+		t.Errorf("%d bytes received, %d answered", m.BytesReceivedCount.Value(), m.ResponseBytes.Value())
+	}
 	if ids := s.Touched(); len(ids) != 1 || len(s.Touched()) != 0 {
 		t.Errorf("touched: %v", ids)
 	}
 	s.ResetTraffic()
-	if got := s.Traffic(); got.Received != 0 || got.Latency.Count != 0 || got.Reads.Count != 1 {
+	if got := s.Traffic(); got.Received != 0 || got.Latency.Count != 0 || got.Responses.Count != 0 || got.Open != 1 {
 		t.Errorf("after the reset traffic is %+v", got)
 	}
 	p.Close()
-	waitFor(t, "the end", func() bool { return s.Traffic().Dropped == 1 })
+	waitFor(t, "the end", func() bool { return s.cfg.Metrics.ConnectionDropCount.Value() == 1 })
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {

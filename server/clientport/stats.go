@@ -29,18 +29,17 @@ type connStats struct {
 }
 
 // received counts a frame of the client.
-func (s *connStats) received(frameBytes int) {
+func (s *connStats) received() {
 	s.own.received++
 	s.traffic.Received++
-	s.traffic.BytesReceived += int64(frameBytes + lengthBytes)
 }
 
 // event counts a watch event.
-func (s *connStats) event(frameBytes int) {
+func (s *connStats) event(frameBytes int, at time.Duration) {
 	s.own.sent++
 	s.traffic.Sent++
-	s.traffic.BytesSent += int64(frameBytes + lengthBytes)
-	s.traffic.WatchBytes += int64(frameBytes + lengthBytes)
+	s.traffic.Responses.Add(frameBytes)
+	s.traffic.Responses.At = at
 }
 
 // answer counts the answer to a request.
@@ -49,25 +48,16 @@ func (s *connStats) answer(frame []byte, a arrival, latency time.Duration) {
 	s.own.latency.Add(latency)
 	t := &s.traffic
 	t.Sent++
-	t.BytesSent += int64(len(frame) + lengthBytes)
-	if a.op == wire.OpCreateSession {
-		return // its frame has no header
-	}
 	t.Latency.Add(latency)
-	if isUpdate(a.op) {
-		t.Writes.Add(latency)
-	} else {
-		t.Reads.Add(latency)
-	}
-	t.LastResponse = len(frame)
-	t.MaxResponse = max(t.MaxResponse, len(frame))
-	if t.MinResponse == 0 || len(frame) < t.MinResponse {
-		t.MinResponse = len(frame)
-	}
 	s.last, s.lastAt, s.lastLatency = a, a.at+latency, latency
 	if a.xid >= 0 {
 		s.xids = a.xid + 1
 	}
+	if a.op == wire.OpCreateSession {
+		return // its frame has no header
+	}
+	t.Responses.Add(len(frame))
+	t.Responses.At = s.lastAt
 	d := wire.NewDecoder(frame)
 	d.Int32()
 	if zxid := wire.Zxid(d.Int64()); zxid > 0 {
@@ -78,34 +68,13 @@ func (s *connStats) answer(frame []byte, a arrival, latency time.Duration) {
 	}
 }
 
-// isUpdate tells whether the latency of a request is one of the ensemble.
-func isUpdate(op wire.OpCode) bool {
-	switch op {
-	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpDelete, wire.OpSetData,
-		wire.OpSetACL, wire.OpMulti, wire.OpReconfig, wire.OpCloseSession, wire.OpSync:
-		return true
-	}
-	return false
-}
-
 // add adds the counters of a connection to those of its port.
 func add(t *admin.Traffic, c admin.Traffic) {
 	t.Received += c.Received
 	t.Sent += c.Sent
-	t.BytesReceived += c.BytesReceived
-	t.BytesSent += c.BytesSent
-	t.WatchBytes += c.WatchBytes
 	t.AuthFailed += c.AuthFailed
 	t.Latency.Merge(c.Latency)
-	t.Reads.Merge(c.Reads)
-	t.Writes.Merge(c.Writes)
-	t.MaxResponse = max(t.MaxResponse, c.MaxResponse)
-	if t.MinResponse == 0 || c.MinResponse != 0 && c.MinResponse < t.MinResponse {
-		t.MinResponse = c.MinResponse
-	}
-	if c.LastResponse != 0 {
-		t.LastResponse = c.LastResponse
-	}
+	t.Responses.Merge(c.Responses)
 }
 
 // Traffic reports what has passed the port.
@@ -114,7 +83,7 @@ func (p *Port) Traffic() admin.Traffic {
 	p.mu.Lock()
 	sum := p.past
 	sum.Open = len(p.all)
-	sum.Handshakes.Open = p.handshakes.Load()
+	sum.Handshakes = int(p.handshakes.Load())
 	p.mu.Unlock()
 	for _, c := range conns {
 		c.mu.Lock()
@@ -126,9 +95,11 @@ func (p *Port) Traffic() admin.Traffic {
 	return sum
 }
 
-// ResetTraffic lets packets and latencies begin anew (srst).
+// ResetTraffic lets packets, latencies and sizes of responses begin anew (srst).
 func (p *Port) ResetTraffic() {
-	reset := func(t *admin.Traffic) { t.Received, t.Sent, t.Latency = 0, 0, admin.Summary{} }
+	reset := func(t *admin.Traffic) {
+		t.Received, t.Sent, t.Latency, t.Responses = 0, 0, admin.Summary{}, admin.Sizes{}
+	}
 	for _, c := range p.everyConn() {
 		c.mu.Lock()
 		reset(&c.stats.traffic)

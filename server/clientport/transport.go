@@ -48,12 +48,13 @@ func (c *conn) open() error {
 func (c *conn) negotiate() error {
 	p := c.port
 	if c.secure && p.cfg.DropEarly && !p.cfg.Serving() {
+		p.cfg.Metrics.CnxnClosedWithoutZkServerRunning.Add(1)
 		return errNotServing
 	}
 	open := p.handshakes.Add(1)
 	defer p.handshakes.Add(-1)
 	if p.cfg.HandshakeLimit > 0 && open > int64(p.cfg.HandshakeLimit) {
-		p.count(func(t *admin.Traffic) { t.Handshakes.Exceeded++ })
+		p.cfg.Metrics.TLSHandshakeExceeded.Add(1)
 		return errHandshakes
 	}
 	c.tcp.SetDeadline(time.Now().Add(handshakeTimeout))
@@ -72,7 +73,8 @@ func (c *conn) negotiate() error {
 	}
 	secured, err := p.cfg.Handshake(under)
 	if err != nil {
-		p.count(func(t *admin.Traffic) { t.Handshakes.Failed++; t.AuthFailed++ })
+		p.cfg.Metrics.UnsuccessfulHandshake.Add(1)
+		p.count(func(t *admin.Traffic) { t.AuthFailed++ })
 		return err
 	}
 	c.mu.Lock()

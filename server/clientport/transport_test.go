@@ -167,7 +167,7 @@ func TestBadHandshakes(t *testing.T) {
 		s.dialSecure()
 		s.dial().Write([]byte{recordHandshake})
 	}
-	waitFor(t, "open handshakes", func() bool { return s.Traffic().Handshakes.Open == 40 })
+	waitFor(t, "open handshakes", func() bool { return s.Traffic().Handshakes == 40 })
 	hello := append([]byte{recordHandshake, 3, 1, 0xff, 0xff}, bytes.Repeat([]byte{0xfe}, 1<<16)...)
 	for _, garbage := range [][]byte{hello, []byte("GET / HTTP/1.0\r\n\r\n"), make([]byte, 100)} {
 		p := s.dialSecure()
@@ -178,7 +178,7 @@ func TestBadHandshakes(t *testing.T) {
 	}
 	waitFor(t, "failed handshakes", func() bool {
 		got := s.Traffic()
-		return got.Handshakes.Failed == 3 && got.AuthFailed == 3
+		return s.cfg.Metrics.UnsuccessfulHandshake.Value() == 3 && got.AuthFailed == 3
 	})
 	s.dialSecure().secure().session()
 	s.dial().session()
@@ -189,12 +189,12 @@ func TestHandshakeLimit(t *testing.T) {
 	s.dialSecure().secure().session()
 	waiting := s.dialSecure()
 	s.dialSecure()
-	waitFor(t, "open handshakes", func() bool { return s.Traffic().Handshakes.Open == 2 })
+	waitFor(t, "open handshakes", func() bool { return s.Traffic().Handshakes == 2 })
 	p := s.dialSecure()
 	if _, err := p.in.ReadByte(); err == nil {
 		t.Error("one too many was not closed")
 	}
-	if got := s.Traffic().Handshakes.Exceeded; got != 1 {
+	if got := s.cfg.Metrics.TLSHandshakeExceeded.Value(); got != 1 {
 		t.Errorf("%d were one too many", got)
 	}
 	waiting.secure().session()

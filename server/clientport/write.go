@@ -7,11 +7,11 @@ import (
 )
 
 // queueRead queues the answer to a request that did not pass the node, and tells whether enough is queued.
-func (c *conn) queueRead(frame []byte, requestBytes int, a arrival) (full bool) {
+func (c *conn) queueRead(frame []byte, a arrival, latency time.Duration) (full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stats.received(requestBytes)
-	c.stats.answer(frame, a, c.port.now()-a.at)
+	c.stats.received()
+	c.stats.answer(frame, a, latency)
 	c.out.addFrame(frame)
 	return c.out.bytes > highWaterBytes
 }
@@ -28,14 +28,17 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 		event = false // a client that numbers its requests so cannot tell the two apart either
 	}
 	if event {
-		c.stats.event(len(frame))
+		c.stats.event(len(frame), c.port.now())
+		c.port.cfg.Metrics.WatchBytes.Add(int64(len(frame) + lengthBytes))
 	} else if len(c.waiting) > 0 {
 		a := c.waiting[0]
 		if c.waiting = c.waiting[1:]; len(c.waiting) == 0 {
 			c.waiting = nil
 			c.change.Broadcast()
 		}
-		c.stats.answer(frame, a, c.port.now()-a.at)
+		latency := c.port.now() - a.at
+		c.stats.answer(frame, a, latency)
+		measureAnswer(c.port.cfg.Metrics, a.op, latency, len(frame))
 		c.inFlight.Add(-1)
 		c.port.outstanding.Add(-1)
 	}

@@ -91,8 +91,8 @@ type Config struct {
 
 	// FourLetterWords are the commands that clients may send; "*" stands for all. srvr is allowed always.
 	FourLetterWords []string
-	// MetricsAddress is host:port of the Prometheus endpoint, "" for none.
-	MetricsAddress string
+	// Metrics is how what the server measures is shown.
+	Metrics Metrics
 
 	// Distributed says whether this is a member of an ensemble; a standalone server ignores what follows.
 	Distributed bool
@@ -108,6 +108,9 @@ type Config struct {
 	ListenOnAllIPs bool
 	// ElectionConnectTimeout bounds opening a connection to an election port.
 	ElectionConnectTimeout time.Duration
+	// AckLoggingFrequency is of how many txns a leader measures one for the time until each server acknowledges it, 0 for
+	// none.
+	AckLoggingFrequency int
 	// ElectionBindRetries is how often binding a port of the ensemble is tried, a second apart; 0 is for ever.
 	ElectionBindRetries int
 }
@@ -147,5 +150,7 @@ func defaults(file string) *Config {
 		FourLetterWords:        []string{"srvr"},
 		ElectionConnectTimeout: 5 * time.Second,
 		ElectionBindRetries:    3,
+		AckLoggingFrequency:    1000,
+		Metrics:                defaultMetrics(),
 	}
 }

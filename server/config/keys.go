@@ -18,7 +18,7 @@ type key struct {
 
 // keys are those read by name, apart from server.N, group.G, weight.N and dynamicConfigFile. The names under which
 // Apache ZooKeeper knows the last block are system properties; in zoo.cfg they stand without "zookeeper.".
-var keys = slices.Concat(basicKeys, sessionKeys)
+var keys = slices.Concat(basicKeys, sessionKeys, metricsKeys)
 
 var basicKeys = []key{
 	{"dataDir", text(func(c *Config) *string { return &c.DataDir })},
@@ -146,6 +146,7 @@ var asIs = map[string]string{
 // withoutEffectPrefixes are families of such keys.
 var withoutEffectPrefixes = []string{
 	"admin.",
+	"metricsProvider.",
 	"ssl.",
 	"audit.",
 	"sasl.",
@@ -166,8 +167,7 @@ var aliases = map[string]string{"fsyncWarningThresholdMS": "fsync.warningthresho
 var knownNames = func() []string {
 	names := append([]string{
 		"server.N", "group.G", "weight.N", "dynamicConfigFile", "standaloneEnabled", "peerType",
-		"metricsProvider.className", "metricsProvider.httpHost", "metricsProvider.httpPort",
-		"metricsProvider.httpsPort", "metricsProvider.exportJvmInfo", "metricsProvider.numWorkerThreads",
+		"metricsProvider.numWorkerThreads",
 		"metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs", "admin.enableServer", "admin.serverPort", "admin.serverAddress",
 	}, withoutEffect...)
 	for _, u := range unneeded {

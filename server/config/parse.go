@@ -3,11 +3,9 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -56,7 +54,6 @@ type parser struct {
 	dynamicFile    property
 	standalone     bool // standaloneEnabled
 	peerType       property
-	metrics        metrics
 }
 
 func newParser(file string) *parser {
@@ -70,7 +67,6 @@ func newParser(file string) *parser {
 	p.config.MinSessionTimeout, p.config.MaxSessionTimeout = -1, -1
 	p.config.ExtraSizeBytes = -1
 	p.config.SnapRetainCount = 3
-	p.metrics = defaultMetrics()
 	for _, k := range keys {
 		p.keys[k.name] = k
 	}
@@ -190,8 +186,6 @@ func (p *parser) take(at property) {
 			p.refuse(at, "unknown role", "give participant or observer")
 		}
 		p.peerType = at
-	case strings.HasPrefix(at.key, "metricsProvider."):
-		p.takeMetrics(at)
 	case asIs[at.key] != "" && strings.EqualFold(at.value, asIs[at.key]):
 	case isWithoutEffect(at.key):
 		p.notice(at, "has no effect in this server", "")
@@ -245,7 +239,7 @@ func (p *parser) check() {
 			p.notice(p.seen["4lw.commands.whitelist"], fmt.Sprintf("%q is not a four-letter word that this server knows", word), "remove it")
 		}
 	}
-	c.MetricsAddress = p.metrics.address()
+	p.checkMetrics()
 	p.checkMembers()
 }
 
@@ -275,45 +269,3 @@ var fourLetterWords = []string{
 }
 
 func isFourLetterWord(word string) bool { return slices.Contains(fourLetterWords, word) }
-
-// metrics are the keys of metricsProvider.
-type metrics struct {
-	prometheus bool
-	host       string
-	port       int
-}
-
-const prometheusProvider = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
-
-func defaultMetrics() metrics { return metrics{host: "0.0.0.0", port: 7000} }
-
-func (m metrics) address() string {
-	if !m.prometheus {
-		return ""
-	}
-	return net.JoinHostPort(m.host, strconv.Itoa(m.port))
-}
-
-func (p *parser) takeMetrics(at property) {
-	switch at.key {
-	case "metricsProvider.className":
-		switch at.value {
-		case prometheusProvider:
-			p.metrics.prometheus = true
-		case "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "org.apache.zookeeper.metrics.impl.NullMetricsProvider":
-		default:
-			p.refuse(at, "unknown metrics provider", "give "+prometheusProvider+" or remove the key")
-		}
-	case "metricsProvider.httpHost":
-		p.metrics.host = at.value
-	case "metricsProvider.httpPort":
-		if what, remedy := port(func(*Config) *int { return &p.metrics.port })(p.config, at.value); what != "" {
-			p.refuse(at, what, remedy)
-		}
-	case "metricsProvider.httpsPort":
-		p.refuse(at, "TLS for metrics is not supported by this server", "give metricsProvider.httpPort instead")
-	case "metricsProvider.exportJvmInfo":
-	default:
-		p.notice(at, "has no effect in this server", "")
-	}
-}

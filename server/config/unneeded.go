@@ -38,7 +38,6 @@ var unneeded = []struct {
 	{"this server always hands requests of learners on by the shortest way", []string{
 		"forward_learner_requests_to_commit_processor_disabled", "follower.skipLearnerRequestToNextProcessor",
 	}},
-	{"this server samples no latencies of acknowledgements", []string{"leader.ackLoggingFrequency"}},
 	{"this server logs packets between members with --log-level debug instead of keeping the last ones", []string{
 		"messageTracker.Enabled", "messageTracker.BufferSize",
 	}},

@@ -18,6 +18,8 @@ type Client struct {
 	Watcher watch.Watcher
 	Session wire.SessionID
 	Auth    []wire.ID
+	// Reads takes the sizes of what is read; nil for nobody.
+	Reads *Reads
 }
 
 // Server answers requests. It is safe for concurrent use while the tree does not change.
@@ -191,6 +193,7 @@ func (a *answer) exists() wire.ErrCode {
 	if r.Watch {
 		a.Watches.Add(n.Path(), a.client.Watcher, watch.Data)
 	}
+	a.client.Reads.note(n.Path(), 0)
 	a.send(n.Stat().Append(a.reply(statBytes)))
 	return wire.ErrOK
 }
@@ -219,6 +222,7 @@ func (a *answer) getData() wire.ErrCode {
 	if r.Watch {
 		a.Watches.Add(n.Path(), a.client.Watcher, watch.Data)
 	}
+	a.client.Reads.note(n.Path(), len(n.Data()))
 	a.send(appendData(a.reply(4+len(n.Data())+statBytes), n))
 	return wire.ErrOK
 }
@@ -240,6 +244,7 @@ func (a *answer) getChildren() wire.ErrCode {
 		a.Watches.Add(n.Path(), a.client.Watcher, watch.Child)
 	}
 	frame := appendChildren(a.reply(4+24*n.NumChildren()+statBytes), n)
+	a.client.Reads.note(n.Path(), childrenBytes(len(frame)-replyHeaderBytes, n))
 	if a.header.Type == wire.OpGetChildren2 {
 		frame = n.Stat().Append(frame)
 	}
@@ -252,6 +257,9 @@ func appendChildren(frame []byte, n tree.Node) []byte {
 	n.EachChild(func(name string) { frame = wire.AppendString(frame, name) })
 	return frame
 }
+
+// childrenBytes is the sum of the lengths of the names of children whose list took bytes.
+func childrenBytes(bytes int, n tree.Node) int { return bytes - 4 - 4*n.NumChildren() }
 
 // getACL hides the hashes of digest ids from those who may not administer the node.
 func (a *answer) getACL() wire.ErrCode {
@@ -307,9 +315,13 @@ func (a *answer) multiRead() wire.ErrCode {
 		case code != wire.ErrOK:
 			frame = wire.AppendInt32(wire.MultiHeader{Type: wire.OpError, Err: code}.Append(frame), int32(code))
 		case part.Type == wire.OpGetData:
+			a.client.Reads.note(n.Path(), len(n.Data()))
 			frame = appendData(wire.MultiHeader{Type: part.Type}.Append(frame), n)
 		default:
-			frame = appendChildren(wire.MultiHeader{Type: part.Type}.Append(frame), n)
+			frame = wire.MultiHeader{Type: part.Type}.Append(frame)
+			before := len(frame)
+			frame = appendChildren(frame, n)
+			a.client.Reads.note(n.Path(), childrenBytes(len(frame)-before, n))
 		}
 	}
 	a.send(wire.MultiEnd.Append(frame))

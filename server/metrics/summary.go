@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,24 @@ func (s *Summary) AddTimes(v, n int64) {
 	s.values.add(v, n)
 	s.sum.Add(v * n)
 	s.extremes(v)
+}
+
+// AddAll notes values, of which none is negative. It costs less than noting one after the other.
+func (s *Summary) AddAll(values []int32) {
+	if len(values) == 0 {
+		return
+	}
+	sum, n := int64(0), int64(0)
+	for i, v := range values {
+		sum += int64(v)
+		if n++; i == len(values)-1 || values[i+1] != v {
+			s.values.add(int64(v), n)
+			n = 0
+		}
+	}
+	s.sum.Add(sum)
+	s.extremes(int64(slices.Min(values)))
+	s.extremes(int64(slices.Max(values)))
 }
 
 // Took notes a time.

@@ -8,7 +8,7 @@ import (
 
 // view is the client as package final knows it.
 func (c *client) view() final.Client {
-	return final.Client{Watcher: watch.Watcher(c.id), Session: c.session, Auth: c.auth}
+	return final.Client{Watcher: watch.Watcher(c.id), Session: c.session, Auth: c.auth, Reads: c.reads}
 }
 
 // answer answers a request that needs no txn, and tells whether the connection is to be closed.
@@ -24,9 +24,12 @@ func (n *Node) answer(c *client, r *request) (closes bool) {
 		n.note(SendFrame{Client: c.id, Frame: wire.ReplyHeader{Xid: r.header.Xid, Zxid: n.tree.LastZxid()}.Append(nil)})
 		return true
 	}
-	return n.final.Answer(n.tree, c.view(), r.header, r.body, func(frame []byte) {
+	n.work.Read++
+	closes = n.final.Answer(n.tree, c.view(), r.header, r.body, func(frame []byte) {
 		n.note(SendFrame{Client: c.id, Frame: frame})
 	})
+	c.reads.Flush()
+	return closes
 }
 
 // Read answers a request that needs nothing but the tree, and registers its watch. It must not run at the same time as

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/final"
 	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/server/zab"
@@ -24,6 +25,7 @@ type client struct {
 	timeout time.Duration
 	heard   time.Duration // Now.Mono of the last sign of life
 	auth    []wire.ID
+	reads   *final.Reads
 	// hasReadOnly tells that the client knows the field readOnly, and so must be sent it.
 	hasReadOnly bool
 	// local tells that only this member knows the session.
@@ -44,6 +46,7 @@ type request struct {
 	header wire.RequestHeader
 	body   []byte
 	waits  waiting
+	since  time.Duration // Now.Mono of its arrival
 	// reply is the answer to one that no longer waits but has others before it.
 	reply []byte
 	// refusal is the code of the answer to one that waits for its turn only to be refused, and of the answer to a write
@@ -62,10 +65,20 @@ const (
 	answered
 )
 
+// ensemble tells that the request waits for what happens elsewhere.
+func (w waiting) ensemble() bool { return w == waitsForCommit || w == waitsForSync }
+
 // handleClientConnected handles a ConnectRequest as ZooKeeperServer.processConnectRequest does, but looks at the
 // password before it closes the session's other connection.
 func (n *Node) handleClientConnected(in ClientConnected) {
 	r := in.Request
+	n.cfg.Metrics.ConnectionRequestCount.Add(1)
+	if r.SessionID != 0 {
+		n.cfg.Metrics.ConnectionRevalidateCount.Add(1)
+	}
+	if !n.admits() {
+		n.cfg.Metrics.CnxnClosedWithoutZkServerRunning.Add(1)
+	}
 	if !n.admits() || n.readOnly && !r.ReadOnly || r.LastZxidSeen > n.seen() {
 		n.note(CloseClient{Client: in.Client})
 		return
@@ -74,7 +87,8 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	timeout = min(max(timeout, n.cfg.MinSessionTimeout), n.cfg.MaxSessionTimeout)
 	c := &client{
 		id: in.Client, remote: in.Remote, timeout: timeout, heard: n.now.Mono, hasReadOnly: r.HasReadOnly,
-		auth: n.policy.Initial(auth.Conn{Remote: in.Remote}),
+		reads: final.NewReads(&n.cfg.Metrics.ReadPerNamespace),
+		auth:  n.policy.Initial(auth.Conn{Remote: in.Remote}),
 	}
 	n.clients[c.id] = c
 	if r.SessionID == 0 {
@@ -192,6 +206,7 @@ func (n *Node) handleClientsTouched(in ClientsTouched) {
 	for _, id := range in.Clients {
 		if c := n.clients[id]; c != nil && c.established {
 			n.touch(c)
+			c.reads.Flush()
 		}
 	}
 }
@@ -228,6 +243,15 @@ func (n *Node) forgetClient(c *client) {
 	}
 	n.watches.Drop(watch.Watcher(c.id))
 	n.inFlight -= len(c.queue)
+	for _, r := range c.queue {
+		if r.waits.ensemble() {
+			n.writesInFlight--
+		}
+	}
+	if len(c.queue) > 0 {
+		n.sessionsInFlight--
+	}
+	c.reads.Flush()
 	for i, s := range n.syncing {
 		if s == c.id {
 			n.syncing[i] = 0 // the answer will come, and concern nobody

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/zab"
@@ -70,6 +71,12 @@ type Config struct {
 	// Tree is how the tree reads its nodes; every Database given to the node must agree.
 	Tree tree.Options
 
+	// Metrics is where the server notes what happens; nil for nowhere.
+	Metrics *metrics.Metrics
+	// AckLoggingFrequency is of how many txns a leader measures one for the time that each server takes to acknowledge it
+	// (zookeeper.leader.ackLoggingFrequency); 0 for none.
+	AckLoggingFrequency int
+
 	// Rand is the source of all that is random here. The node owns it.
 	Rand *rand.Rand
 
@@ -103,6 +110,9 @@ func (c *Config) withDefaults() Config {
 	}
 	if d.ContainerMaxPerMinute == 0 {
 		d.ContainerMaxPerMinute = 10000
+	}
+	if d.Metrics == nil {
+		d.Metrics = metrics.New()
 	}
 	return d
 }

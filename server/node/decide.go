@@ -17,6 +17,7 @@ func (n *Node) becomeDecider() {
 		n.tracker.Add(s.ID, s.Timeout(), n.now.Mono)
 	}
 	n.preparer = prep.New(n.tree, n.tracker, n.policy)
+	n.preparer.Metrics = n.cfg.Metrics
 	n.preparer.MaxTxnBytes, n.preparer.MaxNeverUsed = n.cfg.MaxTxnBytes, n.cfg.ContainerMaxNeverUsed
 	n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
 	// Ephemeral nodes without a session can come from a leader of old that failed to list them.
@@ -34,9 +35,14 @@ func (n *Node) endDeciding() {
 
 // prepare makes a txn of a request and proposes it.
 func (n *Node) prepare(owner session.Owner, r zab.Request) {
+	n.cfg.Metrics.PrepProcessorRequestQueued.Add(1)
 	zxid, ok := n.nextZxid()
 	if !ok {
 		return
+	}
+	n.work.Made++
+	if r.Op == wire.OpCloseSession {
+		n.work.Closed++
 	}
 	if r.Op == wire.OpCreateSession && len(r.Body) >= 4 {
 		timeout := time.Duration(int32(binary.BigEndian.Uint32(r.Body))) * time.Millisecond
@@ -81,6 +87,7 @@ func (n *Node) commitStandalone(upTo wire.Zxid) {
 // tickDecider expires sessions and removes what nobody needs any more.
 func (n *Node) tickDecider() {
 	for _, id := range n.tracker.Expire(n.now.Mono) {
+		n.cfg.Metrics.StaleSessionsExpired.Add(1)
 		n.prepare(ownerHere, zab.Request{Session: id, Op: wire.OpCloseSession})
 	}
 	if n.now.Mono >= n.nextContainerCheck {

@@ -43,11 +43,17 @@ func (n *Node) deliver(e txn.Entry) {
 	// During a synchronisation the tree may still hold effects of txns that come only now.
 	if n.serving && e.Digest != nil && e.Digest.Version == txn.DigestVersion && e.Digest.Tree != n.tree.Digest() {
 		n.digestMismatches++
+		n.cfg.Metrics.DigestMismatchesCount.Add(1)
 	}
+	if n.serving {
+		n.measureDelivered(e)
+	}
+	read := n.work.Read
 	if n.preparer != nil {
 		n.preparer.Applied(e.Header.Zxid)
 	}
 	c := n.sessions[e.Header.Session]
+	defer func() { n.measureDrained(c, n.work.Read-read) }()
 	switch e.Header.Type {
 	case wire.OpCreateSession:
 		if c != nil && c.creating {
@@ -85,6 +91,7 @@ func (n *Node) notify(event tree.Event) {
 	if len(n.watchers) == 0 {
 		return
 	}
+	n.measureEvent(event.Type, n.watchers)
 	var frame []byte
 	for _, w := range n.watchers {
 		c := n.clients[ClientID(w)]

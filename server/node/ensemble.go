@@ -40,6 +40,7 @@ func (n *Node) drain() {
 }
 
 func (n *Node) carryOut(e zab.Effect) {
+	n.measureRole(e)
 	switch e := e.(type) {
 	case zab.Send:
 		n.note(SendPacket{Conn: ConnID(e.Conn), Packet: e.Packet})
@@ -90,6 +91,9 @@ func (n *Node) carryOut(e zab.Effect) {
 // revalidate answers a leader's learner, or its own client, whose session moved.
 func (n *Node) revalidate(q zab.Revalidate) {
 	owner := ownerOf(q.Conn)
+	if owner != ownerHere && !q.Confirmed {
+		n.cfg.Metrics.RevalidateCount.Add(1)
+	}
 	valid := n.tracker.Renew(q.Session, q.Timeout, n.now.Mono) && n.tracker.SetOwner(q.Session, owner)
 	switch {
 	case !valid && !q.Confirmed:
@@ -142,8 +146,11 @@ func (n *Node) handleLeaderConnected(in LeaderConnected) {
 func (n *Node) handlePacket(in PacketReceived) {
 	switch {
 	case n.leader != nil:
-		n.leader.Receive(zab.ConnID(in.Conn), in.Packet)
+		n.measurePacket(in.Conn, in.Packet, func() { n.leader.Receive(zab.ConnID(in.Conn), in.Packet) })
 	case n.learner != nil && in.Conn == n.leaderConn:
+		if in.Packet.Type == wire.PacketLeaderInfo {
+			n.syncingSince = n.now.Mono
+		}
 		n.learner.Receive(in.Packet)
 	}
 	n.drain()

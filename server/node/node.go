@@ -97,10 +97,16 @@ type Node struct {
 	renewals []renewal
 	syncing  []ClientID
 	inFlight int
+	// Of them, those that wait for the ensemble; and the sessions that have any.
+	writesInFlight, sessionsInFlight int
 	// nextSilenceCheck is when to look for silent clients again.
 	nextSilenceCheck time.Duration
 
+	// What is measured.
 	digestMismatches int
+	work             Work
+	unavailableSince time.Duration // while not serving
+	syncingSince     time.Duration // of a learner
 }
 
 // New returns a server with what its disk holds. It does nothing before the first Step. An error says that what was read
@@ -183,6 +189,7 @@ func (n *Node) tick() {
 	}
 	switch {
 	case n.leader != nil && !n.serving && n.election.Deserted(n.now.Mono):
+		n.cfg.Metrics.QuitLeadingDueToDisloyalVoter.Add(1)
 		n.endRole("elected, but the others vote for another server")
 	case n.leader != nil:
 		n.leader.Tick(n.now.Mono)

@@ -106,6 +106,7 @@ func (n *Node) handleSynced() {
 	for i := range c.queue {
 		if c.queue[i].waits == waitsForSync {
 			c.queue[i].waits = waitsForTurn
+			n.writesInFlight--
 			break
 		}
 	}
@@ -163,18 +164,34 @@ func (n *Node) answerInTurn(c *client, r request) {
 }
 
 func (n *Node) enqueue(c *client, r request) {
+	r.since = n.now.Mono
 	c.queue = append(c.queue, r)
 	n.inFlight++
+	if r.waits.ensemble() {
+		n.writesInFlight++
+	}
+	if len(c.queue) == 1 {
+		n.sessionsInFlight++
+	}
+	n.cfg.Metrics.RequestsInSessionQueue.Add(int64(len(c.queue)))
 }
 
 // advance answers what no longer waits, from the front of the client's queue.
 func (n *Node) advance(c *client) {
+	waited := int64(0)
+	defer func() {
+		if waited > 0 {
+			n.cfg.Metrics.ReadsAfterWriteInSessionQueue.Add(waited)
+		}
+	}()
 	for len(c.queue) > 0 {
 		r := &c.queue[0]
 		switch r.waits {
 		case waitsForCommit, waitsForSync:
 			return
 		case waitsForTurn:
+			waited++
+			n.cfg.Metrics.ReadCommitprocTime.Took(n.now.Mono - r.since)
 			r.closes = n.answer(c, r)
 		}
 		if r.reply != nil {
@@ -184,6 +201,9 @@ func (n *Node) advance(c *client) {
 		c.queue[0] = request{}
 		c.queue = c.queue[1:]
 		n.inFlight--
+		if len(c.queue) == 0 {
+			n.sessionsInFlight--
+		}
 		if closes {
 			n.closeClient(c)
 			return
@@ -200,6 +220,9 @@ func (n *Node) complete(c *client, h txn.Header, result tree.Result) {
 			continue
 		}
 		if r.header.Xid == h.Cxid {
+			n.writesInFlight--
+			n.cfg.Metrics.WriteCommitprocTime.Took(n.now.Mono - r.since)
+			n.cfg.Metrics.PendingSessionQueueSize.Add(int64(n.sessionsInFlight))
 			if r.refusal != wire.ErrOK && h.Type == wire.OpError {
 				result.Err = r.refusal
 			}

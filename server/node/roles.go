@@ -9,6 +9,7 @@ import (
 // begin takes up the first role.
 func (n *Node) begin() {
 	n.begun = true
+	n.unavailableSince = n.now.Mono
 	if n.cfg.Members == nil {
 		n.becomeStandalone()
 		return
@@ -25,6 +26,7 @@ func (n *Node) setRole(r Role) {
 func (n *Node) becomeLooking() {
 	n.leaderID = 0
 	n.lookingSince = n.now.Mono
+	n.cfg.Metrics.LookingCount.Add(1)
 	n.setRole(Looking)
 	n.election.Look(n.now.Mono, n.history.Last(), n.current)
 	n.afterElection()
@@ -45,6 +47,9 @@ func (n *Node) afterElection() {
 	n.endReadOnly()
 	n.leaderID = vote.Leader
 	n.term++
+	if !n.cfg.Observer {
+		n.cfg.Metrics.ElectionTime.Took(n.now.Mono - n.lookingSince)
+	}
 	switch {
 	case vote.Leader == n.cfg.Self:
 		n.becomeLeading()
@@ -98,6 +103,9 @@ func (n *Node) serve() {
 	n.serving = true
 	n.servingSince = n.now.Mono
 	n.electionTime = n.now.Mono - n.lookingSince
+	if n.cfg.Members != nil {
+		n.measureServing()
+	}
 	n.ids = session.NewIDs(n.cfg.Self, n.now.WallMillis)
 	if n.cfg.Members != nil {
 		n.tree.SetConfig(string(n.cfg.ConfigText), wire.Zxid(0), n.now.WallMillis, nil)
@@ -138,6 +146,9 @@ func (n *Node) endRole(reason string) {
 	}
 	n.leader, n.learner, n.standalone = nil, nil, nil
 	clear(n.conns)
+	if n.serving {
+		n.unavailableSince = n.now.Mono
+	}
 	n.serving, n.readOnly, n.local = false, false, nil
 	n.endDeciding()
 	n.closeAllClients()

@@ -73,6 +73,9 @@ func (n *Node) finish(op storageOp, last bool, in StorageDone) {
 	current := op.term == n.term && n.role != Stopping
 	switch e := op.effect.(type) {
 	case Append:
+		if current {
+			n.measureLogged(e)
+		}
 		if current && (last || !isAppend(n.storage.queue[0].effect)) {
 			n.logged(e.Zxid)
 		}

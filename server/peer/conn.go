@@ -32,7 +32,9 @@ type conn struct {
 	id     node.ConnID
 	remote string
 	dialed bool
-	wake   chan struct{} // for the writer
+	// learner is who has connected, if it said so.
+	learner *learner
+	wake    chan struct{} // for the writer
 
 	mu          sync.Mutex
 	sock        net.Conn // nil while it is dialled
@@ -140,6 +142,7 @@ func (c *conn) send(o outgoing) {
 		return
 	}
 	c.queue = append(c.queue, o)
+	c.learner.queued()
 	c.notify()
 }
 

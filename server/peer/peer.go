@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/ratelog"
@@ -55,6 +56,8 @@ type Config struct {
 	// Deliver takes what happened. It is called from many goroutines; inputs of one connection come in order. It may
 	// block, but not once the context of Run has ended. The slice is the callee's.
 	Deliver func([]node.Input)
+	// Metrics is where queues are measured; nil for nowhere.
+	Metrics *metrics.Metrics
 	Log     *slog.Logger
 }
 
@@ -64,6 +67,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPacketBytes <= 0 {
 		c.MaxPacketBytes = 2 << 20
+	}
+	if c.Metrics == nil {
+		c.Metrics = metrics.New()
 	}
 	return c
 }
@@ -190,7 +196,9 @@ func (p *Peer) close(c io.Closer) {
 	p.mu.Lock()
 	delete(p.open, c)
 	p.mu.Unlock()
+	began := time.Now()
 	c.Close()
+	p.cfg.Metrics.SocketClosingTime.Took(time.Since(began))
 }
 
 func (p *Peer) deliver(in ...node.Input) {

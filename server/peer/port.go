@@ -154,6 +154,7 @@ func (o *port) introduce(sock net.Conn) {
 		return
 	}
 	c := newConn(o.p, node.ConnID(2*o.p.lastAccepted.Add(1)))
+	c.learner = newLearner(packet, o.p.cfg.Metrics)
 	c.start(sock)
 	if !o.p.register(c) {
 		o.p.close(sock)

@@ -41,6 +41,7 @@ func (c *conn) read(in *bufio.Reader, batch []node.Input) error {
 			return err
 		}
 		c.p.packetsRead.Add(1)
+		c.learner.receives(packet)
 		batch = append(batch, node.PacketReceived{Conn: c.id, Packet: packet})
 		if packet.Type == wire.PacketSnap && c.dialed {
 			c.deliver(batch)

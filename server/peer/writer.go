@@ -36,6 +36,7 @@ func (c *conn) write() {
 			o := &batch[i]
 			buf = o.packet.Append(buf)
 			c.p.packetsSent.Add(1)
+			c.learner.sends(o.packet)
 			if o.tree == nil && len(buf) < writeBytes && i < len(batch)-1 {
 				continue
 			}
@@ -68,6 +69,7 @@ func (c *conn) take(done []outgoing) ([]outgoing, bool) {
 		case len(c.queue) > 0:
 			batch := c.queue
 			c.queue = done[:0]
+			c.learner.takes(len(batch))
 			c.mu.Unlock()
 			return batch, true
 		case c.closing:

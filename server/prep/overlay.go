@@ -75,8 +75,8 @@ func (o *overlay) rollBack() {
 	o.digest = o.before
 }
 
-// applied forgets what the tree has now.
-func (o *overlay) applied(zxid wire.Zxid) {
+// applied forgets what the tree has now, and tells how many changes that was.
+func (o *overlay) applied(zxid wire.Zxid) int {
 	n := 0
 	for n < len(o.order) && o.order[n].zxid <= zxid {
 		path := o.order[n].path
@@ -89,6 +89,7 @@ func (o *overlay) applied(zxid wire.Zxid) {
 	if len(o.order) == 0 {
 		o.order = nil
 	}
+	return n
 }
 
 // node finds a node.

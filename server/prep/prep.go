@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
@@ -42,6 +43,8 @@ type Preparer struct {
 	MaxTxnBytes int
 	// MaxNeverUsed is the age at which containers that never had a child are deleted; 0 for never.
 	MaxNeverUsed time.Duration
+	// Metrics counts the changes that wait to be applied; nil for nobody.
+	Metrics *metrics.Metrics
 
 	tree     *tree.Tree
 	sessions *session.Tracker
@@ -55,7 +58,12 @@ func New(t *tree.Tree, sessions *session.Tracker, policy *auth.Policy) *Preparer
 }
 
 // Applied says that the tree has the transactions up to zxid.
-func (p *Preparer) Applied(zxid wire.Zxid) { p.overlay.applied(zxid) }
+func (p *Preparer) Applied(zxid wire.Zxid) {
+	changes := p.overlay.applied(zxid)
+	if p.Metrics != nil {
+		p.Metrics.OutstandingChangesRemoved.Add(int64(changes))
+	}
+}
 
 // Prepare makes the transaction of a request. Zxids must rise by one; wallMillis is milliseconds since the Unix epoch.
 func (p *Preparer) Prepare(r Request, zxid wire.Zxid, wallMillis int64) txn.Entry {
@@ -65,6 +73,9 @@ func (p *Preparer) Prepare(r Request, zxid wire.Zxid, wallMillis int64) txn.Entr
 	if err == wire.ErrOK {
 		e := txn.New(h, record, &txn.Digest{Version: tree.DigestVersion, Tree: p.overlay.digest})
 		if p.MaxTxnBytes == 0 || len(e.Bytes) <= p.MaxTxnBytes {
+			if p.Metrics != nil {
+				p.Metrics.OutstandingChangesQueued.Add(int64(len(p.overlay.undo)))
+			}
 			return e
 		}
 		err = wire.ErrBadArguments

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"path"
+	"time"
 
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/snap"
@@ -101,16 +102,21 @@ func (s *Store) Reload() (*node.Database, error) {
 // recover builds the state up to zxid from the newest snapshot that can be read and holds nothing above, and the logs.
 func (s *Store) recover(upTo wire.Zxid) (*replay, error) {
 	p := &replay{s: s, upTo: upTo, missing: make(map[wire.Zxid]string)}
+	began := time.Now()
 	base, err := p.start()
 	if err != nil {
 		return nil, err
 	}
+	read := time.Now()
+	s.opts.Metrics.StartupSnapLoadTime.Took(read.Sub(began))
 	p.base = base.Tree.LastZxid()
 	p.exact = max(p.base, base.Newest)
 	p.db = &node.Database{Tree: base.Tree, LastZxid: p.base}
 	if err := p.run(); err != nil {
 		return nil, err
 	}
+	s.opts.Metrics.StartupTxnsLoaded.Add(p.applied)
+	s.opts.Metrics.StartupTxnsLoadTime.Took(time.Since(read))
 	if p.exact > p.db.LastZxid && upTo == maxZxid {
 		// Written by another program, which did not wait for the log. The ensemble has these txns, and will send them.
 		s.opts.Log.Warn("snapshot shows transactions that the log does not have", "zxid", p.exact)
@@ -127,6 +133,8 @@ type replay struct {
 	// exact is where the tree has caught up with all that the snapshot shows: from then on digests must agree.
 	exact  wire.Zxid
 	differ bool // digests did not
+	// applied counts the txns above the snapshot.
+	applied int64
 	// missing are snapshots that cannot be read. The history must come through each of them.
 	missing map[wire.Zxid]string
 	db      *node.Database
@@ -294,6 +302,7 @@ func (p *replay) apply(e txn.Entry) error {
 	}
 	p.db.Tree.Apply(e.Header, e.Record, nil)
 	p.db.LastZxid = zxid
+	p.applied++
 	delete(p.missing, zxid)
 	p.recent(e)
 	return p.compare(e)

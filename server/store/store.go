@@ -21,6 +21,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/snap"
 	"github.com/zkctl/zkctl/server/tree"
@@ -40,6 +41,8 @@ type Options struct {
 	// Compression is how snapshots are written; those that are there are read whatever it says
 	// (zookeeper.snapshot.compression.method).
 	Compression snap.Compression
+	// Metrics is told how long it takes to read the state back; nil for nobody.
+	Metrics *metrics.Metrics
 	// Log hears what recovery passed over or repaired; nil for nobody.
 	Log *slog.Logger
 }
@@ -73,6 +76,9 @@ const (
 func Open(fs vfs.FS, logDir, snapDir string, opts Options) (*Store, *node.Database, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = metrics.New()
 	}
 	s := &Store{fs: fs, logDir: path.Clean(logDir), snapDir: path.Clean(snapDir), opts: opts}
 	s.log = txnlog.NewWriter(fs, s.logDir, opts.PreallocBytes)

@@ -80,6 +80,12 @@ func Parent(path string) string {
 // Name returns the last component of a path.
 func Name(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
+// Namespace returns the first component of a path, "" for that of the root (PathUtils.getTopNamespace).
+func Namespace(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first
+}
+
 // Node is a znode to read from. It is valid until the tree changes.
 type Node struct {
 	n *node

@@ -160,3 +160,35 @@ func (q Quota) String() string {
 	}
 	return s
 }
+
+// NamespaceQuota sums up the quotas below one first component of a path. A limit that is not set counts as -1.
+type NamespaceQuota struct{ CountLimit, BytesLimit, CountUsage, BytesUsage int64 }
+
+// NamespaceQuotas returns those of all namespaces that have any (org.apache.zookeeper.server.util.QuotaMetricsUtils).
+func (t *Tree) NamespaceQuotas() map[string]NamespaceQuota {
+	all := make(map[string]NamespaceQuota)
+	for path := range t.quotas.limited {
+		namespace := Namespace(path)
+		q := all[namespace]
+		if limits := t.nodes[QuotaPath+path+"/"+QuotaLimitsName]; limits != nil {
+			l := ParseQuota(limits.data)
+			q.CountLimit += hardOr(l.CountHard, l.Count)
+			q.BytesLimit += hardOr(l.BytesHard, l.Bytes)
+		}
+		if stats := t.nodes[QuotaPath+path+"/"+QuotaStatsName]; stats != nil {
+			use := ParseQuota(stats.data)
+			q.CountUsage += use.Count
+			q.BytesUsage += use.Bytes
+		}
+		all[namespace] = q
+	}
+	return all
+}
+
+// hardOr is the hard limit, or the other one if there is none.
+func hardOr(hard, soft int64) int64 {
+	if hard > -1 {
+		return hard
+	}
+	return soft
+}

@@ -84,6 +84,42 @@ func (l *Leader) Outstanding() int { return len(l.outstanding) - l.done }
 // like any other.
 func (l *Leader) LoggedPending() []txn.Entry { return l.outstanding[l.done:] }
 
+// Syncing is the number of learners that are being synchronised by txns alone, and by a snapshot.
+func (l *Leader) Syncing() (byTxns, bySnapshot int) {
+	for _, p := range l.peers {
+		switch {
+		case p.state != peerReads && p.state != peerSyncs:
+		case p.op == wire.PacketSnap:
+			bySnapshot++
+		default:
+			byTxns++
+		}
+	}
+	return byTxns, bySnapshot
+}
+
+// Proposed is a proposal that waits for a quorum; ok is false if there is none with this zxid.
+func (l *Leader) Proposed(zxid wire.Zxid) (e txn.Entry, ok bool) {
+	waiting := l.outstanding[l.done:]
+	if len(waiting) == 0 {
+		return e, false
+	}
+	i := int64(zxid - waiting[0].Header.Zxid)
+	if i < 0 || i >= int64(len(waiting)) {
+		return e, false
+	}
+	return waiting[i], true
+}
+
+// LearnerID is the server at the other end of a connection; ok is false if it has not said who it is.
+func (l *Leader) LearnerID(conn ConnID) (id wire.ServerID, ok bool) {
+	p := l.byConn[conn]
+	if p == nil || p.id == noServer {
+		return 0, false
+	}
+	return p.id, true
+}
+
 // PendingSyncs is the number of syncs that wait for a commit.
 func (l *Leader) PendingSyncs() int { return len(l.syncs) }
 
