@@ -144,6 +144,8 @@ func (s *Server) carryOut(e node.Effect) {
 		s.peers.CloseConn(e)
 	case node.RoleChanged:
 		s.roleChanged(e.Status)
+	case node.ClientRefused:
+		s.often.Warn("client refused", "remote", e.Remote, "session", e.Session, "reason", e.Reason)
 	case node.Halt:
 		s.fail(e.Err)
 	default:

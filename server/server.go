@@ -26,6 +26,7 @@ import (
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/peer"
+	"github.com/zkctl/zkctl/server/ratelog"
 	"github.com/zkctl/zkctl/server/snap"
 	"github.com/zkctl/zkctl/server/store"
 	"github.com/zkctl/zkctl/server/tree"
@@ -50,6 +51,7 @@ type Server struct {
 	cfg   *config.Config
 	opts  Options
 	log   *slog.Logger
+	often *ratelog.Logger
 	began time.Time
 
 	// mu guards node: the loop holds it to change anything, readers hold its read side.
@@ -85,7 +87,7 @@ func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 
 func newServer(cfg *config.Config, opts Options) *Server {
 	return &Server{
-		cfg: cfg, opts: opts, log: opts.Log, began: time.Now(),
+		cfg: cfg, opts: opts, log: opts.Log, often: ratelog.New(opts.Log), began: time.Now(),
 		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(),
 	}
 }

@@ -148,9 +148,6 @@ func (a *answer) dispatch() (code wire.ErrCode, known bool) {
 		return a.getAllChildrenNumber(), true
 	case wire.OpWhoAmI:
 		return a.whoAmI(), true
-	case wire.OpSASL:
-		a.send(wire.AppendBuffer(wire.ReplyHeader{Xid: a.header.Xid}.Append(nil), nil))
-		return wire.ErrOK, true
 	case wire.OpSetWatches, wire.OpSetWatches2:
 		return a.setWatches(), true
 	case wire.OpAddWatch:

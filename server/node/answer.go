@@ -35,14 +35,14 @@ func (n *Node) answer(c *client, r *request) (closes bool) {
 // Read answers a request that needs nothing but the tree, and registers its watch. It must not run at the same time as
 // Step, but any number of Reads may. The caller must have had the answers to all earlier requests of the client, since the
 // node does not know of those that it was not given yet. ok is false if the request has to go through Step: it is no
-// read, the client has no session here, or something of it is in flight. The caller reports the sign of life with
+// read, the client has no session here or is barred, or something of it is in flight. The caller reports the sign of life with
 // ClientsTouched.
 func (n *Node) Read(id ClientID, header wire.RequestHeader, body []byte) (frame []byte, ok bool) {
 	if !final.IsRead(header.Type) {
 		return nil, false
 	}
 	c := n.clients[id]
-	if c == nil || !c.established || c.closing || len(c.queue) > 0 {
+	if c == nil || !c.established || c.closing || c.barred || len(c.queue) > 0 {
 		return nil, false
 	}
 	n.final.Answer(n.tree, c.view(), header, body, func(f []byte) { frame = f })

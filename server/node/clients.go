@@ -26,6 +26,9 @@ type client struct {
 	heard   time.Duration // Now.Mono of the last sign of life
 	auth    []wire.ID
 	reads   *final.Reads
+	// barred tells that the client has to authenticate itself before it may ask anything.
+	barred   bool
+	exchange auth.Exchange
 	// hasReadOnly tells that the client knows the field readOnly, and so must be sent it.
 	hasReadOnly bool
 	// local tells that only this member knows the session.
@@ -88,8 +91,8 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	c := &client{
 		id: in.Client, remote: in.Remote, timeout: timeout, heard: n.now.Mono, hasReadOnly: r.HasReadOnly,
 		reads: final.NewReads(&n.cfg.Metrics.ReadPerNamespace),
-		auth:  n.policy.Initial(auth.Conn{Remote: in.Remote}),
 	}
+	n.identify(c, n.policy.Initial(auth.Conn{Remote: in.Remote}))
 	n.clients[c.id] = c
 	if r.SessionID == 0 {
 		c.session = n.newSession()

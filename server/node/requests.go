@@ -1,7 +1,6 @@
 package node
 
 import (
-	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/final"
 	"github.com/zkctl/zkctl/server/prep"
 	"github.com/zkctl/zkctl/server/tree"
@@ -25,6 +24,8 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 	n.touch(c)
 	r := request{header: in.Header, body: in.Body}
 	switch op := in.Header.Type; {
+	case c.barred && op != wire.OpAuth && op != wire.OpSASL:
+		n.bar(c, r)
 	case op == wire.OpCloseSession && c.local:
 		c.closing = true
 		n.answerInTurn(c, r)
@@ -40,8 +41,8 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 		n.submit(zab.Request{Session: c.session, Cxid: in.Header.Xid, Op: op, Body: in.Body, Auth: c.auth})
 	case op == wire.OpAuth:
 		n.authenticate(c, r)
-	case op == wire.OpSASL && !isToken(in.Body):
-		n.closeClient(c)
+	case op == wire.OpSASL:
+		n.negotiate(c, r)
 	default:
 		n.answerInTurn(c, r)
 	}
@@ -71,13 +72,6 @@ func isWrite(op wire.OpCode) bool {
 		return true
 	}
 	return false
-}
-
-// isToken tells whether the body of a sasl request can be read.
-func isToken(body []byte) bool {
-	d := wire.NewDecoder(body)
-	d.Buffer()
-	return d.Err() == nil
 }
 
 // submit sends a request to where txns are made: here, or the leader.
@@ -111,44 +105,6 @@ func (n *Node) handleSynced() {
 		}
 	}
 	n.advance(c)
-}
-
-// authenticate adds ids at once, so that the requests behind have them, and answers in turn.
-func (n *Node) authenticate(c *client, r request) {
-	var packet wire.AuthPacket
-	if err := packet.Unmarshal(r.body); err != nil {
-		n.closeClient(c)
-		return
-	}
-	ids, verdict := n.policy.Add(c.auth, auth.Conn{Remote: c.remote}, packet.Scheme, packet.Auth)
-	if idBytes(ids) > maxIDBytes {
-		ids, verdict = c.auth, auth.Failed
-	}
-	if verdict == auth.Elsewhere {
-		n.closeClient(c)
-		return
-	}
-	c.auth = ids
-	reply := wire.ReplyHeader{Xid: r.header.Xid}
-	if verdict != auth.Accepted {
-		reply.Err = wire.ErrAuthFailed
-		c.closing = true
-		r.closes = true
-	}
-	r.reply, r.waits = reply.Append(nil), answered
-	n.enqueue(c, r)
-	n.advance(c)
-}
-
-// maxIDBytes bounds the ids of a client: all of them go to the leader with each write.
-const maxIDBytes = 128 << 10
-
-func idBytes(ids []wire.ID) int {
-	sum := 0
-	for _, id := range ids {
-		sum += 8 + len(id.Scheme) + len(id.ID)
-	}
-	return sum
 }
 
 // answerInTurn answers a request now, or when those before it have been.

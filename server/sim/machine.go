@@ -140,6 +140,7 @@ func (m *machine) carryOut(e node.Effect) {
 		}
 	case node.RoleChanged:
 		m.roleChanged(e.Status)
+	case node.ClientRefused: // for the log
 	case node.Halt:
 		m.halted = e.Err
 		m.w.fail("halt", "%s halts: %v", m.name, e.Err)
