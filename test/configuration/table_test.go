@@ -94,7 +94,7 @@ var anything = []string{
 }
 
 // unchanged are the keys that work with values that say what is so anyway.
-var unchanged = []string{"peerType", "dynamicConfigFile"}
+var unchanged = []string{"peerType", "dynamicConfigFile", "admin.enableServer", "metricsProvider.exportJvmInfo"}
 
 // try is one configuration: the outcome of a key with a value, given in zoo.cfg or, with a property, in its stead.
 type try struct {
