@@ -30,6 +30,11 @@ type disk struct {
 	// failed takes the error after which nothing is written any more.
 	failed func(error)
 
+	// Of the goroutine alone: the last append that is not durable yet, when those that are not came, and the last sync.
+	appended uint64
+	since    []time.Time
+	synced   time.Time
+
 	ready chan struct{}
 	mu    sync.Mutex
 	queue []queued
@@ -77,35 +82,36 @@ func (d *disk) run(ctx context.Context) {
 	defer cancel()
 	var batch []queued
 	for {
+		var late <-chan time.Time
+		if d.appended != 0 {
+			late = time.After(d.patience())
+		}
+		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.ready:
+			batch = d.take(batch)
+			d.metrics.SyncProcessorQueueSize.Add(int64(len(batch)))
+			err = d.work(ctx, batch, &snapshots)
+		case <-late:
+			err = d.sync()
 		}
-		batch = d.take(batch)
-		d.metrics.SyncProcessorQueueSize.Add(int64(len(batch)))
-		if err := d.work(ctx, batch, &snapshots); err != nil {
+		if err != nil {
 			d.failed(err)
 			return
 		}
 	}
 }
 
+// patience is how long appended txns may still wait for others that share their sync: as in Apache ZooKeeper's
+// SyncRequestProcessor, for the next one WriteQueuePollTime, and for all of them FlushDelay since the last sync.
+func (d *disk) patience() time.Duration {
+	return min(d.cfg.Storage.WriteQueuePollTime, d.cfg.Storage.FlushDelay-time.Since(d.synced))
+}
+
 // work carries out effects in order.
 func (d *disk) work(ctx context.Context, batch []queued, snapshots *sync.WaitGroup) error {
-	appended := uint64(0) // ID of the last append that is not durable yet
-	var since []time.Time // when those that are not came
-	sync := func() error {
-		if appended == 0 {
-			return nil
-		}
-		if err := d.sync(since); err != nil {
-			return err
-		}
-		d.deliver([]node.Input{node.StorageDone{ID: appended}})
-		appended, since = 0, since[:0]
-		return nil
-	}
 	now := time.Now()
 	for _, q := range batch {
 		switch e := q.Effect.(type) {
@@ -115,11 +121,15 @@ func (d *disk) work(ctx context.Context, batch []queued, snapshots *sync.WaitGro
 			if err := d.store.Append(e.Zxid, e.Txn); err != nil {
 				return err
 			}
-			appended = e.ID
-			since = append(since, q.at)
+			d.appended, d.since = e.ID, append(d.since, q.at)
 			began := now
 			now = time.Now()
 			d.metrics.SyncProcessTime.Took(now.Sub(began))
+			if limit := d.cfg.Storage.MaxBatchSize; limit > 0 && len(d.since) >= limit {
+				if err := d.sync(); err != nil {
+					return err
+				}
+			}
 			continue
 		case node.TakeSnapshot:
 			if e.Background {
@@ -127,7 +137,7 @@ func (d *disk) work(ctx context.Context, batch []queued, snapshots *sync.WaitGro
 				continue
 			}
 		}
-		if err := sync(); err != nil {
+		if err := d.sync(); err != nil {
 			return err
 		}
 		done, err := d.do(q.Effect)
@@ -139,28 +149,40 @@ func (d *disk) work(ctx context.Context, batch []queued, snapshots *sync.WaitGro
 		}
 		now = time.Now()
 	}
-	return sync()
+	if d.cfg.Storage.FlushDelay > 0 && d.patience() > 0 {
+		return nil
+	}
+	return d.sync()
 }
 
-// sync makes the txns durable that were appended and came at the given times.
-func (d *disk) sync(since []time.Time) error {
+// sync makes appended txns durable.
+func (d *disk) sync() error {
+	if d.appended == 0 {
+		return nil
+	}
 	began := time.Now()
 	if err := d.store.Sync(); err != nil {
 		return err
 	}
-	ended := time.Now()
-	took := ended.Sub(began)
+	d.synced = time.Now()
+	d.noteSync(d.synced.Sub(began))
+	d.deliver([]node.Input{node.StorageDone{ID: d.appended}})
+	d.appended, d.since = 0, d.since[:0]
+	return nil
+}
+
+// noteSync counts a sync, and tells of a slow one.
+func (d *disk) noteSync(took time.Duration) {
 	d.metrics.FsyncTime.Took(took)
 	d.metrics.SyncProcessorQueueFlushTime.Took(took)
-	d.metrics.SyncProcessorBatchSize.Add(int64(len(since)))
-	for _, at := range since {
-		d.metrics.SyncProcessorQueueAndFlushTime.Took(ended.Sub(at))
+	d.metrics.SyncProcessorBatchSize.Add(int64(len(d.since)))
+	for _, at := range d.since {
+		d.metrics.SyncProcessorQueueAndFlushTime.Took(d.synced.Sub(at))
 	}
 	if took > d.cfg.FsyncWarning {
-		d.log.Warn("slow disk: writing the log took long", "took", took, "txns", len(since))
+		d.log.Warn("slow disk: writing the log took long", "took", took, "txns", len(d.since))
 		d.metrics.FsyncThresholdExceedCount.Add(1)
 	}
-	return nil
 }
 
 // do carries out an effect that is no append.

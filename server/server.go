@@ -94,13 +94,15 @@ func newServer(cfg *config.Config, opts Options) *Server {
 
 // open reads the disk and opens the ports.
 func (s *Server) open(disk vfs.FS) error {
-	options := tree.Options{ExtendedTypes: s.cfg.ExtendedTypes}
+	options := tree.Options{NoDigest: s.cfg.Storage.NoDigest, ExtendedTypes: s.cfg.ExtendedTypes}
 	if !s.cfg.ForceSync {
 		disk = lazyLogs{disk}
 	}
 	opened, db, err := store.Open(disk, s.cfg.LogDir(), s.cfg.SnapDir(), store.Options{
 		Tree: options, PreallocBytes: s.cfg.PreAllocBytes, TrustEmpty: s.cfg.TrustEmptySnapshot,
 		Compression: snap.Compression(s.cfg.SnapshotCompression), Metrics: s.metrics, Log: s.log,
+		AddApplied: s.cfg.Storage.LastZxidInSnapshots, LogSizeLimitBytes: s.cfg.Storage.LogSizeLimitBytes,
+		NoDirCreate: s.cfg.Storage.NoDirCreate, NoEmptyDB: s.cfg.Storage.NoEmptyDB && s.cfg.Distributed,
 	})
 	if err != nil {
 		return err
@@ -137,6 +139,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		MaxTxnBytes:            s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
 		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
+		NoCloseSessionPaths:   s.cfg.Storage.NoCloseSessionPaths,
 		LocalSessions:         s.cfg.LocalSessions, LocalSessionsUpgrading: s.cfg.LocalSessionsUpgrading,
 		ReadOnlyMode: s.cfg.ReadOnlyMode, LeaderServesNot: !s.cfg.LeaderServes,
 		Auth:    authOptions(s.cfg),

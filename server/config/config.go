@@ -71,6 +71,7 @@ type Config struct {
 	SnapshotCompression string
 	// TrustEmptySnapshot accepts logs without any snapshot.
 	TrustEmptySnapshot bool
+	Storage            Storage
 	// PurgeInterval is how often old snapshots and logs are deleted, 0 never; SnapRetainCount how many snapshots
 	// stay, at least 3.
 	PurgeInterval   time.Duration
@@ -145,6 +146,7 @@ func defaults(file string) *Config {
 		ForceSync:              true,
 		FsyncWarning:           time.Second,
 		SnapRetainCount:        3,
+		Storage:                defaultStorage(),
 		ContainerCheckInterval: time.Minute,
 		ContainerMaxPerMinute:  10000,
 		FourLetterWords:        []string{"srvr"},

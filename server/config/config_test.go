@@ -77,7 +77,7 @@ func outcome(t *testing.T, file string) string {
 			continue
 		}
 		if value := got.Field(i).Interface(); !reflect.DeepEqual(value, base.Field(i).Interface()) {
-			fmt.Fprintf(&b, "%s: %v\n", f.Name, value)
+			fmt.Fprintf(&b, "%s: %+v\n", f.Name, value)
 		}
 	}
 	if c.Distributed {

@@ -18,7 +18,7 @@ type key struct {
 
 // keys are those read by name, apart from server.N, group.G, weight.N and dynamicConfigFile. The names under which
 // Apache ZooKeeper knows the last block are system properties; in zoo.cfg they stand without "zookeeper.".
-var keys = slices.Concat(basicKeys, sessionKeys, metricsKeys)
+var keys = slices.Concat(basicKeys, sessionKeys, metricsKeys, storageKeys)
 
 var basicKeys = []key{
 	{"dataDir", text(func(c *Config) *string { return &c.DataDir })},
@@ -80,23 +80,12 @@ var basicKeys = []key{
 var withoutEffect = []string{
 	"clientPortListenBacklog",
 	"syncEnabled",
-	"digest.enabled",
 	"secureClientPortAddress",
 	"observerMasterPort",
 	"reconfigEnabled",
 	"sslQuorumReloadCertFiles",
 	"multiAddress.reachabilityCheckTimeoutMs",
 	"multiAddress.reachabilityCheckEnabled",
-	"txnLogSizeLimitInKb",
-	"snapshotSizeFactor",
-	"flushDelay",
-	"maxWriteQueuePollTime",
-	"maxBatchSize",
-	"serializeLastProcessedZxid.enabled",
-	"closeSessionTxn.enabled",
-	"datadir.autocreate",
-	"db.autocreate",
-	"forceSnapshotSync",
 	"request_throttle_max_requests",
 	"request_throttle_stall_time",
 	"request_throttle_drop_stale",
@@ -140,7 +129,7 @@ var withoutEffect = []string{
 
 // asIs are values of such keys that say what this server does anyway.
 var asIs = map[string]string{
-	"admin.enableServer": "false", "reconfigEnabled": "false", "syncEnabled": "true", "digest.enabled": "true",
+	"admin.enableServer": "false", "reconfigEnabled": "false", "syncEnabled": "true",
 }
 
 // withoutEffectPrefixes are families of such keys.

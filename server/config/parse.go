@@ -228,6 +228,7 @@ func (p *parser) check() {
 	if !c.ForceSync {
 		p.notice(p.seen["forceSync"], "acknowledged writes are lost when the machine loses power", "remove it")
 	}
+	c.Storage.complete()
 	c.SnapRetainCount = max(c.SnapRetainCount, 3)
 	c.CommitLogCount = max(c.CommitLogCount, 500)
 	if c.ExtraSizeBytes < 0 {

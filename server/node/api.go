@@ -194,6 +194,9 @@ type Database struct {
 	Recent        []txn.Entry
 	AcceptedEpoch wire.Epoch
 	CurrentEpoch  wire.Epoch
+	// Blank tells that there is no data where some may have been (zookeeper.db.autocreate=false): Tree is empty, and the
+	// server must not vote before it has been sent the data of the others.
+	Blank bool
 }
 
 func (Tick) input()                 {}

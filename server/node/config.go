@@ -66,6 +66,9 @@ type Config struct {
 	// LeaderServesNot keeps clients away while this server leads (leaderServes=no).
 	LeaderServesNot bool
 
+	// NoCloseSessionPaths leaves the ephemeral nodes out of txns that end sessions (zookeeper.closeSessionTxn.enabled=false).
+	NoCloseSessionPaths bool
+
 	// Auth is how clients are authenticated and authorized. Its zero value is Apache ZooKeeper's default.
 	Auth auth.Options
 	// Tree is how the tree reads its nodes; every Database given to the node must agree.

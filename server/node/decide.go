@@ -19,6 +19,7 @@ func (n *Node) becomeDecider() {
 	n.preparer = prep.New(n.tree, n.tracker, n.policy)
 	n.preparer.Metrics = n.cfg.Metrics
 	n.preparer.MaxTxnBytes, n.preparer.MaxNeverUsed = n.cfg.MaxTxnBytes, n.cfg.ContainerMaxNeverUsed
+	n.preparer.NoCloseSessionPaths = n.cfg.NoCloseSessionPaths
 	n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
 	// Ephemeral nodes without a session can come from a leader of old that failed to list them.
 	for _, id := range n.tree.EphemeralOwners() {

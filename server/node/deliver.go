@@ -41,7 +41,7 @@ func (n *Node) resetRoll() {
 func (n *Node) deliver(e txn.Entry) {
 	result := n.tree.Apply(e.Header, e.Record, n.notify)
 	// During a synchronisation the tree may still hold effects of txns that come only now.
-	if n.serving && e.Digest != nil && e.Digest.Version == txn.DigestVersion && e.Digest.Tree != n.tree.Digest() {
+	if n.serving && !n.cfg.Tree.NoDigest && e.Digest != nil && e.Digest.Version == txn.DigestVersion && e.Digest.Tree != n.tree.Digest() {
 		n.digestMismatches++
 		n.cfg.Metrics.DigestMismatchesCount.Add(1)
 	}

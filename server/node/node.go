@@ -44,8 +44,10 @@ type Node struct {
 	storage  storage
 	// needSnapshot tells that the history on disk cannot be brought in line with a leader's.
 	needSnapshot bool
-	sinceRoll    int
-	rollAfter    int
+	// blank tells that there was no data on disk, and that this says nothing about the history.
+	blank     bool
+	sinceRoll int
+	rollAfter int
 	// The same in bytes; rollAfterBytes is 0 where they do not count.
 	sinceRollBytes int64
 	rollAfterBytes int64

@@ -28,7 +28,11 @@ func (n *Node) becomeLooking() {
 	n.lookingSince = n.now.Mono
 	n.cfg.Metrics.LookingCount.Add(1)
 	n.setRole(Looking)
-	n.election.Look(n.now.Mono, n.history.Last(), n.current)
+	last := n.history.Last()
+	if n.blank {
+		last = -1 // which neither votes nor is voted for
+	}
+	n.election.Look(n.now.Mono, last, n.current)
 	n.afterElection()
 }
 

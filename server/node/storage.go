@@ -94,7 +94,7 @@ func (n *Node) finish(op storageOp, last bool, in StorageDone) {
 		}
 	case TakeSnapshot:
 		if e.Supersede {
-			n.needSnapshot = false
+			n.needSnapshot, n.blank = false, false
 		}
 	case Truncate:
 		if in.Err == nil {
@@ -135,5 +135,7 @@ func (n *Node) install(db *Database) {
 		panic(fmt.Sprintf("node: database at %v has a tree at %v", db.LastZxid, db.Tree.LastZxid()))
 	}
 	n.tree = db.Tree
+	n.blank = db.Blank
+	n.needSnapshot = n.needSnapshot || n.blank
 	n.history = zab.NewHistory(n.cfg.CommitLogCount, db.LastZxid, db.Recent)
 }

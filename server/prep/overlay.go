@@ -109,11 +109,13 @@ func (o *overlay) node(path string) (node, bool) {
 
 // put replaces or adds a node.
 func (o *overlay) put(n node) {
-	if old, ok := o.node(n.path); ok {
-		o.digest -= o.digester.Node(old.path, old.content, old.stat)
-	}
-	if !n.gone {
-		o.digest += o.digester.Node(n.path, n.content, n.stat)
+	if !o.tree.Options().NoDigest {
+		if old, ok := o.node(n.path); ok {
+			o.digest -= o.digester.Node(old.path, old.content, old.stat)
+		}
+		if !n.gone {
+			o.digest += o.digester.Node(n.path, n.content, n.stat)
+		}
 	}
 	was, known := o.changed[n.path]
 	o.undo = append(o.undo, undo{n.path, was, known})

@@ -45,6 +45,9 @@ type Preparer struct {
 	MaxNeverUsed time.Duration
 	// Metrics counts the changes that wait to be applied; nil for nobody.
 	Metrics *metrics.Metrics
+	// NoCloseSessionPaths leaves the paths out of transactions that end sessions, as before 3.6
+	// (zookeeper.closeSessionTxn.enabled=false).
+	NoCloseSessionPaths bool
 
 	tree     *tree.Tree
 	sessions *session.Tracker
@@ -71,7 +74,7 @@ func (p *Preparer) Prepare(r Request, zxid wire.Zxid, wallMillis int64) txn.Entr
 	p.overlay.begin(h)
 	record, err := p.record(r, h)
 	if err == wire.ErrOK {
-		e := txn.New(h, record, &txn.Digest{Version: tree.DigestVersion, Tree: p.overlay.digest})
+		e := txn.New(h, record, p.digest())
 		if p.MaxTxnBytes == 0 || len(e.Bytes) <= p.MaxTxnBytes {
 			if p.Metrics != nil {
 				p.Metrics.OutstandingChangesQueued.Add(int64(len(p.overlay.undo)))
@@ -83,6 +86,14 @@ func (p *Preparer) Prepare(r Request, zxid wire.Zxid, wallMillis int64) txn.Entr
 	p.overlay.rollBack()
 	h.Type = wire.OpError
 	return txn.New(h, &txn.Error{Err: err}, nil)
+}
+
+// digest is that of the tree behind the transaction in the making, nil without digests.
+func (p *Preparer) digest() *txn.Digest {
+	if p.tree.Options().NoDigest {
+		return nil
+	}
+	return &txn.Digest{Version: tree.DigestVersion, Tree: p.overlay.digest}
 }
 
 func (p *Preparer) record(r Request, h txn.Header) (txn.Record, wire.ErrCode) {
@@ -429,7 +440,7 @@ func (p *Preparer) closeSession(id wire.SessionID, h txn.Header) txn.Record {
 	if p.MaxTxnBytes > 0 {
 		paths = fitting(paths, p.MaxTxnBytes-closeSessionBytes)
 	}
-	return &txn.CloseSession{Paths: paths}
+	return &txn.CloseSession{Paths: paths, NoList: p.NoCloseSessionPaths}
 }
 
 // closeSessionBytes is what a closeSession takes without its paths.

@@ -50,18 +50,25 @@ type Encoder struct {
 	file   bool
 	cursor *tree.Cursor
 	newest wire.Zxid
-	batch  []tree.Record
-	b      []byte
+	digest bool
+	// applied adds the field of Apache ZooKeeper 3.9.
+	applied bool
+	batch   []tree.Record
+	b       []byte
 }
 
 // NewFile begins a snapshot file of a tree. The tree must not change while it or a method of the encoder runs.
 func NewFile(out io.Writer, t *tree.Tree) (*Encoder, error) {
-	e := &Encoder{sum: adler32.New(), file: true, cursor: tree.NewCursor(t)}
+	e := &Encoder{sum: adler32.New(), file: true, cursor: tree.NewCursor(t), digest: !t.Options().NoDigest}
 	e.out = bufio.NewWriterSize(io.MultiWriter(out, e.sum), 64<<10)
 	e.b = wire.AppendInt32(wire.AppendInt32(e.b, magic), version)
 	e.b = wire.AppendInt64(e.b, -1)
 	return e, e.head()
 }
+
+// AddApplied adds the zxid of the last transaction applied to a file, as Apache ZooKeeper does since 3.9
+// (zookeeper.serializeLastProcessedZxid.enabled). It must be called before Finish.
+func (e *Encoder) AddApplied() { e.applied = true }
 
 // NewStream begins the stream of a SNAP.
 func NewStream(out io.Writer, t *tree.Tree) (*Encoder, error) {
@@ -123,9 +130,18 @@ func (e *Encoder) Finish() error {
 	if err := e.seal(); err != nil {
 		return err
 	}
-	e.b = wire.AppendInt32(wire.AppendInt64(e.b, int64(zxid)), tree.DigestVersion)
-	e.b = wire.AppendInt64(e.b, int64(digest))
-	return e.seal()
+	if e.digest {
+		e.b = wire.AppendInt32(wire.AppendInt64(e.b, int64(zxid)), tree.DigestVersion)
+		e.b = wire.AppendInt64(e.b, int64(digest))
+		if err := e.seal(); err != nil {
+			return err
+		}
+	}
+	if e.applied {
+		e.b = wire.AppendInt64(e.b, int64(zxid))
+		return e.seal()
+	}
+	return nil
 }
 
 func (e *Encoder) seal() error {

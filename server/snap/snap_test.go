@@ -337,3 +337,48 @@ func benchmarkRead(b *testing.B, c Compression) {
 		}
 	}
 }
+
+// What follows the nodes depends on the settings; the reader tells them apart.
+func TestTrailersBySettings(t *testing.T) {
+	for _, c := range []struct {
+		noDigest, applied bool
+		bytes             int
+		newest            wire.Zxid
+	}{
+		{false, false, digestBytes, 21},
+		{false, true, digestBytes + appliedBytes, 21},
+		{true, true, appliedBytes, 21},
+		{true, false, 0, -1},
+	} {
+		tr := grove(20, 3)
+		opts := tree.Options{ExtendedTypes: true, NoDigest: c.noDigest}
+		whole, err := ReadFile(bytes.NewReader(file(t, tr)), tr.LastZxid(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		e, err := NewFile(&b, whole.Tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.applied {
+			e.AddApplied()
+		}
+		for more := true; more && err == nil; {
+			more, err = e.Next(10)
+		}
+		if err == nil {
+			err = e.Finish()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, bare := b.Len(), len(file(t, tr))-digestBytes; got != bare+c.bytes {
+			t.Errorf("%+v: %d bytes follow the nodes", c, got-bare)
+		}
+		got, err := ReadFile(bytes.NewReader(b.Bytes()), tr.LastZxid(), opts)
+		if err != nil || got.Newest != c.newest {
+			t.Errorf("%+v: newest %d, %v", c, got.Newest, err)
+		}
+	}
+}

@@ -61,7 +61,25 @@ func (s *Store) begin() error {
 			return err
 		}
 	}
+	if blank, err := s.blank(); err != nil || blank {
+		return err
+	}
 	return s.WriteSnapshot(tree.New(s.opts.Tree), 0)
+}
+
+// blank tells whether there is no data, and may have been some.
+func (s *Store) blank() (bool, error) {
+	if !s.opts.NoEmptyDB {
+		return false, nil
+	}
+	if snapshots, err := s.snapshots(); err != nil || len(snapshots) > 0 {
+		return false, err
+	}
+	if logged, err := s.logged(); err != nil || logged {
+		return false, err
+	}
+	initialized, err := s.initialized()
+	return !initialized, err
 }
 
 // logged tells whether any log has a txn. A power loss may leave a log without any.
@@ -103,6 +121,13 @@ func (s *Store) Reload() (*node.Database, error) {
 func (s *Store) recover(upTo wire.Zxid) (*replay, error) {
 	p := &replay{s: s, upTo: upTo, missing: make(map[wire.Zxid]string)}
 	began := time.Now()
+	if blank, err := s.blank(); err != nil {
+		return nil, err
+	} else if blank {
+		s.opts.Log.Warn("there is no data, and no file " + InitializeFile + ": this server does not vote before the others have sent it theirs")
+		p.db = &node.Database{Tree: tree.New(s.opts.Tree), Blank: true}
+		return p, nil
+	}
 	base, err := p.start()
 	if err != nil {
 		return nil, err
@@ -312,7 +337,7 @@ func (p *replay) apply(e txn.Entry) error {
 // own, but not for the first txn of all: one that begins an epoch could come after many that are gone.
 func (p *replay) compare(e txn.Entry) error {
 	zxid := e.Header.Zxid
-	if e.Digest == nil || e.Digest.Version != tree.DigestVersion || zxid < p.exact || p.differ || e.Digest.Tree == p.db.Tree.Digest() {
+	if p.s.opts.Tree.NoDigest || e.Digest == nil || e.Digest.Version != tree.DigestVersion || zxid < p.exact || p.differ || e.Digest.Tree == p.db.Tree.Digest() {
 		return nil
 	}
 	p.differ = true

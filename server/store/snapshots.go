@@ -101,6 +101,9 @@ func (s *Store) NewSnapshot(t *tree.Tree, zxid wire.Zxid) (*Snapshot, error) {
 	if p.enc, err = snap.NewFile(&p.piece, t); err != nil {
 		return nil, p.fail(err)
 	}
+	if s.opts.AddApplied {
+		p.enc.AddApplied()
+	}
 	return p, nil
 }
 

@@ -43,6 +43,17 @@ type Options struct {
 	Compression snap.Compression
 	// Metrics is told how long it takes to read the state back; nil for nobody.
 	Metrics *metrics.Metrics
+	// AddApplied adds the zxid of the last txn to snapshots, as Apache ZooKeeper 3.9 does
+	// (zookeeper.serializeLastProcessedZxid.enabled).
+	AddApplied bool
+	// LogSizeLimitBytes is the length of a log after which the next one begins (zookeeper.txnLogSizeLimitInKb); not positive
+	// for any length.
+	LogSizeLimitBytes int64
+	// NoDirCreate refuses to make the directories (zookeeper.datadir.autocreate=false).
+	NoDirCreate bool
+	// NoEmptyDB takes an empty disk for one that has lost its data (zookeeper.db.autocreate=false), unless there is a file
+	// InitializeFile next to one of the directories.
+	NoEmptyDB bool
 	// Log hears what recovery passed over or repaired; nil for nobody.
 	Log *slog.Logger
 }
@@ -66,6 +77,12 @@ type Store struct {
 // failure ends the use of a store.
 type failure struct{ err error }
 
+// InitializeFile, in dataDir or dataLogDir, says that an empty disk has lost nothing. It is for one start.
+const InitializeFile = "initialize"
+
+// ErrDirectory says that a directory for data cannot be used.
+var ErrDirectory = errors.New("the data directory cannot be used")
+
 const (
 	acceptedEpochFile = "acceptedEpoch"
 	currentEpochFile  = "currentEpoch"
@@ -82,10 +99,8 @@ func Open(fs vfs.FS, logDir, snapDir string, opts Options) (*Store, *node.Databa
 	}
 	s := &Store{fs: fs, logDir: path.Clean(logDir), snapDir: path.Clean(snapDir), opts: opts}
 	s.log = txnlog.NewWriter(fs, s.logDir, opts.PreallocBytes)
-	for _, dir := range s.dirs() {
-		if err := fs.MkdirAll(dir); err != nil {
-			return nil, nil, fmt.Errorf("make the data directory: %w", err)
-		}
+	if err := s.makeDirs(); err != nil {
+		return nil, nil, err
 	}
 	if err := s.checkPlaces(); err != nil {
 		return nil, nil, err
@@ -98,6 +113,9 @@ func Open(fs vfs.FS, logDir, snapDir string, opts Options) (*Store, *node.Databa
 	}
 	if err := s.begin(); err != nil {
 		return nil, nil, s.advise(err)
+	}
+	if err := s.removeInitialize(); err != nil {
+		return nil, nil, err
 	}
 	got, err := s.recover(maxZxid)
 	if err != nil {
@@ -118,6 +136,56 @@ func (s *Store) dirs() []string {
 	return []string{s.snapDir, s.logDir}
 }
 
+// makeDirs makes the directories, or checks that they are there.
+func (s *Store) makeDirs() error {
+	for _, dir := range s.dirs() {
+		if !s.opts.NoDirCreate {
+			if err := s.fs.MkdirAll(dir); err != nil {
+				return fmt.Errorf("%w: make it: %w", ErrDirectory, err)
+			}
+		}
+		if _, err := s.fs.List(dir); vfs.IsNotExist(err) {
+			return fmt.Errorf("%w: %s is missing, and datadir.autocreate=false keeps this server from making it", ErrDirectory, dir)
+		} else if err != nil {
+			return fmt.Errorf("%w: %w", ErrDirectory, err)
+		}
+	}
+	return nil
+}
+
+// initializeFiles are the places in which InitializeFile counts.
+func (s *Store) initializeFiles() []string {
+	var files []string
+	for _, dir := range s.dirs() {
+		files = append(files, path.Join(path.Dir(dir), InitializeFile))
+	}
+	return files
+}
+
+// initialized tells whether an empty disk has lost nothing.
+func (s *Store) initialized() (bool, error) {
+	for _, name := range s.initializeFiles() {
+		f, err := s.fs.Open(name)
+		if err == nil {
+			return true, f.Close()
+		}
+		if !vfs.IsNotExist(err) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// removeInitialize removes what counts for this start alone.
+func (s *Store) removeInitialize() error {
+	for _, name := range s.initializeFiles() {
+		if err := s.fs.Remove(name); err != nil && !vfs.IsNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkPlaces refuses files in the wrong directory: they would not be read, as when dataLogDir was set later on.
 func (s *Store) checkPlaces() error {
 	if s.logDir == s.snapDir {
@@ -128,14 +196,14 @@ func (s *Store) checkPlaces() error {
 		return err
 	}
 	if len(logs) > 0 {
-		return fmt.Errorf("%s holds %s, but logs belong into %s: move them there: %w", s.snapDir, txnlog.Name(logs[0]), s.logDir, ErrIncomplete)
+		return fmt.Errorf("%w: %s holds %s, but logs belong into %s: move them there: %w", ErrDirectory, s.snapDir, txnlog.Name(logs[0]), s.logDir, ErrIncomplete)
 	}
 	snapshots, err := snapshotsIn(s.fs, s.logDir)
 	if err != nil {
 		return err
 	}
 	if len(snapshots) > 0 {
-		return fmt.Errorf("%s holds %s, but snapshots belong into %s: move them there: %w", s.logDir, snapshots[0].name(), s.snapDir, ErrIncomplete)
+		return fmt.Errorf("%w: %s holds %s, but snapshots belong into %s: move them there: %w", ErrDirectory, s.logDir, snapshots[0].name(), s.snapDir, ErrIncomplete)
 	}
 	return nil
 }
@@ -193,6 +261,9 @@ func (s *Store) Sync() error {
 	}
 	if err := s.log.Sync(); err != nil {
 		return s.writes(err)
+	}
+	if limit := s.opts.LogSizeLimitBytes; limit > 0 && s.log.SizeBytes() > limit {
+		return s.Roll()
 	}
 	return s.publishWaiting()
 }

@@ -27,6 +27,14 @@ func ContentCRC(path string, data []byte) uint32 {
 	return crc32.Update(crc32.ChecksumIEEE([]byte(path)), crc32.IEEETable, data)
 }
 
+// contentCRC is ContentCRC where there are digests.
+func (t *Tree) contentCRC(path string, data []byte) uint32 {
+	if t.opts.NoDigest {
+		return 0
+	}
+	return ContentCRC(path, data)
+}
+
 // Node returns the digest of one node.
 func (d *Digester) Node(path string, content uint32, s wire.StatPersisted) uint64 {
 	if strings.HasPrefix(path, "/zookeeper/") {
@@ -46,12 +54,18 @@ func (d *Digester) Node(path string, content uint32, s wire.StatPersisted) uint6
 }
 
 func (t *Tree) nodeDigest(n *node) uint64 {
+	if t.opts.NoDigest {
+		return 0
+	}
 	return t.digester.Node(n.path, n.content, n.persisted())
 }
 
 // CheckedDigest computes the digest anew from all nodes. It is for tests and operators' doubts; Digest is kept up to
 // date and costs nothing.
 func (t *Tree) CheckedDigest() uint64 {
+	if t.opts.NoDigest {
+		return 0
+	}
 	var d Digester
 	var sum uint64
 	for _, n := range t.nodes {

@@ -37,6 +37,8 @@ type Options struct {
 	ExtendedTypes bool
 	// Emulate353TTL also recognises the TTL owners that ZooKeeper 3.5.3 wrote (zookeeper.emulate353TTLNodes).
 	Emulate353TTL bool
+	// NoDigest does without digests, which are all 0 then (zookeeper.digest.enabled=false).
+	NoDigest bool
 }
 
 func (o Options) kind(owner int64) Kind {

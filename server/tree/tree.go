@@ -94,7 +94,7 @@ func (t *Tree) put(path string, parent *node, data []byte, s wire.StatPersisted,
 		path: path, data: data, pos: -1,
 		czxid: s.Czxid, mzxid: s.Mzxid, pzxid: s.Pzxid, ctime: s.Ctime, mtime: s.Mtime, owner: s.EphemeralOwner,
 		version: s.Version, cversion: s.Cversion, aversion: s.Aversion,
-		acl: acl, content: ContentCRC(path, data),
+		acl: acl, content: t.contentCRC(path, data),
 	}
 	if parent != nil {
 		parent.addChild(n)
@@ -152,7 +152,7 @@ func (t *Tree) remove(n *node) {
 func (t *Tree) setData(n *node, data []byte) {
 	t.dataBytes += int64(len(data) - len(n.data))
 	n.data = data
-	n.content = ContentCRC(n.path, data)
+	n.content = t.contentCRC(n.path, data)
 }
 
 // Lookup finds a znode.

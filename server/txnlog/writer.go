@@ -107,6 +107,14 @@ func (w *Writer) reserve() error {
 	return w.file.Preallocate(w.reserved)
 }
 
+// SizeBytes is how long the file is that is being written, without what is reserved behind its records; 0 without one.
+func (w *Writer) SizeBytes() int64 {
+	if w.file == nil {
+		return 0
+	}
+	return w.size
+}
+
 // Sync makes everything appended durable.
 func (w *Writer) Sync() error {
 	if w.err != nil || w.unsynced == 0 {
