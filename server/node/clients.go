@@ -188,7 +188,7 @@ func (n *Node) establish(c *client) {
 
 // refuse tells a client that its session is over.
 func (n *Node) refuse(c *client) {
-	response := wire.ConnectResponse{Passwd: make([]byte, 16), HasReadOnly: c.hasReadOnly}
+	response := wire.ConnectResponse{Passwd: make([]byte, 16), HasReadOnly: c.hasReadOnly, ReadOnly: n.readOnly}
 	n.note(SendFrame{Client: c.id, Frame: response.Append(nil)})
 	n.closeClient(c)
 }

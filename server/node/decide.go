@@ -57,7 +57,7 @@ func (n *Node) prepare(owner session.Owner, r zab.Request) {
 	}
 	e := n.preparer.Prepare(prep.Request{
 		Session: r.Session, Cxid: r.Cxid, Type: r.Op, Body: r.Body, Auth: r.Auth, Owner: owner,
-		NoEphemerals: n.noEphemerals(owner, r.Session),
+		NoEphemerals: n.noEphemerals(owner, r),
 	}, zxid, n.now.WallMillis)
 	if n.leader != nil {
 		n.leader.Propose(e)

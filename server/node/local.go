@@ -44,14 +44,17 @@ func (n *Node) upgrade(c *client) {
 
 // noEphemerals is the code with which a leader refuses ephemeral nodes to a session that is a local one, here or, for all
 // that it can know, at the learner that forwards its request; wire.ErrOK if it is none
-// (LeaderSessionTracker.checkSession). A learner's own answer can name the reason, which the leader does not know.
-func (n *Node) noEphemerals(owner session.Owner, id wire.SessionID) wire.ErrCode {
+// (LeaderSessionTracker.checkSession). Only who knows the session can name the reason, and does where Apache ZooKeeper
+// looks for one.
+func (n *Node) noEphemerals(owner session.Owner, r zab.Request) wire.ErrCode {
 	switch {
-	case n.local == nil || n.tracker.Known(id):
+	case n.local == nil || n.tracker.Known(r.Session):
 		return wire.ErrOK
-	case n.local.Known(id):
+	case n.local.Known(r.Session) && (r.Op == wire.OpCreate || r.Op == wire.OpCreate2 || r.Op == wire.OpMulti):
 		return wire.ErrEphemeralOnLocalSession
-	case owner == ownerHere || byte(id>>56) == byte(n.cfg.Self):
+	case n.local.Known(r.Session):
+		return wire.ErrSessionExpired
+	case owner == ownerHere || byte(r.Session>>56) == byte(n.cfg.Self):
 		return wire.ErrOK // it was one of this member, and is over
 	}
 	return wire.ErrSessionExpired

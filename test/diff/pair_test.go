@@ -25,29 +25,32 @@ type pair struct {
 	byOp         map[string]int // requests, by operation and error code
 	known        map[string]int // known differences met
 	events       int
-	budget       int // differences to report before giving up
+	budget       int                   // differences to report before giving up
+	ensembles    [2]*ensemble.Ensemble // of ours and theirs
 }
 
-// servers starts size servers of each implementation, which end with the test.
-func servers(t *testing.T, size int) *pair {
+// servers starts size servers of each implementation, with further lines of zoo.cfg, which end with the test.
+func servers(t *testing.T, size int, lines ...string) *pair {
 	t.Helper()
 	if err := ensemble.HaveApache(); err != nil {
 		t.Skip(err)
 	}
-	// Apache ZooKeeper knows this one as a property of the process only, with no prefix.
-	t.Setenv("JAVA_TOOL_OPTIONS", "-Dznode.container.checkIntervalMs=86400000")
+	properties := "-Dznode.container.checkIntervalMs=86400000"
+	for _, line := range lines {
+		properties += unprefixed(line)
+	}
+	t.Setenv("JAVA_TOOL_OPTIONS", properties)
 	settings := ensemble.Settings{
 		TickTime: 2 * time.Second,
-		Extra: []string{
+		Extra: append([]string{
 			"forceSync=no",
 			"minSessionTimeout=60000", "maxSessionTimeout=86400000", // nothing expires on its own
 			"znode.container.checkIntervalMs=86400000",
 			"DigestAuthenticationProvider.superDigest=" + superDigest,
-		},
+		}, lines...),
 	}
 	p := &pair{byOp: make(map[string]int), known: make(map[string]int), budget: *budget}
-	var all []*ensemble.Ensemble
-	for _, kind := range []ensemble.Kind{ensemble.Zkserver, ensemble.Apache} {
+	for i, kind := range []ensemble.Kind{ensemble.Zkserver, ensemble.Apache} {
 		kinds := slices.Repeat([]ensemble.Kind{kind}, size)
 		e, err := ensemble.New(settings, kinds...)
 		must(t, err)
@@ -58,17 +61,28 @@ func servers(t *testing.T, size int) *pair {
 			e.Close()
 		})
 		must(t, e.Start())
-		all = append(all, e)
+		p.ensembles[i] = e
 	}
-	for _, e := range all {
+	for _, e := range p.ensembles {
 		must(t, e.Await(time.Minute))
 	}
-	p.ours, p.theirs = newSide("zkserver", inTurn(all[0])), newSide("apache", inTurn(all[1]))
+	p.ours, p.theirs = newSide("zkserver", inTurn(p.ensembles[0])), newSide("apache", inTurn(p.ensembles[1]))
 	if size > 1 {
 		p.ours.stir(t)
 		p.theirs.stir(t)
 	}
 	return p
+}
+
+// unprefixed is a line of zoo.cfg as an option of a JVM, if it is one that Apache ZooKeeper knows as a property of the
+// process only, with no prefix.
+func unprefixed(line string) string {
+	for _, name := range []string{"znode.container.", "readonlymode.", "jute."} {
+		if strings.HasPrefix(line, name) {
+			return " -D" + line
+		}
+	}
+	return ""
 }
 
 // inTurn lists the followers before the leader, so that the first connections are to followers on both sides.
