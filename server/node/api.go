@@ -178,6 +178,8 @@ type (
 	// CloseClient closes a client connection after the frames sent to it so far.
 	CloseClient struct{ Client ClientID }
 
+	// QuotaExceeded reports a request beyond a quota, which was refused if the limit is a hard one.
+	QuotaExceeded struct{ tree.QuotaExcess }
 	// RoleChanged reports a change of role, for logs and readiness.
 	RoleChanged struct{ Status Status }
 	// Halt ends the process: going on would risk data. Err says why and what the operator should do.
@@ -228,5 +230,6 @@ func (Truncate) effect()         {}
 func (Reload) effect()           {}
 func (SendFrame) effect()        {}
 func (CloseClient) effect()      {}
+func (QuotaExceeded) effect()    {}
 func (RoleChanged) effect()      {}
 func (Halt) effect()             {}

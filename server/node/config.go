@@ -57,6 +57,10 @@ type Config struct {
 	// (znode.container.maxNeverUsedIntervalMs); 0 for never.
 	ContainerMaxNeverUsed time.Duration
 
+	// EnforceQuota refuses what goes beyond a hard limit of a quota, and tells of what goes beyond a soft one
+	// (zookeeper.enforceQuota).
+	EnforceQuota bool
+
 	// LocalSessions lets a member of an ensemble keep new sessions to itself (localSessionsEnabled), LocalSessionsUpgrading
 	// makes them sessions of the ensemble when they create their first ephemeral node (localSessionsUpgradingEnabled).
 	LocalSessions          bool

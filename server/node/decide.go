@@ -6,6 +6,7 @@ import (
 
 	"github.com/zkctl/zkctl/server/prep"
 	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -20,6 +21,9 @@ func (n *Node) becomeDecider() {
 	n.preparer.Metrics = n.cfg.Metrics
 	n.preparer.MaxTxnBytes, n.preparer.MaxNeverUsed = n.cfg.MaxTxnBytes, n.cfg.ContainerMaxNeverUsed
 	n.preparer.NoCloseSessionPaths = n.cfg.NoCloseSessionPaths
+	if n.cfg.EnforceQuota {
+		n.preparer.QuotaExceeded = func(e tree.QuotaExcess) { n.note(QuotaExceeded{e}) }
+	}
 	n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
 	// Ephemeral nodes without a session can come from a leader of old that failed to list them.
 	for _, id := range n.tree.EphemeralOwners() {

@@ -16,6 +16,7 @@ type node struct {
 	kind     tree.Kind
 	content  uint32 // see tree.ContentCRC
 	children int
+	dataLen  int
 	gone     bool
 	zxid     wire.Zxid // of the transaction that made it so
 }
@@ -103,7 +104,7 @@ func (o *overlay) node(path string) (node, bool) {
 	}
 	return node{
 		path: found.Path(), stat: found.Persisted(), acl: found.ACL(), kind: found.Kind(), content: found.ContentCRC(),
-		children: found.NumChildren(),
+		children: found.NumChildren(), dataLen: len(found.Data()),
 	}, true
 }
 

@@ -48,6 +48,9 @@ type Preparer struct {
 	// NoCloseSessionPaths leaves the paths out of transactions that end sessions, as before 3.6
 	// (zookeeper.closeSessionTxn.enabled=false).
 	NoCloseSessionPaths bool
+	// QuotaExceeded is told of every change beyond a quota; those beyond a hard limit are refused. Without it, quotas are
+	// not enforced.
+	QuotaExceeded func(tree.QuotaExcess)
 
 	tree     *tree.Tree
 	sessions *session.Tracker
@@ -278,6 +281,9 @@ func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creatio
 	if parent.kind == tree.Ephemeral {
 		return sub, wire.ErrNoChildrenForEphemerals
 	}
+	if p.exceedsQuota(path, 1, len(c.Data)) {
+		return sub, wire.ErrQuotaExceeded
+	}
 	cversion := parent.stat.Cversion + 1
 	owner := int64(0)
 	switch c.kind {
@@ -297,7 +303,7 @@ func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creatio
 	parent.children++
 	p.overlay.put(parent)
 	p.overlay.put(node{
-		path: path, kind: c.kind, acl: acl, content: tree.ContentCRC(path, c.Data),
+		path: path, kind: c.kind, acl: acl, content: tree.ContentCRC(path, c.Data), dataLen: len(c.Data),
 		stat: wire.StatPersisted{
 			Czxid: h.Zxid, Mzxid: h.Zxid, Pzxid: h.Zxid, Ctime: h.Time, Mtime: h.Time, EphemeralOwner: owner,
 		},
@@ -367,12 +373,14 @@ func (p *Preparer) setData(r Request, h txn.Header, q wire.SetDataRequest, recor
 		return wire.ErrNoNode
 	case !p.policy.Allowed(n.acl, wire.PermWrite, r.Auth):
 		return wire.ErrNoAuth
+	case p.exceedsQuota(q.Path, 0, len(q.Data)-n.dataLen):
+		return wire.ErrQuotaExceeded
 	case q.Version != -1 && q.Version != n.stat.Version:
 		return wire.ErrBadVersion
 	}
 	n.stat.Version = next(n.stat.Version)
 	n.stat.Mzxid, n.stat.Mtime = h.Zxid, h.Time
-	n.content = tree.ContentCRC(q.Path, q.Data)
+	n.content, n.dataLen = tree.ContentCRC(q.Path, q.Data), len(q.Data)
 	p.overlay.put(n)
 	record.Version = n.stat.Version
 	return wire.ErrOK
@@ -417,6 +425,18 @@ func (p *Preparer) check(r Request, q wire.VersionRequest, record *txn.CheckVers
 	}
 	record.Version = next(n.stat.Version)
 	return wire.ErrOK
+}
+
+// exceedsQuota tells whether a change goes beyond a hard limit.
+func (p *Preparer) exceedsQuota(path string, nodes, bytes int) (hard bool) {
+	if p.QuotaExceeded == nil {
+		return false
+	}
+	for _, e := range p.tree.QuotaExcesses(path, int64(nodes), int64(bytes)) {
+		p.QuotaExceeded(e)
+		hard = hard || e.Hard
+	}
+	return hard
 }
 
 // next is the version after v; -1 is left out, since it means "any" in requests.

@@ -1,9 +1,8 @@
 package tree
 
 import (
-	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -117,48 +116,99 @@ func (t *Tree) recountQuotas() {
 // LimitedBy returns the longest path with quota limits that path lies in.
 func (t *Tree) LimitedBy(path string) (string, bool) { return t.quotas.covering(path) }
 
-// Quota is the content of a limits or stats node: numbers of nodes and bytes, -1 for no limit.
-type Quota struct {
-	Count, Bytes         int64
-	CountHard, BytesHard int64
-	hard                 []string // hard limits that are set, as "key=value"
+// QuotaExcess is a quota that a change goes beyond.
+type QuotaExcess struct {
+	// Path is the one with the limits.
+	Path string
+	// Bytes tells that these are bytes, and not nodes.
+	Bytes bool
+	// Use is what it would be after the change, Limit what it may be. A hard limit must not be exceeded, a soft one is told.
+	Use, Limit int64
+	Hard       bool
 }
 
-// ParseQuota reads a text such as "count=3,bytes=-1" or "count=-1,bytes=-1=;byteHardLimit=100;countHardLimit=5". What
-// it does not know it ignores, and what is missing is -1 (org.apache.zookeeper.StatsTrack).
-func ParseQuota(text []byte) Quota {
-	q := Quota{Count: -1, Bytes: -1, CountHard: -1, BytesHard: -1}
-	for field := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == ',' || r == ';' }) {
-		key, rest, _ := strings.Cut(field, "=")
-		value, _, _ := strings.Cut(rest, "=")
-		number, err := strconv.ParseInt(value, 10, 64)
-		if err != nil {
-			number = -1
+// QuotaExcesses are the quotas that so many more nodes and bytes at path would go beyond; the last one may be a hard one.
+// Compared is with the use by what is applied, and only where it grows or shrinks
+// (org.apache.zookeeper.server.ZooKeeperServer.checkQuota).
+func (t *Tree) QuotaExcesses(path string, nodes, bytes int64) []QuotaExcess {
+	limited, ok := t.quotas.covering(path)
+	if !ok {
+		return nil
+	}
+	limits, stats := t.nodes[QuotaPath+limited+"/"+QuotaLimitsName], t.nodes[QuotaPath+limited+"/"+QuotaStatsName]
+	if limits == nil || stats == nil {
+		return nil
+	}
+	l, use := ParseQuota(limits.data), ParseQuota(stats.data)
+	var all []QuotaExcess
+	for _, q := range []struct {
+		bytes            bool
+		more, soft, hard int64
+		use              int64
+	}{{false, nodes, l.Count, l.CountHard, use.Count}, {true, bytes, l.Bytes, l.BytesHard, use.Bytes}} {
+		e := QuotaExcess{Path: limited, Bytes: q.bytes, Use: q.use + q.more, Limit: q.soft, Hard: q.hard > -1}
+		if e.Hard {
+			e.Limit = q.hard
 		}
-		switch key {
-		case "count":
-			q.Count = number
-		case "bytes":
-			q.Bytes = number
-		case "countHardLimit":
-			q.CountHard = number
-			q.hard = append(q.hard, fmt.Sprintf("%s=%d", key, number))
-		case "byteHardLimit":
-			q.BytesHard = number
-			q.hard = append(q.hard, fmt.Sprintf("%s=%d", key, number))
+		if q.more == 0 || e.Limit <= -1 || e.Use <= e.Limit {
+			continue
+		}
+		all = append(all, e)
+		if e.Hard {
+			break
 		}
 	}
-	slices.Sort(q.hard)
-	return q
+	return all
 }
 
-// String writes the text that Apache ZooKeeper writes; hard limits appear only where they were set.
-func (q Quota) String() string {
-	s := fmt.Sprintf("count=%d,bytes=%d", q.Count, q.Bytes)
-	if len(q.hard) > 0 {
-		s += "=;" + strings.Join(q.hard, ";")
+// QuotaNamespace sums up the quotas of one namespace, which is all below one child of the root. A limit is the hard one
+// where there is one; -1 is counted where there is none at all.
+type QuotaNamespace struct {
+	Name                   string
+	CountLimit, BytesLimit int64
+	Count, Bytes           int64
+}
+
+// Namespace is the first component of a path, "" for the root (org.apache.zookeeper.common.PathUtils.getTopNamespace).
+func Namespace(path string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return name
+}
+
+// QuotaNamespaces lists the namespaces with quotas by name, for metrics
+// (org.apache.zookeeper.server.util.QuotaMetricsUtils).
+func (t *Tree) QuotaNamespaces() []QuotaNamespace {
+	sums := make(map[string]*QuotaNamespace)
+	for limited := range t.quotas.limited {
+		name := Namespace(limited)
+		sum := sums[name]
+		if sum == nil {
+			sum = &QuotaNamespace{Name: name}
+			sums[name] = sum
+		}
+		if n := t.nodes[QuotaPath+limited+"/"+QuotaLimitsName]; n != nil {
+			l := ParseQuota(n.data)
+			sum.CountLimit += orSoft(l.CountHard, l.Count)
+			sum.BytesLimit += orSoft(l.BytesHard, l.Bytes)
+		}
+		if n := t.nodes[QuotaPath+limited+"/"+QuotaStatsName]; n != nil {
+			use := ParseQuota(n.data)
+			sum.Count += use.Count
+			sum.Bytes += use.Bytes
+		}
 	}
-	return s
+	all := make([]QuotaNamespace, 0, len(sums))
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		all = append(all, *sums[name])
+	}
+	return all
+}
+
+func orSoft(hard, soft int64) int64 {
+	if hard > -1 {
+		return hard
+	}
+	return soft
 }
 
 // NamespaceQuota sums up the quotas below one first component of a path. A limit that is not set counts as -1.

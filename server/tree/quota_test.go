@@ -22,7 +22,7 @@ func TestQuotaText(t *testing.T) {
 		{"bytes=2,count=1", 1, 2, -1, -1, "count=1,bytes=2"},
 		{"count=1;;bytes=2,,", 1, 2, -1, -1, "count=1,bytes=2"},
 		{"count=,bytes=", -1, -1, -1, -1, "count=-1,bytes=-1"},
-		{"what=9,count=1,bytes=2", 1, 2, -1, -1, "count=1,bytes=2"},
+		{"what=9,count=1,bytes=2", 1, 2, -1, -1, "count=1,bytes=2=;what=9"},
 		{"", -1, -1, -1, -1, "count=-1,bytes=-1"},
 		{"nonsense", -1, -1, -1, -1, "count=-1,bytes=-1"},
 	} {
