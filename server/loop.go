@@ -146,11 +146,25 @@ func (s *Server) carryOut(e node.Effect) {
 		s.roleChanged(e.Status)
 	case node.ClientRefused:
 		s.often.Warn("client refused", "remote", e.Remote, "session", e.Session, "reason", e.Reason)
+	case node.QuotaExceeded:
+		s.quotaExceeded(e)
 	case node.Halt:
 		s.fail(e.Err)
 	default:
 		s.disk.add(e)
 	}
+}
+
+// quotaExceeded logs a request beyond a quota.
+func (s *Server) quotaExceeded(e node.QuotaExceeded) {
+	unit, kind := "count", "soft"
+	if e.Bytes {
+		unit = "bytes"
+	}
+	if e.Hard {
+		kind = "hard"
+	}
+	s.often.Warn("quota exceeded", "path", e.Path, unit, e.Use, "limit", e.Limit, "kind", kind)
 }
 
 // roleChanged notes what the server has become.

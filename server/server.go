@@ -51,7 +51,7 @@ type Server struct {
 	cfg   *config.Config
 	opts  Options
 	log   *slog.Logger
-	often *ratelog.Logger
+	often *ratelog.Logger // for what clients cause
 	began time.Time
 
 	// mu guards node: the loop holds it to change anything, readers hold its read side.

@@ -55,6 +55,7 @@ type Config struct {
 	// LeaderServes says whether a leader takes clients.
 	LeaderServes bool
 	Sessions
+	Limits
 
 	// SnapCount and SnapSizeLimitBytes bound the txns between two snapshots; the latter is off where not positive.
 	SnapCount          int
@@ -139,6 +140,7 @@ func defaults(file string) *Config {
 		MaxBufferBytes:         0xfffff,
 		SessionlessTimeout:     10 * time.Second,
 		LeaderServes:           true,
+		Limits:                 defaultLimits(),
 		SnapCount:              100000,
 		SnapSizeLimitBytes:     4194304 << 10,
 		PreAllocBytes:          65536 << 10,

@@ -18,7 +18,7 @@ type key struct {
 
 // keys are those read by name, apart from server.N, group.G, weight.N and dynamicConfigFile. The names under which
 // Apache ZooKeeper knows the last block are system properties; in zoo.cfg they stand without "zookeeper.".
-var keys = slices.Concat(basicKeys, sessionKeys, metricsKeys, storageKeys)
+var keys = slices.Concat(basicKeys, sessionKeys, limitKeys, metricsKeys, storageKeys)
 
 var basicKeys = []key{
 	{"dataDir", text(func(c *Config) *string { return &c.DataDir })},
@@ -78,7 +78,6 @@ var basicKeys = []key{
 
 // withoutEffect are keys that Apache ZooKeeper knows and this server does not need or does not act on.
 var withoutEffect = []string{
-	"clientPortListenBacklog",
 	"syncEnabled",
 	"secureClientPortAddress",
 	"observerMasterPort",
@@ -86,17 +85,7 @@ var withoutEffect = []string{
 	"sslQuorumReloadCertFiles",
 	"multiAddress.reachabilityCheckTimeoutMs",
 	"multiAddress.reachabilityCheckEnabled",
-	"request_throttle_max_requests",
-	"request_throttle_stall_time",
-	"request_throttle_drop_stale",
-	"request_stale_connection_check",
-	"request_stale_latency_check",
 	"request_throttler.shutdownTimeout",
-	"throttled_op_wait_time",
-	"largeRequestThreshold",
-	"largeRequestMaxBytes",
-	"enforceQuota",
-	"enableEagerACLCheck",
 	"emulate353TTLNodes",
 	"quorumCnxnTimeoutMs",
 	"fastleader.minNotificationInterval",
@@ -141,7 +130,6 @@ var withoutEffectPrefixes = []string{
 	"sasl.",
 	"kerberos.",
 	"security.",
-	"connection_throttle_",
 	"authProvider.",
 	"IPAuthenticationProvider.",
 	"X509AuthenticationProvider.",

@@ -9,6 +9,7 @@ import (
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/final"
 	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/throttle"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
@@ -75,14 +76,23 @@ func (w waiting) ensemble() bool { return w == waitsForCommit || w == waitsForSy
 // password before it closes the session's other connection.
 func (n *Node) handleClientConnected(in ClientConnected) {
 	r := in.Request
+	kind := n.kindOf(r)
+	switch {
+	case !n.admits():
+		n.cfg.Metrics.CnxnClosedWithoutZkServerRunning.Add(1)
+		n.note(CloseClient{Client: in.Client})
+		return
+	case !n.connections.Admit(kind, n.now.Mono):
+		n.cfg.Metrics.ConnectionRejected.Add(1)
+		n.note(CloseClient{Client: in.Client})
+		return
+	}
+	n.cfg.Metrics.ConnectionTokenDeficit.Add(n.connections.Deficit())
 	n.cfg.Metrics.ConnectionRequestCount.Add(1)
-	if r.SessionID != 0 {
+	if kind == throttle.Renew {
 		n.cfg.Metrics.ConnectionRevalidateCount.Add(1)
 	}
-	if !n.admits() {
-		n.cfg.Metrics.CnxnClosedWithoutZkServerRunning.Add(1)
-	}
-	if !n.admits() || n.readOnly && !r.ReadOnly || r.LastZxidSeen > n.seen() {
+	if n.readOnly && !r.ReadOnly || r.LastZxidSeen > n.seen() {
 		n.note(CloseClient{Client: in.Client})
 		return
 	}
@@ -128,6 +138,17 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 		n.revalidate(zab.Revalidate{Session: c.session, Timeout: timeout})
 	}
 	n.drain()
+}
+
+// kindOf is what a client wants, for the throttle.
+func (n *Node) kindOf(r wire.ConnectRequest) throttle.Kind {
+	switch {
+	case r.SessionID != 0:
+		return throttle.Renew
+	case n.local != nil:
+		return throttle.Local
+	}
+	return throttle.Global
 }
 
 // newSession returns an id that no living session has: the clock that ids come from may have gone back since an earlier

@@ -7,6 +7,7 @@ import (
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/throttle"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
@@ -60,6 +61,9 @@ type Config struct {
 	// EnforceQuota refuses what goes beyond a hard limit of a quota, and tells of what goes beyond a soft one
 	// (zookeeper.enforceQuota).
 	EnforceQuota bool
+
+	// ConnectionThrottle limits how often sessions are begun and resumed; its zero value does not.
+	ConnectionThrottle throttle.Config
 
 	// LocalSessions lets a member of an ensemble keep new sessions to itself (localSessionsEnabled), LocalSessionsUpgrading
 	// makes them sessions of the ensemble when they create their first ephemeral node (localSessionsUpgradingEnabled).

@@ -18,6 +18,7 @@ import (
 	"github.com/zkctl/zkctl/server/final"
 	"github.com/zkctl/zkctl/server/prep"
 	"github.com/zkctl/zkctl/server/session"
+	"github.com/zkctl/zkctl/server/throttle"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/server/watch"
@@ -90,15 +91,16 @@ type Node struct {
 	readOnly bool
 
 	// Clients.
-	ids      session.IDs
-	clients  map[ClientID]*client
-	sessions map[wire.SessionID]*client
-	watches  *watch.Manager
-	watchers []watch.Watcher
-	final    *final.Server
-	renewals []renewal
-	syncing  []ClientID
-	inFlight int
+	connections *throttle.Connections
+	ids         session.IDs
+	clients     map[ClientID]*client
+	sessions    map[wire.SessionID]*client
+	watches     *watch.Manager
+	watchers    []watch.Watcher
+	final       *final.Server
+	renewals    []renewal
+	syncing     []ClientID
+	inFlight    int
 	// Of them, those that wait for the ensemble; and the sessions that have any.
 	writesInFlight, sessionsInFlight int
 	// nextSilenceCheck is when to look for silent clients again.
@@ -131,6 +133,7 @@ func New(cfg Config, db *Database) (*Node, error) {
 	if cfg.Members != nil && db.LastZxid.Epoch() > db.CurrentEpoch {
 		return nil, fmt.Errorf("last zxid %v is of a later epoch than currentEpoch %d", db.LastZxid, db.CurrentEpoch)
 	}
+	n.connections = throttle.New(n.cfg.ConnectionThrottle, n.cfg.Rand, 0)
 	n.final = &final.Server{Policy: n.policy, Watches: n.watches}
 	if cfg.Members != nil {
 		n.election = election.New(election.Config{

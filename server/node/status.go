@@ -84,6 +84,9 @@ type Status struct {
 	// Watches counts pairs of connection and path, as mntr does.
 	Watches int
 
+	// DropChance is the probability with which connection throttling refuses a client whatever else.
+	DropChance float64
+
 	// Learners are a leader's; Followers, SyncedFollowers and SyncedObservers count them.
 	Learners        []zab.LearnerStatus
 	Followers       int
@@ -108,6 +111,7 @@ func (n *Node) Status() Status {
 		Watches:          n.watches.Total(),
 		DigestMismatches: n.digestMismatches,
 		TakesClients:     n.admits(), ReadOnly: n.readOnly,
+		DropChance: n.connections.DropChance(),
 	}
 	if n.local != nil {
 		s.LocalSessions = n.local.Len()

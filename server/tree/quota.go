@@ -169,12 +169,6 @@ type QuotaNamespace struct {
 	Count, Bytes           int64
 }
 
-// Namespace is the first component of a path, "" for the root (org.apache.zookeeper.common.PathUtils.getTopNamespace).
-func Namespace(path string) string {
-	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return name
-}
-
 // QuotaNamespaces lists the namespaces with quotas by name, for metrics
 // (org.apache.zookeeper.server.util.QuotaMetricsUtils).
 func (t *Tree) QuotaNamespaces() []QuotaNamespace {
