@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/tree"
 )
 
 const (
@@ -163,6 +164,7 @@ func (s *Server) quotaExceeded(e node.QuotaExceeded) {
 	}
 	if e.Hard {
 		kind = "hard"
+		s.metrics.QuotaExceededErrorPerNamespace.Add(tree.Namespace(e.Path), 1)
 	}
 	s.often.Warn("quota exceeded", "path", e.Path, unit, e.Use, "limit", e.Limit, "kind", kind)
 }

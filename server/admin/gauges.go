@@ -45,7 +45,7 @@ func gauges(src Source) []gauge {
 	add("local_sessions", int64(status.LocalSessions), "sessions that only this server knows")
 	add("open_file_descriptor_count", openFiles(), "open files, -1 if unknown")
 	add("max_file_descriptor_count", maxOpenFiles(), "limit of open files, -1 if unknown")
-	fraction("connection_drop_probability", traffic.DropProbability, "share of requests for a session that connection throttling drops")
+	fraction("connection_drop_probability", status.DropChance, "share of requests for a session that connection throttling drops")
 	add("last_client_response_size", int64(traffic.Responses.last()), "bytes of the last answer, -1 before any")
 	add("max_client_response_size", int64(traffic.Responses.max()), "bytes of the longest answer, -1 before any")
 	add("min_client_response_size", int64(traffic.Responses.min()), "bytes of the shortest answer, -1 before any")

@@ -86,8 +86,6 @@ type Traffic struct {
 
 	// Open are the connections of this moment, Handshakes those of TLS that are under way.
 	Open, Handshakes int
-	// DropProbability is that of a request for a session (connection throttling), from 0 to 1.
-	DropProbability float64
 	// AuthFailed are auth requests that were refused, and handshakes of TLS that failed, since the start.
 	AuthFailed int64
 	// PlainLocal and PlainRemote are connections to a port that is not for TLS alone, from this host and from others, since

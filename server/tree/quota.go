@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -159,50 +157,6 @@ func (t *Tree) QuotaExcesses(path string, nodes, bytes int64) []QuotaExcess {
 		}
 	}
 	return all
-}
-
-// QuotaNamespace sums up the quotas of one namespace, which is all below one child of the root. A limit is the hard one
-// where there is one; -1 is counted where there is none at all.
-type QuotaNamespace struct {
-	Name                   string
-	CountLimit, BytesLimit int64
-	Count, Bytes           int64
-}
-
-// QuotaNamespaces lists the namespaces with quotas by name, for metrics
-// (org.apache.zookeeper.server.util.QuotaMetricsUtils).
-func (t *Tree) QuotaNamespaces() []QuotaNamespace {
-	sums := make(map[string]*QuotaNamespace)
-	for limited := range t.quotas.limited {
-		name := Namespace(limited)
-		sum := sums[name]
-		if sum == nil {
-			sum = &QuotaNamespace{Name: name}
-			sums[name] = sum
-		}
-		if n := t.nodes[QuotaPath+limited+"/"+QuotaLimitsName]; n != nil {
-			l := ParseQuota(n.data)
-			sum.CountLimit += orSoft(l.CountHard, l.Count)
-			sum.BytesLimit += orSoft(l.BytesHard, l.Bytes)
-		}
-		if n := t.nodes[QuotaPath+limited+"/"+QuotaStatsName]; n != nil {
-			use := ParseQuota(n.data)
-			sum.Count += use.Count
-			sum.Bytes += use.Bytes
-		}
-	}
-	all := make([]QuotaNamespace, 0, len(sums))
-	for _, name := range slices.Sorted(maps.Keys(sums)) {
-		all = append(all, *sums[name])
-	}
-	return all
-}
-
-func orSoft(hard, soft int64) int64 {
-	if hard > -1 {
-		return hard
-	}
-	return soft
 }
 
 // NamespaceQuota sums up the quotas below one first component of a path. A limit that is not set counts as -1.
