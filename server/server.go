@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +44,9 @@ type Options struct {
 	Ready func()
 }
 
+// defaultTraceMask is that of ZooTrace: requests of clients, quorum packets and warnings.
+const defaultTraceMask = 306
+
 // purgeDelay is how long a server waits with the first purge, so that a start is not slower for it.
 const purgeDelay = time.Second
 
@@ -64,6 +68,8 @@ type Server struct {
 	clients   *clientport.Port
 	metrics   *metrics.Metrics
 	proposals proposals
+	// traceMask is only kept for those who ask for it.
+	traceMask atomic.Int64
 	// failure ends the loop with an error. It has room for one; later ones are consequences.
 	failure chan error
 
@@ -86,10 +92,12 @@ func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 }
 
 func newServer(cfg *config.Config, opts Options) *Server {
-	return &Server{
+	s := &Server{
 		cfg: cfg, opts: opts, log: opts.Log, often: ratelog.New(opts.Log), began: time.Now(),
 		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(),
 	}
+	s.traceMask.Store(defaultTraceMask)
+	return s
 }
 
 // open reads the disk and opens the ports.
@@ -171,7 +179,7 @@ func (s *Server) clientConfig(address string) clientport.Config {
 		OutstandingLimit:   s.cfg.GlobalOutstandingLimit,
 		SessionlessTimeout: s.cfg.SessionlessTimeout, KeepAlive: s.cfg.ClientKeepAlive,
 		View: s.mu.RLocker(), Read: s.node.Read, Deliver: s.inbox.put,
-		Word:    func(word string) (string, bool) { return admin.Answer(source{s}, word) },
+		Word:    func(word, argument string) string { return admin.Answer(source{s}, word, argument) },
 		Metrics: s.metrics,
 		Log:     s.log,
 	}

@@ -55,6 +55,24 @@ func (a source) Traffic() admin.Traffic {
 	return a.s.clients.Traffic()
 }
 
+func (a source) TraceMask() int64        { return a.s.traceMask.Load() }
+func (a source) SetTraceMask(mask int64) { a.s.traceMask.Store(mask) }
+
+func (a source) Digests() []tree.ZxidDigest {
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	return a.s.node.Tree().Digests()
+}
+
+func (a source) Expiries() admin.Expiries {
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	e := admin.Expiries{Local: a.s.node.LocalSessions(), Global: a.s.node.ExpiringSessions()}
+	role := a.s.node.Status().Role
+	e.Decides = role == node.Leading || role == node.Standalone
+	return e
+}
+
 func (a source) Quotas() map[string]tree.NamespaceQuota {
 	a.s.mu.RLock()
 	defer a.s.mu.RUnlock()
@@ -94,7 +112,11 @@ func (a source) Connections() []admin.Connection {
 	a.s.mu.RLock()
 	defer a.s.mu.RUnlock()
 	for i := range list {
-		list[i].Session, list[i].Timeout, _ = a.s.node.SessionOf(node.ClientID(list[i].ID))
+		c := &list[i]
+		c.Session, c.Timeout, _ = a.s.node.SessionOf(node.ClientID(c.ID))
+		if c.LastOp == wire.OpCreateSession && c.LastZxid == 0 {
+			c.LastZxid = a.s.node.Tree().LastZxid() // its answer names none
+		}
 	}
 	return list
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/server/zab"
@@ -45,25 +46,32 @@ type fixed struct {
 	resetStats int
 	resetConns int
 	resetObs   int
+	mask       int64
+	expiries   Expiries
+	digests    []tree.ZxidDigest
 }
 
 var started = time.Date(2026, 2, 11, 20, 0, 0, 0, time.UTC)
 
-func (f *fixed) Config() *config.Config    { return f.cfg }
-func (f *fixed) Version() string           { return "1.2.3" }
-func (f *fixed) Started() time.Time        { return started }
-func (f *fixed) Mono() time.Duration       { return 90 * time.Second }
-func (f *fixed) Status() node.Status       { return f.status }
-func (f *fixed) Watches() *watch.Manager   { return f.watches }
-func (f *fixed) Traffic() Traffic          { return f.traffic }
-func (f *fixed) ResetTraffic()             { f.resetStats++ }
-func (f *fixed) Connections() []Connection { return slices.Clone(f.conns) }
-func (f *fixed) ResetConnections()         { f.resetConns++ }
-func (f *fixed) Metrics() *metrics.Metrics { return f.metrics }
-func (f *fixed) Proposed() Sizes           { return f.proposed }
-func (f *fixed) Members() *quorum.Config   { return &f.cfg.Members }
-func (f *fixed) Learners() []Learner       { return f.learners }
-func (f *fixed) ResetObservers()           { f.resetObs++ }
+func (f *fixed) Config() *config.Config     { return f.cfg }
+func (f *fixed) Version() string            { return "1.2.3" }
+func (f *fixed) Started() time.Time         { return started }
+func (f *fixed) Mono() time.Duration        { return 90 * time.Second }
+func (f *fixed) Status() node.Status        { return f.status }
+func (f *fixed) Watches() *watch.Manager    { return f.watches }
+func (f *fixed) Traffic() Traffic           { return f.traffic }
+func (f *fixed) ResetTraffic()              { f.resetStats++ }
+func (f *fixed) Connections() []Connection  { return slices.Clone(f.conns) }
+func (f *fixed) ResetConnections()          { f.resetConns++ }
+func (f *fixed) Metrics() *metrics.Metrics  { return f.metrics }
+func (f *fixed) Proposed() Sizes            { return f.proposed }
+func (f *fixed) Members() *quorum.Config    { return &f.cfg.Members }
+func (f *fixed) Learners() []Learner        { return f.learners }
+func (f *fixed) ResetObservers()            { f.resetObs++ }
+func (f *fixed) TraceMask() int64           { return f.mask }
+func (f *fixed) SetTraceMask(mask int64)    { f.mask = mask }
+func (f *fixed) Digests() []tree.ZxidDigest { return f.digests }
+func (f *fixed) Expiries() Expiries         { return f.expiries }
 
 func (f *fixed) Quotas() map[string]tree.NamespaceQuota { return f.quotas }
 
@@ -138,9 +146,10 @@ func newFixed(t *testing.T, role node.Role) *fixed {
 				Received: 2, Sent: 2, Established: started.Add(21 * time.Second), LastOp: wire.OpCreateTTL, LastXid: 0x1f,
 				LastZxid: -1, LastResponse: started.Add(81 * time.Second),
 			},
-			{ID: 9, Remote: "127.0.0.1:47998", Received: 1, LastXid: -1, LastZxid: -1, Word: true},
+			{ID: 9, Remote: "127.0.0.1:47998", Received: 1, Established: started.Add(89 * time.Second), LastXid: -1, LastZxid: -1, Word: true},
 		},
-		metrics: measured(),
+		metrics: measured(), mask: 306,
+		digests: []tree.ZxidDigest{{Zxid: 0x100000000, Digest: 149316312337}, {Zxid: 0x100000080, Digest: 1<<64 - 5}},
 		quotas:  map[string]tree.NamespaceQuota{"app": {CountLimit: 10, BytesLimit: -1, CountUsage: 3, BytesUsage: 40}},
 	}
 	for _, size := range []int{94, 40, 36, 44} {
@@ -149,6 +158,12 @@ func newFixed(t *testing.T, role node.Role) *fixed {
 	f.watches.Add("/b", 7, watch.Data)
 	f.watches.Add("/a", 7, watch.Data|watch.Child)
 	f.watches.Add("/a", 8, watch.Persistent)
+	if role == node.Leading || role == node.Standalone {
+		f.expiries = Expiries{Decides: true, Global: []session.Due{
+			{At: 96 * time.Second, IDs: []wire.SessionID{-0x100000000000000, 0x1000001}},
+			{At: 120 * time.Second, IDs: []wire.SessionID{0x300000100f930000}},
+		}}
+	}
 	if role == node.Leading {
 		f.status.Learners = []zab.LearnerStatus{
 			{ID: 1, Synced: true}, {ID: 2, Synced: true}, {ID: 4, Observer: true, Synced: true}, {ID: 9, Synced: true},
@@ -185,6 +200,15 @@ var variable = regexp.MustCompile(`(?m)^(zk_(?:open|max)_file_descriptor_count)\
 // nothing are the lines of mntr that would only make the archives long.
 var nothing = regexp.MustCompile(`(?m)^zk_\w+\t0(\.0)?\n`)
 
+// ask sends a word without an argument, or with a mask of 7.
+func ask(src Source, word string) string {
+	argument := ""
+	if n, _ := ArgumentBytes(word); n > 0 {
+		argument = strings.Repeat("\x00", n-1) + "\x07"
+	}
+	return Answer(src, word, argument)
+}
+
 // Each archive in testdata has what a server in one role answers to the words.
 func TestGolden(t *testing.T) {
 	roles := map[string]node.Role{
@@ -195,13 +219,10 @@ func TestGolden(t *testing.T) {
 		src := newFixed(t, role)
 		var archive txtar.Archive
 		for _, word := range slices.Sorted(maps.Keys(words)) {
-			if word == "envi" {
+			if word == "envi" || word == telnetClose {
 				continue
 			}
-			answer, ok := Answer(src, word)
-			if !ok {
-				t.Errorf("%s: no answer to %s", name, word)
-			}
+			answer := ask(src, word)
 			answer = strings.ReplaceAll(answer, src.cfg.DataDir, "$DIR")
 			answer = variable.ReplaceAllString(answer, "$1\tN")
 			answer = nothing.ReplaceAllString(answer, "")
@@ -229,19 +250,22 @@ func TestEnds(t *testing.T) {
 	src := newFixed(t, node.Following)
 	for word, end := range map[string]string{
 		"ruok": "imok", "isro": "rw", "conf": "\nversion=0", "srvr": "Node count: 10\n", "cons": ")\n\n", "wchs": ":3\n",
+		"gtmk": "306", "stmk": "7", "hash": "080: -5\n", telnetClose: "",
 		"wchc": "/b\n\n", "wchp": "0000\n\n", "dirs": "3000\n", "crst": "reset.\n",
 	} {
-		if answer, _ := Answer(src, word); !strings.HasSuffix(answer, end) {
+		src.mask = 306
+		if answer := ask(src, word); !strings.HasSuffix(answer, end) {
 			t.Errorf("%s ends with %q, want %q", word, answer[max(0, len(answer)-20):], end)
 		}
 	}
 }
 
 var (
-	numbers = regexp.MustCompile(`0x[0-9a-f]+|\d+(\.\d+)?`)
+	numbers = regexp.MustCompile(`-?0x[0-9a-f]+|-?\d+(\.\d+)?`)
 	release = regexp.MustCompile(`3\.8\.0-[^,\s]+`)
 	built38 = regexp.MustCompile(`built on .*`)
 	remote  = regexp.MustCompile(`/(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d+`)
+	date    = regexp.MustCompile(`expire at .*:$`)
 	lastOp  = regexp.MustCompile(`lop=[A-Z]+`)
 )
 
@@ -250,6 +274,7 @@ func shape(line string) string {
 	line = release.ReplaceAllString(line, "V")
 	line = built38.ReplaceAllString(line, "built on D")
 	line = remote.ReplaceAllString(line, "/A")
+	line = date.ReplaceAllString(line, "expire at D:")
 	line = lastOp.ReplaceAllString(line, "lop=L")
 	return numbers.ReplaceAllString(line, "N")
 }
@@ -297,13 +322,9 @@ func TestShapeOfApache(t *testing.T) {
 		case "cons":
 			src.conns = []Connection{src.conns[2], src.conns[1]}
 		}
-		answer, _ := Answer(src, word)
+		answer := ask(src, word)
 		got, want := lines(strings.ReplaceAll(answer, src.cfg.DataDir, "$DIR")), lines(string(f.Data))
-		if word == "dump" {
-			// The lists of sessions repeat, and connections are not sorted by expiry here.
-			got, want = got[:slices.Index(got, "Connections dump:")], want[:slices.Index(want, "Connections dump:")]
-		}
-		if word == "stat" || word == "wchp" {
+		if word == "stat" || word == "wchp" || word == "dump" || word == "hash" {
 			slices.Sort(got)
 			slices.Sort(want)
 			got, want = slices.Compact(got), slices.Compact(want)
@@ -337,7 +358,7 @@ func TestMonitorNames(t *testing.T) {
 	}
 	i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "leader/mntr" })
 	theirs := keys(string(archive.Files[i].Data))
-	answer, _ := Answer(newFixed(t, node.Leading), "mntr")
+	answer := ask(newFixed(t, node.Leading), "mntr")
 	ours := keys(answer)
 	later := regexp.MustCompile(`^zk_(fsync_threshold_exceed_count|op_count_\w+|(snapshot|restore)_(error|rate_limited)_count|\w+_restore_time)$`)
 	inSet := regexp.MustCompile(`_per_namespace$|learner_handler_qp|ack_latency$`)
@@ -368,39 +389,100 @@ func TestWhitelist(t *testing.T) {
 		{[]string{"mntr", "*"}, "stat", true},
 	} {
 		src.cfg.FourLetterWords = c.whitelist
-		text, ok := Answer(src, c.word)
+		text := ask(src, c.word)
 		refusal := c.word + " is not executed because it is not in the whitelist.\n"
-		if !ok || (text != refusal) != c.answered {
-			t.Errorf("with %v %s answers %q, %v", c.whitelist, c.word, text, ok)
+		if (text != refusal) != c.answered {
+			t.Errorf("with %v %s answers %q", c.whitelist, c.word, text)
 		}
 	}
 	if src.resetStats+src.resetConns > 0 {
 		t.Error("a refused word did something")
 	}
 	for _, word := range []string{"nope", "", "RUOK", "\x00\x00\x00\x2d", "rst"} {
-		if text, ok := Answer(src, word); ok {
-			t.Errorf("%q is answered %q", word, text)
+		if _, ok := ArgumentBytes(word); ok {
+			t.Errorf("%q is a word", word)
+		}
+	}
+}
+
+// A server that takes no clients answers what the real one answers then.
+func TestNotServing(t *testing.T) {
+	src := newFixed(t, node.Looking)
+	for word := range words {
+		want := notServing
+		switch word {
+		case "ruok":
+			want = "imok"
+		case "gtmk":
+			want = "306"
+		case "stmk":
+			want = "7"
+		case "isro":
+			want = "null"
+		case "hash":
+			want = "This ZooKeeper instance is not currently serving requests"
+		case telnetClose:
+			want = ""
+		case "envi":
+			continue
+		}
+		if got := ask(src, word); got != want {
+			t.Errorf("%q is answered %q, want %q", word, got, want)
+		}
+		src.mask = 306
+	}
+	src.cfg.FourLetterWords = nil
+	if got := ask(src, telnetClose); got != "telnet close is not executed because it is not in the whitelist.\n" {
+		t.Errorf("telnet is answered %q", got)
+	}
+	if src.cfg.ReadOnlyMode = true; ask(src, "isro") != "null" {
+		t.Error("isro is not allowed with readonlymode.enabled")
+	}
+}
+
+func TestDumpOfLocalSessions(t *testing.T) {
+	src := newFixed(t, node.Leading)
+	src.cfg.LocalSessions = true
+	src.expiries.Local = []session.Due{{At: 92 * time.Second, IDs: []wire.SessionID{5}}}
+	want := "SessionTracker dump:\nLocal Session Sets (1)/(1):\n1 expire at " + started.Add(92*time.Second).Format(javaDate) +
+		":\n\t0x5\nGlobal Session Sets (2)/(3):\n"
+	if got := ask(src, "dump"); !strings.HasPrefix(got, want) {
+		t.Errorf("leader: %s", got)
+	}
+	src.expiries.Decides = false
+	if got := ask(src, "dump"); !strings.Contains(got, "\t0x5\nGlobal Sessions(3):\n") {
+		t.Errorf("learner: %s", got)
+	}
+}
+
+func TestJavaAddress(t *testing.T) {
+	for remote, want := range map[string]string{
+		"10.0.0.9:1": "10.0.0.9:1", "[::ffff:10.0.0.9]:1": "10.0.0.9:1", "[::1]:65535": "[0:0:0:0:0:0:0:1]:65535",
+		"[fe80::1%eth0]:2": "[fe80:0:0:0:0:0:0:1%eth0]:2", "nonsense": "nonsense",
+	} {
+		if got := javaAddress(remote); got != want {
+			t.Errorf("%s is written %s, want %s", remote, got, want)
 		}
 	}
 }
 
 func TestResets(t *testing.T) {
 	src := newFixed(t, node.Leading)
-	Answer(src, "srst")
-	Answer(src, "crst")
-	Answer(src, "srvr")
+	ask(src, "srst")
+	ask(src, "crst")
+	ask(src, "srvr")
 	if src.resetStats != 1 || src.resetConns != 1 {
 		t.Errorf("%d and %d resets, want one of each", src.resetStats, src.resetConns)
 	}
 	src.status.TakesClients = false
-	Answer(src, "srst")
+	ask(src, "srst")
 	if src.resetStats != 1 {
 		t.Error("reset while not serving")
 	}
 }
 
 func TestEnvironment(t *testing.T) {
-	answer, _ := Answer(newFixed(t, node.Looking), "envi")
+	answer := ask(newFixed(t, node.Looking), "envi")
 	host, _ := os.Hostname()
 	for _, want := range []string{
 		"Environment:\nzookeeper.version=3.8.0-zkserver-1.2.3, built on 2026-02-11 20:15 UTC\n", "\nhost.name=" + host + "\n",
@@ -480,7 +562,7 @@ func TestReadOnlyMember(t *testing.T) {
 	src := newFixed(t, node.Looking)
 	src.status.TakesClients, src.status.ReadOnly = true, true
 	for word, want := range map[string]string{"isro": "ro", "srvr": "\nMode: read-only\n", "mntr": "zk_server_state\tread-only\n"} {
-		if got, _ := Answer(src, word); !strings.Contains(got, want) {
+		if got := ask(src, word); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q in it", word, got, want)
 		}
 	}

@@ -2,7 +2,8 @@ package admin
 
 import (
 	"fmt"
-	"slices"
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/zkctl/zkctl/server/watch"
@@ -25,7 +26,7 @@ func shortConnection(c Connection) string {
 	if c.Word {
 		interest = 0
 	}
-	return fmt.Sprintf("/%s[%d](queued=%d,recved=%d,sent=%d)", c.Remote, interest, c.Queued, c.Received, c.Sent)
+	return fmt.Sprintf("/%s[%d](queued=%d,recved=%d,sent=%d)", javaAddress(c.Remote), interest, c.Queued, c.Received, c.Sent)
 }
 
 func connection(src Source, c Connection) string {
@@ -66,30 +67,6 @@ func shortName(c Connection) string {
 		return name
 	}
 	return "NA"
-}
-
-// dump lists sessions, their ephemeral nodes and connections. Apache ZooKeeper's leader sorts sessions and connections
-// by the tick in which they would expire; here all servers list them as its followers do.
-func dump(src Source) string {
-	var b strings.Builder
-	sessions := src.Sessions()
-	fmt.Fprintf(&b, "SessionTracker dump:\nGlobal Sessions(%d):\n", len(sessions))
-	for _, s := range sessions {
-		fmt.Fprintf(&b, "%v\t%dms\n", s.ID, s.TimeoutMillis)
-	}
-	owned := src.Ephemerals()
-	fmt.Fprintf(&b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", len(owned))
-	for _, id := range sortedSessions(owned) {
-		fmt.Fprintf(&b, "%v:\n", id)
-		for _, path := range owned[id] {
-			fmt.Fprintf(&b, "\t%s\n", path)
-		}
-	}
-	b.WriteString("Connections dump:\n")
-	for _, c := range src.Connections() {
-		fmt.Fprintf(&b, "\tip: /%s sessionId: %v\n", c.Remote, c.Session)
-	}
-	return b.String()
 }
 
 func wchs(src Source) string {
@@ -140,20 +117,24 @@ func sessionsOf(src Source) map[watch.Watcher]wire.SessionID {
 	return of
 }
 
-// sortedSessions are the keys as unsigned numbers, in which form they are shown.
-func sortedSessions[V any](m map[wire.SessionID]V) []wire.SessionID {
-	ids := make([]wire.SessionID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
+// javaAddress is ip:port as Java writes it: an address of version 6 with all its groups.
+func javaAddress(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote
 	}
-	slices.SortFunc(ids, func(a, b wire.SessionID) int {
-		switch {
-		case uint64(a) < uint64(b):
-			return -1
-		case a == b:
-			return 0
-		}
-		return 1
-	})
-	return ids
+	addr := at.Addr().Unmap()
+	if addr.Is4() {
+		return netip.AddrPortFrom(addr, at.Port()).String()
+	}
+	groups := make([]string, 8)
+	b := addr.As16()
+	for i := range groups {
+		groups[i] = strconv.FormatUint(uint64(b[2*i])<<8|uint64(b[2*i+1]), 16)
+	}
+	host := strings.Join(groups, ":")
+	if zone := addr.Zone(); zone != "" {
+		host += "%" + zone
+	}
+	return "[" + host + "]:" + strconv.Itoa(int(at.Port()))
 }

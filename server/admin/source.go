@@ -13,6 +13,7 @@ import (
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/wire"
@@ -45,6 +46,12 @@ type Source interface {
 	Learners() []Learner
 	// ResetObservers lets the counters of the connections of observers begin anew.
 	ResetObservers()
+	// TraceMask is the one that stmk set last, at first 306; SetTraceMask sets it.
+	TraceMask() int64
+	SetTraceMask(mask int64)
+	// Digests are those of the tree after every 128th zxid, the oldest first.
+	Digests() []tree.ZxidDigest
+	Expiries() Expiries
 	// Quotas are those of each namespace that has any.
 	Quotas() map[string]tree.NamespaceQuota
 	// Sessions are all sessions that this server knows of, by id.
@@ -118,6 +125,15 @@ type Connection struct {
 	Latency      Summary
 	// Word says that the connection only asks a four-letter word.
 	Word bool
+}
+
+// Expiries are the sessions of a server by the moment (Mono) at which they end if nothing is heard of them.
+type Expiries struct {
+	// Local are sessions that only this server knows.
+	Local []session.Due
+	// Global are those of the ensemble, if Decides says that this is the server that ends them.
+	Global  []session.Due
+	Decides bool
 }
 
 // Learner is the connection of a learner.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/zkctl/zkctl/server/admin"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -83,9 +84,11 @@ func (c *conn) serve() {
 			continue
 		}
 		if !c.connected {
-			if word, ok := c.word(); ok {
-				c.answerWord(word)
+			if word, argument, whole := c.word(); whole {
+				c.answerWord(c.port.cfg.Word(word, argument))
 				return
+			} else if word != "" {
+				continue
 			}
 		}
 		if err := c.take(); err != nil {
@@ -125,17 +128,26 @@ func (c *conn) end() {
 	}
 }
 
-// word is the four-letter word that was sent in the place of a frame.
-func (c *conn) word() (string, bool) {
+// word is the four-letter word that was sent in the place of a frame, "" if none was; whole tells that its argument was
+// sent, too.
+func (c *conn) word() (word, argument string, whole bool) {
 	b := c.reader.buffered()
 	if len(b) < 4 || b[0] == 0 {
-		return "", false
+		return "", "", false
+	}
+	word, b = string(b[:4]), b[4:]
+	n, ok := admin.ArgumentBytes(word)
+	if !ok {
+		return "", "", false
+	}
+	if len(b) < n {
+		return word, "", false
 	}
 	c.mu.Lock()
 	c.asks = true
 	c.stats.received()
 	c.mu.Unlock()
-	return c.port.cfg.Word(string(b[:4]))
+	return word, string(b[:n]), true
 }
 
 func (c *conn) answerWord(text string) {

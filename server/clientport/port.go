@@ -64,8 +64,8 @@ type Config struct {
 	Read func(id node.ClientID, header wire.RequestHeader, body []byte) (frame []byte, ok bool)
 	// Deliver takes inputs for the node, and may wait. It is never called with View held.
 	Deliver func([]node.Input)
-	// Word answers a four-letter word; ok is false if it is none.
-	Word func(word string) (text string, ok bool)
+	// Word answers a four-letter word with what had to follow it.
+	Word func(word, argument string) (text string)
 
 	// Metrics is where requests are measured; nil for nowhere.
 	Metrics *metrics.Metrics

@@ -48,9 +48,7 @@ func newStand(t testing.TB, change func(*Config)) *stand {
 			return echo(h, body), true
 		},
 		Deliver: func(inputs []node.Input) { s.loop <- inputs },
-		Word: func(word string) (string, bool) {
-			return "imok", word == "ruok"
-		},
+		Word:    func(word, argument string) string { return word + argument + "!" },
 	}
 	if change != nil {
 		change(&cfg)
@@ -227,13 +225,33 @@ func TestOrder(t *testing.T) {
 
 func TestFourLetterWord(t *testing.T) {
 	s := newStand(t, nil)
-	for _, text := range []string{"ruok", "ruok\n", "ruok\r\nand more"} {
+	for text, want := range map[string]string{
+		"ruok": "ruok!", "ruok\n": "ruok!", "ruok\r\nand more": "ruok!", "stmk\x00\x00\x00\x00\x00\x00\x01\x32\n": "stmk\x00\x00\x00\x00\x00\x00\x01\x32!",
+		"\xff\xf4\xff\xfd\x06": "\xff\xf4\xff\xfd!", "Ruok": "", "stmk!\n": "",
+	} {
 		p := s.dial()
 		io.WriteString(p, text)
+		p.Conn.(*net.TCPConn).CloseWrite()
 		answer, err := io.ReadAll(p.in)
-		if err != nil || string(answer) != "imok" {
-			t.Errorf("%q is answered %q, %v", text, answer, err)
+		if err != nil || string(answer) != want {
+			t.Errorf("%q is answered %q, %v, want %q", text, answer, err, want)
 		}
+	}
+}
+
+// A word and its argument may come in pieces.
+func TestWordInPieces(t *testing.T) {
+	s := newStand(t, nil)
+	p := s.dial()
+	for _, b := range []byte("stmk12345678") {
+		p.Write([]byte{b})
+		time.Sleep(time.Millisecond)
+	}
+	if answer, err := io.ReadAll(p.in); err != nil || string(answer) != "stmk12345678!" {
+		t.Errorf("answered %q, %v", answer, err)
+	}
+	if got := s.Traffic().Received; got != 1 {
+		t.Errorf("%d packets were received", got)
 	}
 }
 

@@ -126,7 +126,7 @@ func TestWordsOverTLS(t *testing.T) {
 	s := secured(t, nil)
 	p := s.dialSecure().secure()
 	io.WriteString(p, "ruok")
-	if got, err := io.ReadAll(p); string(got) != "imok" || err != nil {
+	if got, err := io.ReadAll(p); string(got) != "ruok!" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -150,7 +150,7 @@ func TestUnifiedPort(t *testing.T) {
 	s.dialSecure().secure().session()
 	p := s.dial()
 	io.WriteString(p, "ruok")
-	if got, _ := io.ReadAll(p); string(got) != "imok" {
+	if got, _ := io.ReadAll(p); string(got) != "ruok!" {
 		t.Errorf("got %q", got)
 	}
 	p = s.dialSecure() // this one takes TLS only

@@ -266,7 +266,8 @@ func (p *parser) checkSessions() {
 
 // fourLetterWords are the commands of the client port.
 var fourLetterWords = []string{
-	"conf", "cons", "crst", "dirs", "dump", "envi", "isro", "mntr", "ruok", "srst", "srvr", "stat", "wchc", "wchp", "wchs",
+	"conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat", "stmk",
+	"telnet close", "wchc", "wchp", "wchs",
 }
 
 func isFourLetterWord(word string) bool { return slices.Contains(fourLetterWords, word) }

@@ -53,6 +53,7 @@ func (t *Tree) Apply(h txn.Header, record txn.Record, notify func(Event)) Result
 		r = a.one(h.Type, record)
 	}
 	t.lastZxid = max(t.lastZxid, h.Zxid)
+	t.noteDigest(h.Zxid)
 	return r
 }
 

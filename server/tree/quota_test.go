@@ -2,6 +2,7 @@ package tree_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/zkctl/zkctl/server/tree"
@@ -259,5 +260,31 @@ func TestSetConfig(t *testing.T) {
 	}
 	if err := b.tree.Valid(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestNamespaceQuotas(t *testing.T) {
+	tr := tree.New(tree.Options{})
+	zxid := wire.Zxid(0)
+	create := func(path, data string) {
+		zxid++
+		h := txn.Header{Zxid: zxid, Type: wire.OpCreate}
+		if r := tr.Apply(h, &txn.Create{Path: path, Data: []byte(data), ACL: wire.OpenACL(), ParentCversion: -1}, nil); r.Err != wire.ErrOK {
+			t.Fatalf("%s: %v", path, r.Err)
+		}
+	}
+	for _, path := range []string{"/app", "/app/a", "/app/b", "/other", tree.QuotaPath + "/app", tree.QuotaPath + "/app/a", tree.QuotaPath + "/app/b", tree.QuotaPath + "/other"} {
+		create(path, "1234")
+	}
+	create(tree.QuotaPath+"/app/a/"+tree.QuotaLimitsName, "count=5,bytes=-1=;byteHardLimit=100;countHardLimit=7")
+	create(tree.QuotaPath+"/app/a/"+tree.QuotaStatsName, "count=0,bytes=0")
+	create(tree.QuotaPath+"/app/b/"+tree.QuotaLimitsName, "count=3,bytes=10")
+	create(tree.QuotaPath+"/app/b/"+tree.QuotaStatsName, "count=0,bytes=0")
+	create(tree.QuotaPath+"/other/"+tree.QuotaLimitsName, "count=3,bytes=-1")
+	want := map[string]tree.NamespaceQuota{
+		"app": {CountLimit: 10, BytesLimit: 110, CountUsage: 2, BytesUsage: 8}, "other": {CountLimit: 3, BytesLimit: -1},
+	}
+	if got := tr.NamespaceQuotas(); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -53,6 +53,7 @@ type Tree struct {
 	digest    uint64
 	dataBytes int64 // paths and data
 	digester  Digester
+	digests   []ZxidDigest
 }
 
 // New returns the tree of a server that has never seen a transaction.
@@ -166,6 +167,31 @@ func (t *Tree) LastZxid() wire.Zxid { return t.lastZxid }
 
 // Digest is the digest of the tree as it is (see Digester).
 func (t *Tree) Digest() uint64 { return t.digest }
+
+// ZxidDigest is the digest that the tree had after a transaction.
+type ZxidDigest struct {
+	Zxid   wire.Zxid
+	Digest uint64
+}
+
+// Digests are those after the transactions whose zxid is a multiple of 128, the newest 1024, the oldest first
+// (DataTree.logZxidDigest). They must not be changed.
+func (t *Tree) Digests() []ZxidDigest { return t.digests }
+
+const (
+	digestInterval = 128
+	digestLimit    = 1024
+)
+
+func (t *Tree) noteDigest(zxid wire.Zxid) {
+	if zxid%digestInterval != 0 {
+		return
+	}
+	if len(t.digests) == digestLimit {
+		t.digests = append(make([]ZxidDigest, 0, digestLimit), t.digests[1:]...)
+	}
+	t.digests = append(t.digests, ZxidDigest{zxid, t.digest})
+}
 
 // NodeCount returns the number of znodes, the root and the built-in ones included.
 func (t *Tree) NodeCount() int { return len(t.nodes) }
