@@ -1,11 +1,44 @@
 package server
 
 import (
+	"crypto/rand"
+	"encoding/base64"
+
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/config"
 )
 
 // authOptions are how clients are authenticated and authorized.
 func authOptions(c *config.Config) auth.Options {
-	return auth.Options{SkipACL: c.SkipACL, Schemes: []auth.Scheme{auth.Digest(c.SuperDigest, "")}}
+	o := auth.Options{
+		SkipACL: c.SkipACL, NoDigest: c.NoDigest, Enforced: c.EnforcedSchemes,
+		SASL: auth.SASLOptions{Nonce: nonce, SuperUsers: c.SASLSuperUsers, AllowFailed: c.AllowSASLFailed},
+	}
+	if !c.NoDigest {
+		o.Schemes = append(o.Schemes, auth.Digest(c.SuperDigest, c.DigestAlgorithm))
+	}
+	if c.SASLUsers != nil {
+		o.SASL.Password = func(user string) (string, bool) {
+			password, ok := c.SASLUsers[user]
+			return string(password), ok
+		}
+	}
+	for _, scheme := range c.Providers {
+		switch scheme {
+		case "sasl":
+			o.Schemes = append(o.Schemes, auth.SASL(c.SASLAnyUser))
+		case "ensemble":
+			o.Schemes = append(o.Schemes, auth.Ensemble(c.EnsembleNames))
+		case "key":
+			o.Schemes = append(o.Schemes, auth.Key())
+		}
+	}
+	return o
+}
+
+// nonce is text that nobody can guess.
+func nonce() string {
+	b := make([]byte, 30)
+	rand.Read(b) // it never fails
+	return base64.StdEncoding.EncodeToString(b)
 }

@@ -150,7 +150,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		NoCloseSessionPaths:   s.cfg.Storage.NoCloseSessionPaths,
 		LocalSessions:         s.cfg.LocalSessions, LocalSessionsUpgrading: s.cfg.LocalSessionsUpgrading,
 		ReadOnlyMode: s.cfg.ReadOnlyMode, LeaderServesNot: !s.cfg.LeaderServes,
-		Auth:    authOptions(s.cfg),
+		Auth: authOptions(s.cfg), EagerACLCheck: s.cfg.EagerACLCheck,
 		Tree:    options,
 		Metrics: s.metrics, AckLoggingFrequency: s.cfg.AckLoggingFrequency,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),

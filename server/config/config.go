@@ -86,10 +86,7 @@ type Config struct {
 	ContainerCheckInterval time.Duration
 	ContainerMaxPerMinute  int
 	ContainerMaxNeverUsed  time.Duration
-	// SkipACL lets everybody do everything.
-	SkipACL bool
-	// SuperDigest is user:base64(sha1(user:password)) of the superuser, "" for none. It is a secret.
-	SuperDigest string
+	Access
 
 	// FourLetterWords are the commands that clients may send; "*" stands for all. srvr is allowed always.
 	FourLetterWords []string

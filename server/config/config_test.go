@@ -70,20 +70,27 @@ func outcome(t *testing.T, file string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, base := reflect.ValueOf(*c), reflect.ValueOf(*plain)
-	for i := range got.NumField() {
-		f := got.Type().Field(i)
-		if !f.IsExported() || f.Name == "Notices" || f.Name == "Members" {
-			continue
-		}
-		if value := got.Field(i).Interface(); !reflect.DeepEqual(value, base.Field(i).Interface()) {
-			fmt.Fprintf(&b, "%s: %+v\n", f.Name, value)
-		}
-	}
+	describe(&b, reflect.ValueOf(*c), reflect.ValueOf(*plain))
 	if c.Distributed {
 		fmt.Fprintf(&b, "voters %v\n%s\n", c.Members.Voters(), c.ConfigText())
 	}
 	return b.String()
+}
+
+// describe writes the fields of got that differ from those of base.
+func describe(b *strings.Builder, got, base reflect.Value) {
+	for i := range got.NumField() {
+		f := got.Type().Field(i)
+		switch {
+		case !f.IsExported() || f.Name == "Notices" || f.Name == "Members":
+		case f.Anonymous:
+			describe(b, got.Field(i), base.Field(i))
+		default:
+			if value := got.Field(i).Interface(); !reflect.DeepEqual(value, base.Field(i).Interface()) {
+				fmt.Fprintf(b, "%s: %+v\n", f.Name, value)
+			}
+		}
+	}
 }
 
 func TestNoFile(t *testing.T) {

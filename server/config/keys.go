@@ -18,7 +18,7 @@ type key struct {
 
 // keys are those read by name, apart from server.N, group.G, weight.N and dynamicConfigFile. The names under which
 // Apache ZooKeeper knows the last block are system properties; in zoo.cfg they stand without "zookeeper.".
-var keys = slices.Concat(basicKeys, sessionKeys, limitKeys, metricsKeys, storageKeys)
+var keys = slices.Concat(basicKeys, sessionKeys, limitKeys, metricsKeys, storageKeys, accessKeys)
 
 var basicKeys = []key{
 	{"dataDir", text(func(c *Config) *string { return &c.DataDir })},
@@ -42,8 +42,6 @@ var basicKeys = []key{
 	{"quorum.auth.enableSasl", onlyFalse("SASL between members is not supported by this server")},
 	{"quorum.auth.serverRequireSasl", onlyFalse("SASL between members is not supported by this server")},
 	{"quorum.auth.learnerRequireSasl", onlyFalse("SASL between members is not supported by this server")},
-	{"sessionRequireClientSASLAuth", onlyFalse("SASL for clients is not supported by this server")},
-	{"enforce.auth.enabled", onlyFalse("enforced authentication is not supported by this server")},
 	{"secureClientPort", refused("TLS for clients is not supported by this server", "remove the key")},
 	{"multiAddress.enabled", onlyFalse("several addresses of one member are not supported by this server")},
 	{"oraclePath", refused("a quorum with an oracle is not supported by this server", "remove the key")},
@@ -68,9 +66,6 @@ var basicKeys = []key{
 	{"znode.container.checkIntervalMs", millis(1, func(c *Config) *time.Duration { return &c.ContainerCheckInterval })},
 	{"znode.container.maxPerMinute", number(1, "deletions a minute", func(c *Config) *int { return &c.ContainerMaxPerMinute })},
 	{"znode.container.maxNeverUsedIntervalMs", millis(0, func(c *Config) *time.Duration { return &c.ContainerMaxNeverUsed })},
-	{"skipACL", yesNo(func(c *Config) *bool { return &c.SkipACL })},
-	{"DigestAuthenticationProvider.superDigest", text(func(c *Config) *string { return &c.SuperDigest })},
-	{"DigestAuthenticationProvider.digestAlg", only("SHA1", "SHA1 is what this server computes")},
 	{"4lw.commands.whitelist", setWhitelist},
 	{"cnxTimeout", millis(1, func(c *Config) *time.Duration { return &c.ElectionConnectTimeout })},
 	{"electionPortBindRetry", number(0, "attempts, or 0 for ever", func(c *Config) *int { return &c.ElectionBindRetries })},
@@ -101,19 +96,10 @@ var withoutEffect = []string{
 	"follower.nodelay",
 	"leader.nodelay",
 	"fips-mode",
-	"client.portUnification",
-	"client.certReload",
-	"DigestAuthenticationProvider.enabled",
-	"ensembleAuthName",
-	"allowSaslFailedClients",
-	"requireKerberosConfig",
-	"letAnySaslUserDoX",
-	"enforce.auth.schemes",
-	"superUser",
 	"quorum.auth.learner.saslLoginContext",
 	"quorum.auth.server.saslLoginContext",
-	"quorum.auth.kerberos.servicePrincipal",
-	"java.security.auth.login.config",
+	"client.portUnification",
+	"client.certReload",
 }
 
 // asIs are values of such keys that say what this server does anyway.
@@ -127,14 +113,8 @@ var withoutEffectPrefixes = []string{
 	"metricsProvider.",
 	"ssl.",
 	"audit.",
-	"sasl.",
-	"kerberos.",
-	"security.",
-	"authProvider.",
 	"IPAuthenticationProvider.",
 	"X509AuthenticationProvider.",
-	"SASLAuthenticationProvider.",
-	"superUser.",
 }
 
 // aliases are other names under which Apache ZooKeeper finds the same value.
@@ -160,7 +140,7 @@ var knownNames = func() []string {
 // Keys are the names of all keys that this server knows, sorted: N and G stand for numbers, and what ends in "." or "_"
 // for all keys that begin with it.
 func Keys() []string {
-	names := slices.Concat(knownNames, withoutEffectPrefixes)
+	names := slices.Concat(knownNames, withoutEffectPrefixes, familyNames())
 	slices.Sort(names)
 	return slices.Compact(names)
 }

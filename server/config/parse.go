@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/zkctl/zkctl/server/jaas"
 )
 
 // Load reads and checks a zoo.cfg, the dynamic file that it may name, and, for a member of an ensemble, myid. Of flags the
@@ -21,6 +23,7 @@ func Load(file string, flags ...Flags) (*Config, error) {
 	if p.dynamicFile.line > 0 {
 		p.readDynamic()
 	}
+	p.readLogins()
 	p.check()
 	if p.config.Distributed {
 		p.readMyID()
@@ -34,6 +37,7 @@ func Parse(file string, text []byte) (*Config, error) {
 	p := newParser(file)
 	p.takeAll(p.static(text))
 	p.membersUnknown = p.dynamicFile.line > 0
+	p.filesUnknown = true
 	p.check()
 	return p.result()
 }
@@ -51,9 +55,12 @@ type parser struct {
 	version     int64 // of the members
 	// membersUnknown says that the file with the members was not read.
 	membersUnknown bool
-	dynamicFile    property
-	standalone     bool // standaloneEnabled
-	peerType       property
+	// filesUnknown says that no file with users was read; logins are the sections of the one of Java.
+	filesUnknown bool
+	logins       map[string]jaas.Section
+	dynamicFile  property
+	standalone   bool // standaloneEnabled
+	peerType     property
 }
 
 func newParser(file string) *parser {
@@ -67,6 +74,7 @@ func newParser(file string) *parser {
 	p.config.MinSessionTimeout, p.config.MaxSessionTimeout = -1, -1
 	p.config.ExtraSizeBytes = -1
 	p.config.SnapRetainCount = 3
+	p.config.given.section = "Server"
 	for _, k := range keys {
 		p.keys[k.name] = k
 	}
@@ -76,6 +84,7 @@ func newParser(file string) *parser {
 func (p *parser) result() (*Config, error) {
 	inOrder(p.problems)
 	inOrder(p.config.Notices)
+	p.config.given = givenAccess{}
 	if len(p.problems) > 0 {
 		return nil, &Error{p.problems}
 	}
@@ -164,7 +173,11 @@ func (p *parser) where(from, at property) string {
 }
 
 func (p *parser) take(at property) {
-	if k, ok := p.keys[at.key]; ok {
+	k, ok := p.keys[at.key]
+	if !ok {
+		k, ok = family(at.key)
+	}
+	if ok {
 		if what, remedy := k.set(p.config, at.value); what != "" {
 			p.refuse(at, what, remedy)
 		}
@@ -241,6 +254,7 @@ func (p *parser) check() {
 		}
 	}
 	p.checkMetrics()
+	p.checkAccess()
 	p.checkMembers()
 }
 

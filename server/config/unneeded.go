@@ -55,6 +55,10 @@ var unneeded = []struct {
 		"sasl.clientconfig", "sasl.client.username", "sasl.client.canonicalize.hostname", "server.principal",
 		"server.realm",
 	}},
+	{"a setting of Kerberos, which this server does not support", []string{
+		"kerberos.removeHostFromPrincipal", "kerberos.removeRealmFromPrincipal", "kerberos.canonicalizeHostNames",
+		"kerberos.minReLoginTimeMs", "security.auth_to_local", "quorum.auth.kerberos.servicePrincipal",
+	}},
 	{"this server starts no other programs", []string{"kinit"}},
 	{"a setting for tests of Apache ZooKeeper alone", []string{"testingonly.initialZxid", "test.allowDiscontinuousProposals"}},
 }

@@ -144,3 +144,22 @@ func TestKeyInTheTree(t *testing.T) {
 	s.expect(s.ask(1, 3, wire.OpAuth, packet("14")), "1:3")
 	s.expect(s.ask(1, 4, wire.OpAuth, packet("8")), "1:4(-115)", "1:closed")
 }
+
+// What the access lists forbid does not go to the leader, takes no zxid, and is answered in its turn.
+func TestEagerACLCheck(t *testing.T) {
+	everywhere(t, func(t *testing.T, e *fastEnsemble, id wire.ServerID) {
+		e.connect(id, 1, wire.ConnectRequest{})
+		e.took()
+		readOnly := []wire.ACL{{Perms: wire.PermRead, ID: wire.AnyoneID}}
+		e.ask(id, 1, 1, wire.OpCreate, wire.CreateRequest{Path: "/shut", ACL: readOnly}.Append(nil))
+		e.expect("1:1")
+		before := e.nodes[id].Tree().LastZxid()
+		e.ask(id, 1, 2, wire.OpSetData, wire.SetDataRequest{Path: "/shut", Version: -1}.Append(nil))
+		e.expect("1:2(-102)")
+		if zxid := e.nodes[id].Tree().LastZxid(); zxid != before {
+			t.Errorf("the refusal is txn %v", zxid)
+		}
+		e.ask(id, 1, 3, wire.OpSetData, wire.SetDataRequest{Path: "/none", Version: -1}.Append(nil))
+		e.expect("1:3(-101)")
+	}, func(c *node.Config) { c.EagerACLCheck = true })
+}

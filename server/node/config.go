@@ -79,6 +79,9 @@ type Config struct {
 
 	// Auth is how clients are authenticated and authorized. Its zero value is Apache ZooKeeper's default.
 	Auth auth.Options
+	// EagerACLCheck refuses writes that the access lists forbid before they go to the leader, in an ensemble; such a refusal
+	// takes no zxid (zookeeper.enableEagerACLCheck).
+	EagerACLCheck bool
 	// Tree is how the tree reads its nodes; every Database given to the node must agree.
 	Tree tree.Options
 

@@ -51,6 +51,12 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 // submitWrite sends a request to where it becomes a txn.
 func (n *Node) submitWrite(c *client, r request) {
 	op := r.header.Type
+	if n.cfg.EagerACLCheck && n.role != Standalone {
+		if code := prep.Eagerly(n.tree, n.policy, op, r.body, c.auth); code != wire.ErrOK {
+			n.answerAtOnce(c, r, wire.ReplyHeader{Xid: r.header.Xid, Err: code}.Append(nil), false)
+			return
+		}
+	}
 	r.waits = waitsForCommit
 	c.closing = op == wire.OpCloseSession
 	upgrades := c.local && prep.CreatesEphemeral(op, r.body)

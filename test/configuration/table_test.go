@@ -77,10 +77,32 @@ var companions = map[string]string{
 	"dynamicConfigFile":        "initLimit=5\nsyncLimit=5",
 	"standaloneEnabled":        "server.1=a:1:2\ninitLimit=5\nsyncLimit=5",
 	"metricsProvider.httpHost": prometheus, "metricsProvider.httpPort": prometheus,
-	"server.N": "server.2=b:1:2\nserver.3=c:1:2\ninitLimit=5\nsyncLimit=5",
+	"ensembleAuthName":                         provider("Ensemble"),
+	"enforce.auth.schemes":                     "enforce.auth.enabled=true",
+	"enforce.auth.enabled":                     "enforce.auth.schemes=digest",
+	"sessionRequireClientSASLAuth":             login,
+	"SASLAuthenticationProvider.superPassword": login,
+	"java.security.auth.login.config":          provider("SASL"),
+	"sasl.usersFile":                           provider("SASL"),
+	"sasl.serverconfig":                        login,
+	"server.N":                                 "server.2=b:1:2\nserver.3=c:1:2\ninitLimit=5\nsyncLimit=5",
 }
 
 const prometheus = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+
+// login are users of SASL.
+var login = provider("SASL") + "\njava.security.auth.login.config=/etc/zookeeper/jaas.conf"
+
+func provider(name string) string {
+	return "authProvider." + name + "=org.apache.zookeeper.server.auth." + name + "AuthenticationProvider"
+}
+
+// files are those that examples name.
+var files = map[string]string{
+	"zoo.cfg.dynamic.100000000": "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n",
+	"jaas.conf":                 "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_super=\"s\"; };\n",
+	"users":                     "bob:b\n",
+}
 
 // noticed are the keys whose example works and is warned of all the same, with a part of the warning.
 var noticed = map[string]string{
@@ -126,9 +148,14 @@ func attempt(t *testing.T, r row, property, value string, given bool) try {
 	}
 	lines = append(lines, strings.Split(companions[r.key], "\n")...)
 	write(t, filepath.Join(dir, "myid"), "1\n")
-	write(t, filepath.Join(dir, "zoo.cfg.dynamic.100000000"), "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n")
-	for i := range lines {
-		lines[i] = strings.ReplaceAll(lines[i], "/etc/zookeeper/zoo.cfg.", dir+"/zoo.cfg.")
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), text)
+		for i := range lines {
+			lines[i] = strings.ReplaceAll(lines[i], "/etc/zookeeper/"+name, filepath.Join(dir, name))
+		}
+		for _, f := range flags {
+			f.Words[0] = strings.ReplaceAll(f.Words[0], "/etc/zookeeper/"+name, filepath.Join(dir, name))
+		}
 	}
 	file := filepath.Join(dir, "zoo.cfg")
 	write(t, file, strings.Join(lines, "\n")+"\n")
