@@ -76,8 +76,8 @@ func (d *disk) take(into []queued) []queued {
 
 // run works until ctx ends or something fails.
 func (d *disk) run(ctx context.Context) {
-	var snapshots sync.WaitGroup
-	defer snapshots.Wait()
+	var aside sync.WaitGroup
+	defer aside.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var batch []queued
@@ -93,7 +93,7 @@ func (d *disk) run(ctx context.Context) {
 		case <-d.ready:
 			batch = d.take(batch)
 			d.metrics.SyncProcessorQueueSize.Add(int64(len(batch)))
-			err = d.work(ctx, batch, &snapshots)
+			err = d.work(ctx, batch, &aside)
 		case <-late:
 			err = d.sync()
 		}
@@ -111,7 +111,7 @@ func (d *disk) patience() time.Duration {
 }
 
 // work carries out effects in order.
-func (d *disk) work(ctx context.Context, batch []queued, snapshots *sync.WaitGroup) error {
+func (d *disk) work(ctx context.Context, batch []queued, aside *sync.WaitGroup) error {
 	now := time.Now()
 	for _, q := range batch {
 		switch e := q.Effect.(type) {
@@ -133,9 +133,12 @@ func (d *disk) work(ctx context.Context, batch []queued, snapshots *sync.WaitGro
 			continue
 		case node.TakeSnapshot:
 			if e.Background {
-				snapshots.Go(func() { d.snapshot(ctx, e) })
+				aside.Go(func() { d.snapshot(ctx, e) })
 				continue
 			}
+		case node.ReadLog:
+			aside.Go(func() { d.readLog(e) })
+			continue
 		}
 		if err := d.sync(); err != nil {
 			return err
@@ -272,6 +275,16 @@ func (d *disk) writeFuzzy(ctx context.Context, e node.TakeSnapshot) error {
 		err = snapshot.Commit()
 	}
 	return err
+}
+
+// readLog reads what a learner lacks.
+func (d *disk) readLog(e node.ReadLog) {
+	txns, err := d.store.Missed(e.After, e.UpTo, d.cfg.Storage.SnapshotSizeFactor)
+	if err != nil {
+		d.log.Info("a learner lacks more than the log has for it", "zxid", e.After, "error", err)
+		txns = nil
+	}
+	d.deliver([]node.Input{node.LogRead{Conn: e.Conn, Txns: txns}})
 }
 
 func (d *disk) wroteSnapshot(e node.TakeSnapshot, began time.Time) {

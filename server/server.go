@@ -32,6 +32,7 @@ import (
 	"github.com/zkctl/zkctl/server/store"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/vfs"
+	"github.com/zkctl/zkctl/server/zab"
 )
 
 // Options are what a server is told besides its configuration.
@@ -143,6 +144,13 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		TickTime: s.cfg.TickTime, InitLimitTicks: s.cfg.InitLimit, SyncLimitTicks: s.cfg.SyncLimit,
 		ConnectTimeout:    time.Duration(s.cfg.ConnectLimit) * s.cfg.TickTime,
 		MinSessionTimeout: s.cfg.MinSessionTimeout, MaxSessionTimeout: s.cfg.MaxSessionTimeout,
+		MinNotificationInterval: s.cfg.Quorum.MinNotificationInterval,
+		MaxNotificationInterval: s.cfg.Quorum.MaxNotificationInterval,
+		MaxTimeToWaitForEpoch:   s.cfg.Quorum.MaxTimeToWaitForEpoch,
+		Sync: zab.SyncPolicy{
+			MaxSnaps: s.cfg.Quorum.MaxSnapSyncs, MaxDiffs: s.cfg.Quorum.MaxDiffSyncs,
+			FromLog: s.cfg.Storage.SnapshotSizeFactor >= 0, ForceSnap: s.cfg.Storage.ForceSnapshotSync,
+		},
 		SnapCount: s.cfg.SnapCount, SnapSizeLimitBytes: s.cfg.SnapSizeLimitBytes, CommitLogCount: s.cfg.CommitLogCount,
 		MaxTxnBytes:            s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
 		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
@@ -166,6 +174,8 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 		Self: s.cfg.ServerID, Members: &s.cfg.Members,
 		ListenOnAllIPs: s.cfg.ListenOnAllIPs, KeepAlive: s.cfg.ElectionKeepAlive,
 		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
+		GreetingTimeout: s.cfg.Quorum.ElectionGreetingTimeout, LeaderRedial: s.cfg.Quorum.LeaderConnectDelay,
+		FollowerDelay: s.cfg.Quorum.FollowerDelay, LeaderDelay: s.cfg.Quorum.LeaderDelay,
 		TickTime: s.cfg.TickTime, SyncLimitTicks: s.cfg.SyncLimit, InitLimitTicks: s.cfg.InitLimit,
 		MaxPacketBytes: s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
 		Tree:           options, View: s.mu.RLocker(), Deliver: s.inbox.put, Metrics: s.metrics, Log: s.log,
@@ -174,7 +184,7 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 
 func (s *Server) clientConfig(address string) clientport.Config {
 	return clientport.Config{
-		Address: address, MaxFrameBytes: s.cfg.MaxBufferBytes,
+		Address: address, Backlog: s.cfg.ListenBacklog, MaxFrameBytes: s.cfg.MaxBufferBytes,
 		MaxPerAddress: s.cfg.MaxClientCnxns, Max: s.cfg.MaxCnxns,
 		OutstandingLimit:   s.cfg.GlobalOutstandingLimit,
 		SessionlessTimeout: s.cfg.SessionlessTimeout, KeepAlive: s.cfg.ClientKeepAlive,

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,4 +191,80 @@ func TestEmptyDatabasesDoNotVote(t *testing.T) {
 	members[0].stop()
 	waitFor(t, "a leader of two", func() bool { return leaderOf(members) != nil })
 	waitFor(t, "a write", func() bool { _, err := conn.Set("/n", nil, -1); return err == nil })
+}
+
+// A member that missed more than memory has gets it from the log, if the settings allow.
+func TestMissedTxnsComeFromTheLog(t *testing.T) {
+	for _, c := range []struct {
+		lines string
+		sync  string
+	}{
+		{"snapshotSizeFactor=100000\n", "zk_diff_count"},
+		{"snapshotSizeFactor=-1\n", "zk_snap_count"},
+		{"snapshotSizeFactor=100000\nforceSnapshotSync=true\n", "zk_snap_count"},
+	} {
+		members := newEnsemble(t, 3, c.lines)
+		startAll(t, members)
+		late := members[0]
+		if late.mode() == "leader" {
+			late = members[1]
+		}
+		conn := connect(t, members...)
+		waitFor(t, "a write", func() bool { _, err := conn.Create("/n", nil, 0, open); return err == nil })
+		own := late.connect()
+		waitFor(t, "the write at every member", func() bool { ok, _, err := own.Exists("/n"); return ok && err == nil })
+		own.Close()
+		late.stop()
+		write := func(i int) error {
+			for {
+				_, err := conn.Create(fmt.Sprintf("/n/%d", i), nil, 0, open)
+				if !errors.Is(err, zk.ErrConnectionClosed) {
+					return err
+				}
+			}
+		}
+		var group sync.WaitGroup
+		for w := range 8 {
+			group.Go(func() {
+				for i := range 200 {
+					if err := write(w*200 + i); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		group.Wait()
+		leader := leaderOf(members)
+		before := count(t, leader, c.sync)
+		late.start()
+		waitFor(t, "the member to follow", func() bool { return late.mode() == "follower" })
+		if after := count(t, leader, c.sync); after != before+1 {
+			t.Errorf("%q: %s rose from %d to %d", c.lines, c.sync, before, after)
+		}
+		own = late.connect()
+		children, _, err := own.Children("/n")
+		if err != nil || len(children) != 1600 {
+			t.Errorf("%q: %d children, want 1600: %v", c.lines, len(children), err)
+		}
+		for _, m := range members {
+			m.stop()
+		}
+	}
+}
+
+// count is a figure of mntr.
+func count(t *testing.T, m *member, name string) int {
+	t.Helper()
+	for line := range strings.Lines(m.word("mntr")) {
+		if key, value, _ := strings.Cut(strings.TrimSpace(line), "\t"); key == name {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("mntr has no %s", name)
+	return 0
 }

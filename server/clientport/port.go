@@ -34,6 +34,9 @@ import (
 type Config struct {
 	// Address is host:port to listen on for plain connections, SecureAddress for TLS; one of them may be empty.
 	Address, SecureAddress string
+	// Backlog is how many connections may wait to be accepted (clientPortListenBacklog); not positive for what the system
+	// allows.
+	Backlog int
 	// Handshake makes an accepted connection one of TLS, within the deadline that is set on it; nil without TLS. It logs
 	// why it fails. The certificates that the client showed have been verified when it returns.
 	Handshake func(net.Conn) (*tls.Conn, error)
@@ -114,10 +117,10 @@ func Listen(cfg Config) (*Port, error) {
 		p.cfg.Metrics = metrics.New()
 	}
 	var err error
-	if p.plain, err = listen(cfg.Address, "client port"); err != nil {
+	if p.plain, err = listen(cfg.Address, "client port", cfg.Backlog); err != nil {
 		return nil, err
 	}
-	if p.secure, err = listen(cfg.SecureAddress, "secure client port"); err != nil {
+	if p.secure, err = listen(cfg.SecureAddress, "secure client port", cfg.Backlog); err != nil {
 		if p.plain != nil {
 			p.plain.Close()
 		}
@@ -126,7 +129,7 @@ func Listen(cfg Config) (*Port, error) {
 	return p, nil
 }
 
-func listen(address, which string) (net.Listener, error) {
+func listen(address, which string, backlog int) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
 	}
@@ -136,6 +139,12 @@ func listen(address, which string) (net.Listener, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the %s: %w", which, err)
+	}
+	if backlog > 0 {
+		if err := setBacklog(listener, backlog); err != nil {
+			listener.Close()
+			return nil, fmt.Errorf("set the backlog of the %s: %w", which, err)
+		}
 	}
 	return listener, nil
 }

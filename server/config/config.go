@@ -33,6 +33,9 @@ type Config struct {
 	ClientPort int
 	ClientHost string
 
+	// ListenBacklog is how many connections of clients may wait to be accepted; not positive for what the system allows.
+	ListenBacklog int
+
 	TickTime time.Duration
 	// InitLimit and SyncLimit are ticks; ConnectLimit is connectToLearnerMasterLimit and equals InitLimit where not
 	// set.
@@ -105,6 +108,7 @@ type Config struct {
 	Observer bool
 	// ListenOnAllIPs opens quorum and election port on every address instead of the configured one.
 	ListenOnAllIPs bool
+	Quorum         Quorum
 	// ElectionConnectTimeout bounds opening a connection to an election port.
 	ElectionConnectTimeout time.Duration
 	// AckLoggingFrequency is of how many txns a leader measures one for the time until each server acknowledges it, 0 for
@@ -131,6 +135,7 @@ func (c *Config) LogDir() string { return filepath.Join(c.DataLogDir, "version-2
 func defaults(file string) *Config {
 	return &Config{
 		File:                   file,
+		ListenBacklog:          -1,
 		TickTime:               3000 * time.Millisecond,
 		MaxClientCnxns:         60,
 		GlobalOutstandingLimit: 1000,
@@ -149,6 +154,7 @@ func defaults(file string) *Config {
 		ContainerCheckInterval: time.Minute,
 		ContainerMaxPerMinute:  10000,
 		FourLetterWords:        []string{"srvr"},
+		Quorum:                 defaultQuorum(),
 		ElectionConnectTimeout: 5 * time.Second,
 		ElectionBindRetries:    3,
 		AckLoggingFrequency:    1000,

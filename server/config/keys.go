@@ -18,13 +18,22 @@ type key struct {
 
 // keys are those read by name, apart from server.N, group.G, weight.N and dynamicConfigFile. The names under which
 // Apache ZooKeeper knows the last block are system properties; in zoo.cfg they stand without "zookeeper.".
-var keys = slices.Concat(basicKeys, sessionKeys, limitKeys, metricsKeys, storageKeys, accessKeys)
+var keys = slices.Concat(
+	basicKeys,
+	sessionKeys,
+	limitKeys,
+	metricsKeys,
+	storageKeys,
+	quorumKeys,
+	accessKeys,
+)
 
 var basicKeys = []key{
 	{"dataDir", text(func(c *Config) *string { return &c.DataDir })},
 	{"dataLogDir", text(func(c *Config) *string { return &c.DataLogDir })},
 	{"clientPort", port(func(c *Config) *int { return &c.ClientPort })},
 	{"clientPortAddress", text(func(c *Config) *string { return &c.ClientHost })},
+	{"clientPortListenBacklog", number(-1, "connections, or -1 for the limit of the system", func(c *Config) *int { return &c.ListenBacklog })},
 	{"tickTime", millis(1, func(c *Config) *time.Duration { return &c.TickTime })},
 	{"minSessionTimeout", millis(-1, func(c *Config) *time.Duration { return &c.MinSessionTimeout })},
 	{"maxSessionTimeout", millis(-1, func(c *Config) *time.Duration { return &c.MaxSessionTimeout })},
@@ -82,19 +91,10 @@ var withoutEffect = []string{
 	"multiAddress.reachabilityCheckEnabled",
 	"request_throttler.shutdownTimeout",
 	"emulate353TTLNodes",
-	"quorumCnxnTimeoutMs",
-	"fastleader.minNotificationInterval",
-	"fastleader.maxNotificationInterval",
-	"leader.maxTimeToWaitForEpoch",
-	"leader.maxConcurrentSnapSyncs",
-	"leader.maxConcurrentDiffSyncs",
-	"leaderConnectDelayDuringRetryMs",
 	"observer.syncEnabled",
 	"observer.reconnectDelayMs",
 	"observer.election.DelayMs",
 	"observerMaster.sizeLimit",
-	"follower.nodelay",
-	"leader.nodelay",
 	"fips-mode",
 	"quorum.auth.learner.saslLoginContext",
 	"quorum.auth.server.saslLoginContext",

@@ -18,10 +18,8 @@ import (
 const (
 	// finalizeWait is how long the winner's voters wait for a better vote.
 	finalizeWait = 200 * time.Millisecond
-	// The time between two sendings of the same vote doubles from the shorter to the longer. Apache ZooKeeper lets it
-	// grow to a minute.
-	minInterval = 200 * time.Millisecond
-	maxInterval = 3200 * time.Millisecond
+	minInterval  = 200 * time.Millisecond
+	maxInterval  = 3200 * time.Millisecond
 	// desertedWait is how long a leader that others have voted past hopes that they come back.
 	desertedWait = 500 * time.Millisecond
 )
@@ -50,6 +48,8 @@ type Config struct {
 	Text []byte
 	// Observer tells that this server only wants to know who leads.
 	Observer bool
+	// The time between two sendings of the same vote doubles from MinInterval to MaxInterval; 0 for 200 ms and 3.2 s.
+	MinInterval, MaxInterval time.Duration
 }
 
 // Election is the part of a server that votes. It lives as long as the server: who has found a leader goes on answering
@@ -82,6 +82,7 @@ type Election struct {
 
 // New returns the election of a server that has not looked for a leader yet.
 func New(cfg Config) *Election {
+	cfg.MinInterval, cfg.MaxInterval = cmp.Or(cfg.MinInterval, minInterval), cmp.Or(cfg.MaxInterval, maxInterval)
 	return &Election{cfg: cfg, state: wire.Looking, initial: none, vote: none}
 }
 
@@ -99,7 +100,7 @@ func (e *Election) Look(now time.Duration, last wire.Zxid, current wire.Epoch) {
 	}
 	e.received = make(map[wire.ServerID]wire.Notification)
 	e.outside = make(map[wire.ServerID]wire.Notification)
-	e.interval = minInterval
+	e.interval = e.cfg.MinInterval
 	e.propose(now, e.initial)
 	e.schedule(now)
 }
@@ -112,7 +113,7 @@ func (e *Election) Tick(now time.Duration) {
 		e.decide(e.vote, e.round)
 	case now >= e.resend:
 		e.sendToAll()
-		e.interval = min(2*e.interval, maxInterval)
+		e.interval = min(2*e.interval, e.cfg.MaxInterval)
 		e.schedule(now)
 	}
 }

@@ -545,3 +545,17 @@ func TestLeaderWithoutVotersIsDeserted(t *testing.T) {
 	s.e.Look(s.now, ownLast, ownEpoch)
 	deserted(false)
 }
+
+func TestIntervalsOfNotifications(t *testing.T) {
+	s := &scene{t: t, e: New(Config{
+		Self: 1, Members: voters(t, 3), Text: []byte(text), MinInterval: 50 * time.Millisecond, MaxInterval: 150 * time.Millisecond,
+	})}
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.says("2:1/1", "3:1/1")
+	for _, gap := range []time.Duration{50, 100, 150, 150} {
+		s.passes((gap - 25) * time.Millisecond)
+		s.says()
+		s.passes(25 * time.Millisecond)
+		s.says("2:1/1", "3:1/1")
+	}
+}

@@ -59,6 +59,12 @@ type (
 	// SnapshotSent answers SendSnapshot: the stream has been read from the tree to its end, though it may still be on its
 	// way. Not sent if the connection closes before.
 	SnapshotSent struct{ Conn ConnID }
+	// LogRead answers ReadLog.
+	LogRead struct {
+		Conn ConnID
+		// Txns are those behind After, each with the one that comes after it; none if they cannot be read, or are too many.
+		Txns []txn.Entry
+	}
 	// ConnClosed says that a quorum connection (opened, accepted or being dialled) is gone, whoever ended it.
 	ConnClosed struct {
 		Conn ConnID
@@ -132,6 +138,12 @@ type (
 		Conn ConnID
 		Zxid wire.Zxid
 		Tree *tree.Tree
+	}
+	// ReadLog reads the txns behind After, up to UpTo or fewer, from the log, beside everything else that the disk does;
+	// answered by LogRead.
+	ReadLog struct {
+		Conn        ConnID
+		After, UpTo wire.Zxid
 	}
 	// CloseConn closes a quorum connection after everything sent to it so far was written or could not be.
 	CloseConn struct{ Conn ConnID }
@@ -208,6 +220,7 @@ func (LeaderConnected) input()      {}
 func (PacketReceived) input()       {}
 func (SnapshotReceived) input()     {}
 func (SnapshotSent) input()         {}
+func (LogRead) input()              {}
 func (ConnClosed) input()           {}
 func (StorageDone) input()          {}
 func (ClientConnected) input()      {}
@@ -221,6 +234,7 @@ func (CloseQuorumPort) effect()  {}
 func (DialLeader) effect()       {}
 func (SendPacket) effect()       {}
 func (SendSnapshot) effect()     {}
+func (ReadLog) effect()          {}
 func (CloseConn) effect()        {}
 func (Append) effect()           {}
 func (RollLog) effect()          {}

@@ -36,6 +36,14 @@ type Config struct {
 	// MinSessionTimeout and MaxSessionTimeout bound what clients ask for; 0 for 2 and 20 times TickTime.
 	MinSessionTimeout time.Duration
 	MaxSessionTimeout time.Duration
+	// Notifications are sent again after MinNotificationInterval, and up to MaxNotificationInterval
+	// (zookeeper.fastleader.minNotificationInterval and maxNotificationInterval); 0 for the defaults of package election.
+	MinNotificationInterval, MaxNotificationInterval time.Duration
+	// MaxTimeToWaitForEpoch is how long a leader without a quorum puts up with voters that look for another
+	// (zookeeper.leader.maxTimeToWaitForEpoch); not positive for as long as it takes.
+	MaxTimeToWaitForEpoch time.Duration
+	// Sync is how a leader synchronises its learners.
+	Sync zab.SyncPolicy
 	// SnapCount is the number of txns between snapshots: each comes after SnapCount/2 and up to as many more, at
 	// random, so that members do not all write theirs at once. At least 2.
 	SnapCount int

@@ -46,6 +46,8 @@ func (n *Node) carryOut(e zab.Effect) {
 		n.note(SendPacket{Conn: ConnID(e.Conn), Packet: e.Packet})
 	case zab.SendSnapshot:
 		n.note(SendSnapshot{Conn: ConnID(e.Conn), Zxid: e.Zxid, Tree: n.tree})
+	case zab.ReadLog:
+		n.note(ReadLog{Conn: ConnID(e.Conn), After: e.After, UpTo: e.UpTo})
 	case zab.Close:
 		delete(n.conns, ConnID(e.Conn))
 		n.note(CloseConn{Conn: ConnID(e.Conn)})
@@ -121,7 +123,20 @@ func (n *Node) learnerConns() []ConnID { return slices.Sorted(maps.Keys(n.conns)
 
 func (n *Node) handleNotification(in NotificationReceived) {
 	n.election.Step(n.now.Mono, in.From, in.Notification)
+	if n.isForsaken(in) {
+		n.cfg.Metrics.QuitLeadingDueToDisloyalVoter.Add(1)
+		n.endRole("elected, but a voter looks for another leader")
+		return
+	}
 	n.afterElection()
+}
+
+// isForsaken tells that a voter looks for a leader again while this one has waited long for a quorum
+// (Leader.reportLookingSid).
+func (n *Node) isForsaken(in NotificationReceived) bool {
+	limit := n.cfg.MaxTimeToWaitForEpoch
+	return limit > 0 && n.leader != nil && n.leader.WaitsForEpochs() && n.now.Mono-n.since > limit &&
+		in.Notification.State == wire.Looking && n.cfg.Members.IsVoter(in.From)
 }
 
 func (n *Node) handleLearnerAccepted(in LearnerAccepted) {
@@ -178,6 +193,13 @@ func (n *Node) handleSnapshotReceived(in SnapshotReceived) {
 func (n *Node) handleSnapshotSent(in SnapshotSent) {
 	if n.leader != nil {
 		n.leader.SnapshotSent(zab.ConnID(in.Conn))
+		n.drain()
+	}
+}
+
+func (n *Node) handleLogRead(in LogRead) {
+	if n.leader != nil {
+		n.leader.LogRead(zab.ConnID(in.Conn), in.Txns)
 		n.drain()
 	}
 }

@@ -138,6 +138,7 @@ func New(cfg Config, db *Database) (*Node, error) {
 	if cfg.Members != nil {
 		n.election = election.New(election.Config{
 			Self: cfg.Self, Members: cfg.Members, Text: cfg.ConfigText, Observer: cfg.Observer,
+			MinInterval: cfg.MinNotificationInterval, MaxInterval: cfg.MaxNotificationInterval,
 		})
 	}
 	n.install(db)
@@ -170,6 +171,8 @@ func (n *Node) Step(now Now, in Input) {
 		n.handleSnapshotReceived(in)
 	case SnapshotSent:
 		n.handleSnapshotSent(in)
+	case LogRead:
+		n.handleLogRead(in)
 	case ConnClosed:
 		n.handleConnClosed(in)
 	case StorageDone:

@@ -71,6 +71,7 @@ func (n *Node) zabConfig() zab.Config {
 		Self: n.cfg.Self, Members: n.cfg.Members, ConfigText: n.cfg.ConfigText, Observer: n.cfg.Observer,
 		NeedSnapshot: n.needSnapshot,
 		TickTime:     n.cfg.TickTime, InitLimitTicks: n.cfg.InitLimitTicks, SyncLimitTicks: n.cfg.SyncLimitTicks,
+		Sync:   n.cfg.Sync,
 		Unsafe: n.cfg.Unsafe,
 	}
 }

@@ -15,9 +15,8 @@ import (
 const (
 	// A leader opens its port at about the time at which the others come to know that it leads.
 	minRedial = 10 * time.Millisecond
-	maxRedial = 100 * time.Millisecond
 	// refusedWait is how long a host may refuse connections until it is clear that its server does not lead: it may have
-	// been elected without knowing, or have come to know better. (Apache ZooKeeper: 5 attempts.)
+	// been elected without knowing, or have come to know better; longer if attempts are rare (Apache ZooKeeper: 5 attempts).
 	refusedWait = time.Second
 )
 
@@ -58,7 +57,7 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 	if !ok {
 		return nil, errors.New("it is no member")
 	}
-	wait := minRedial
+	wait := min(minRedial, c.p.cfg.LeaderRedial)
 	other := time.Now() // last seen anything but a refusal
 	for {
 		sock, err := c.connectOnce(ctx, leader.QuorumAddress())
@@ -67,12 +66,12 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			other = time.Now()
-		} else if time.Since(other) > refusedWait {
+		} else if time.Since(other) > max(refusedWait, 4*c.p.cfg.LeaderRedial) {
 			return nil, err
 		}
 		select {
 		case <-time.After(wait):
-			wait = min(2*wait, maxRedial)
+			wait = min(2*wait, c.p.cfg.LeaderRedial)
 		case <-ctx.Done():
 			return nil, err
 		}
@@ -84,5 +83,16 @@ func (c *conn) connectOnce(ctx context.Context, address string) (net.Conn, error
 	ctx, cancel := context.WithTimeout(ctx, max(c.p.cfg.syncLimit(), time.Second))
 	defer cancel()
 	var dialer net.Dialer
-	return dialer.DialContext(ctx, "tcp", address)
+	sock, err := dialer.DialContext(ctx, "tcp", address)
+	if err == nil && c.p.cfg.FollowerDelay {
+		collectPackets(sock)
+	}
+	return sock, err
+}
+
+// collectPackets lets TCP wait for more before it sends what does not fill a segment.
+func collectPackets(sock net.Conn) {
+	if tcp, ok := sock.(*net.TCPConn); ok {
+		_ = tcp.SetNoDelay(false) // the connection works as well without it
+	}
 }

@@ -27,7 +27,6 @@ const (
 // larger id opens the connection; the other one may only ask for it, by a connection that is closed at once.
 type mesh struct {
 	p        *Peer
-	greetBy  time.Duration
 	dialer   net.Dialer
 	listener net.ListenConfig
 	ln       net.Listener // nil until it is open; belongs to listen, then to run
@@ -41,7 +40,6 @@ type mesh struct {
 
 func newMesh(p *Peer) *mesh {
 	m := &mesh{p: p, links: make(map[wire.ServerID]*link)}
-	m.greetBy = max(p.cfg.syncLimit(), time.Second)
 	keepAlive := net.KeepAliveConfig{Enable: p.cfg.KeepAlive}
 	m.dialer = net.Dialer{KeepAlive: -1, KeepAliveConfig: keepAlive}
 	m.listener = net.ListenConfig{KeepAlive: -1, KeepAliveConfig: keepAlive}
@@ -163,7 +161,7 @@ func (m *mesh) take(sock net.Conn) {
 }
 
 func (m *mesh) greet(sock net.Conn) (greeting, error) {
-	if err := sock.SetReadDeadline(time.Now().Add(m.greetBy)); err != nil {
+	if err := sock.SetReadDeadline(time.Now().Add(m.p.cfg.GreetingTimeout)); err != nil {
 		return greeting{}, err
 	}
 	g, err := readGreeting(sock)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/wire"
@@ -378,4 +379,23 @@ func TestListenOnAllIPs(t *testing.T) {
 	_, quorum, _ := net.SplitHostPort(member(t, members, 1).QuorumAddress())
 	dialRaw(t, "127.0.0.1:"+election)
 	dialRaw(t, "127.0.0.1:"+quorum)
+}
+
+// TestGreetingTimeout: whoever does not say who it is is let go after the time that is set.
+func TestGreetingTimeout(t *testing.T) {
+	t.Parallel()
+	members := newMembers(t, 1, 2)
+	cfg := testConfig(members, 1)
+	cfg.GreetingTimeout = 200 * time.Millisecond
+	s := startWith(t, cfg)
+	sock := dialRaw(t, member(t, members, 1).ElectionAddress())
+	began := time.Now()
+	sock.SetReadDeadline(began.Add(patience))
+	if _, err := sock.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); took < 100*time.Millisecond || took > 900*time.Millisecond {
+		t.Errorf("let go after %v", took)
+	}
+	s.stop()
 }

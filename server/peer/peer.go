@@ -40,6 +40,15 @@ type Config struct {
 	KeepAlive bool
 	// ConnectTimeout bounds opening a connection to an election port (cnxTimeout); 0 for 5 s.
 	ConnectTimeout time.Duration
+	// GreetingTimeout is how long a connection to the election port may take to say who it is (quorumCnxnTimeoutMs); not
+	// positive for syncLimit.
+	GreetingTimeout time.Duration
+	// LeaderRedial is the time between two attempts to connect to a leader (leaderConnectDelayDuringRetryMs), shorter at the
+	// beginning; 0 for 100 ms.
+	LeaderRedial time.Duration
+	// FollowerDelay and LeaderDelay let TCP collect small packets to the leader and to learners (follower.nodelay,
+	// leader.nodelay).
+	FollowerDelay, LeaderDelay bool
 	// BindRetries is how often Listen tries to bind the election port, a second apart; 0 is for ever.
 	BindRetries int
 
@@ -64,6 +73,12 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.ConnectTimeout <= 0 {
 		c.ConnectTimeout = 5 * time.Second
+	}
+	if c.LeaderRedial <= 0 {
+		c.LeaderRedial = 100 * time.Millisecond
+	}
+	if c.GreetingTimeout <= 0 {
+		c.GreetingTimeout = max(c.syncLimit(), time.Second)
 	}
 	if c.MaxPacketBytes <= 0 {
 		c.MaxPacketBytes = 2 << 20

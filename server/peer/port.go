@@ -153,6 +153,9 @@ func (o *port) introduce(sock net.Conn) {
 		o.p.close(sock)
 		return
 	}
+	if o.p.cfg.LeaderDelay {
+		collectPackets(sock)
+	}
 	c := newConn(o.p, node.ConnID(2*o.p.lastAccepted.Add(1)))
 	c.learner = newLearner(packet, o.p.cfg.Metrics)
 	c.start(sock)

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
 )
 
 // deaf makes a listener take no more connections: whoever dials it waits.
@@ -68,5 +71,53 @@ func TestDialDeaf(t *testing.T) {
 	p.leader.closeConn(5)
 	if err := p.leader.awaitClosed(5); err != nil {
 		t.Errorf("closed while dialling: %v", err)
+	}
+}
+
+// noDelay tells whether a socket sends small packets at once.
+func noDelay(t *testing.T, sock net.Conn) bool {
+	t.Helper()
+	raw, err := sock.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := 0
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		value, failed = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY)
+	}); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	return value != 0
+}
+
+// TestDelays: packets between leader and learner are collected where the settings say so.
+func TestDelays(t *testing.T) {
+	t.Parallel()
+	for _, collect := range []bool{false, true} {
+		members := newMembers(t, 1, 2)
+		cfg := testConfig(members, 1)
+		cfg.LeaderDelay = collect
+		leader := startWith(t, cfg)
+		cfg = testConfig(members, 2)
+		cfg.FollowerDelay = collect
+		follower := startWith(t, cfg)
+		leader.OpenQuorumPort()
+		follower.DialLeader(node.DialLeader{Conn: 1, Leader: 1, Timeout: patience})
+		follower.await("the connection", func(in []node.Input) bool { return len(in) > 0 })
+		follower.SendPacket(node.SendPacket{Conn: 1, Packet: wire.QuorumPacket{Type: wire.PacketFollowerInfo}})
+		leader.await("the first packet", func(in []node.Input) bool { return len(in) > 0 })
+		for _, s := range []*server{leader, follower} {
+			s.Peer.mu.Lock()
+			for _, c := range s.conns {
+				if got := noDelay(t, c.sock); got == collect {
+					t.Errorf("collect %v: TCP_NODELAY is %v", collect, got)
+				}
+			}
+			if len(s.conns) != 1 {
+				t.Errorf("%d connections", len(s.conns))
+			}
+			s.Peer.mu.Unlock()
+		}
 	}
 }

@@ -49,6 +49,10 @@ func (d *disk) enqueue(e node.Effect) {
 		d.snapshotInBackground(s)
 		return
 	}
+	if r, ok := e.(node.ReadLog); ok {
+		d.readLog(r)
+		return
+	}
 	d.queue = append(d.queue, e)
 	d.work()
 }
@@ -196,6 +200,27 @@ func (d *disk) snapshotInBackground(e node.TakeSnapshot) {
 		})
 	}
 	w.after(d.latency(), next)
+}
+
+// readLog reads what a learner lacks, beside everything else.
+func (d *disk) readLog(e node.ReadLog) {
+	life := d.m.life
+	d.m.w.after(d.latency(), func() {
+		if d.m.life != life {
+			return
+		}
+		txns, err := d.files.store.Missed(e.After, e.UpTo, d.m.w.rand.Float64()*10)
+		if err != nil {
+			txns = nil
+		} else if len(txns) > 0 {
+			d.m.w.logDiffs++
+		}
+		d.m.w.after(d.latency(), func() {
+			if d.m.life == life {
+				d.m.step(node.LogRead{Conn: e.Conn, Txns: txns})
+			}
+		})
+	})
 }
 
 // sendSnapshot streams the tree to a learner while it changes.

@@ -24,6 +24,8 @@ type Result struct {
 	Trace string
 	// Committed counts txns, Acknowledged the writes that clients were told of, Epochs the leaders.
 	Committed, Acknowledged, Epochs int
+	// LogDiffs counts learners for which a leader read its log.
+	LogDiffs int
 }
 
 // Run runs an ensemble from a seed.
@@ -50,7 +52,7 @@ func Run(seed uint64, opts Options) Result {
 	return Result{
 		Err: w.failure, Trace: w.trace.String(),
 		Committed: len(w.checks.history.committed), Acknowledged: len(w.checks.clients.acknowledged),
-		Epochs: len(w.checks.leaders.established),
+		Epochs: len(w.checks.leaders.established), LogDiffs: w.logDiffs,
 	}
 }
 
@@ -97,6 +99,7 @@ func (w *World) config(m *machine) node.Config {
 		MaxSessionTimeout: 20 * tickTime,
 		SnapCount:         20 + 2*m.rand.IntN(60),
 		CommitLogCount:    1 + m.rand.IntN(30),
+		Sync:              zab.SyncPolicy{FromLog: true},
 		Rand:              m.rand,
 		Unsafe:            w.opts.Unsafe,
 	}

@@ -37,7 +37,7 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 100)
 	}
-	var committed, acknowledged, epochs int
+	var committed, acknowledged, epochs, logDiffs int
 	for s := *from; s < *from+uint64(n); s++ {
 		r := Run(s, Shape(s))
 		if r.Err != nil {
@@ -46,8 +46,12 @@ func TestSeeds(t *testing.T) {
 		committed += r.Committed
 		acknowledged += r.Acknowledged
 		epochs += r.Epochs
+		logDiffs += r.LogDiffs
 	}
-	t.Logf("%d seeds: %d epochs, %d txns committed, %d writes acknowledged", n, epochs, committed, acknowledged)
+	t.Logf("%d seeds: %d epochs, %d txns committed, %d writes acknowledged, %d learners synchronised from a log", n, epochs, committed, acknowledged, logDiffs)
+	if n >= 100 && logDiffs == 0 {
+		t.Error("no learner was synchronised from a log")
+	}
 }
 
 // TestSameSeedSameRun: without it no failure could be repeated.

@@ -39,6 +39,7 @@ type World struct {
 	calm    bool // the time of faults is over
 
 	nextClient node.ClientID
+	logDiffs   int
 }
 
 // Options is the shape of a run.

@@ -113,7 +113,7 @@ func (s *Store) Reload() (*node.Database, error) {
 	if err != nil {
 		return nil, s.writes(s.advise(err))
 	}
-	s.restart(got.db.LastZxid)
+	s.restart(got.db.LastZxid, got.ours())
 	return got.db, nil
 }
 
@@ -201,6 +201,15 @@ func (p *replay) start() (snap.Snapshot, error) {
 		}
 	}
 	return snap.Snapshot{}, fmt.Errorf("%s: no snapshot can be used: %w", s.snapDir, errors.Join(ErrIncomplete, reasons))
+}
+
+// ours is where the part of the logs begins that is certainly of the history read back: what follows the snapshot, and of
+// what it holds the txns of its last epoch, which all come from one leader. Older ones could be from a branch that lost.
+func (p *replay) ours() wire.Zxid {
+	if p.base.Counter() == 0 {
+		return p.base
+	}
+	return wire.MakeZxid(p.base.Epoch(), 0)
 }
 
 func (p *replay) run() error {

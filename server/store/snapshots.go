@@ -185,10 +185,12 @@ func (s *Store) publishWaiting() error {
 	return nil
 }
 
-// restart notes that the history, all of it durable, ends at zxid now. Snapshots of what was before must not appear.
-func (s *Store) restart(zxid wire.Zxid) {
+// restart notes that the history, all of it durable, ends at zxid now, and from where on the logs are of it. Snapshots of
+// what was before must not appear.
+func (s *Store) restart(zxid, ours wire.Zxid) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ours = ours
 	s.last, s.synced, s.waiting = zxid, zxid, nil // the files are deleted when the server starts again
 }
 

@@ -71,6 +71,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	synced  wire.Zxid   // of the history that is durable
+	ours    wire.Zxid   // from where on the logs are certainly of this history
 	waiting []*Snapshot // which show txns above synced
 }
 
@@ -125,7 +126,7 @@ func Open(fs vfs.FS, logDir, snapDir string, opts Options) (*Store, *node.Databa
 	if err := s.recoverEpochs(db); err != nil {
 		return nil, nil, err
 	}
-	s.restart(db.LastZxid)
+	s.restart(db.LastZxid, got.ours())
 	return s, db, nil
 }
 

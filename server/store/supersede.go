@@ -42,7 +42,7 @@ func (s *Store) Supersede(t *tree.Tree, zxid wire.Zxid) error {
 	if err := s.supersede(p.file); err != nil {
 		return s.writes(fmt.Errorf("delete what %s replaces: %w", p.file.name(), err))
 	}
-	s.restart(zxid)
+	s.restart(zxid, zxid)
 	return nil
 }
 

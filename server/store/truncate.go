@@ -37,7 +37,7 @@ func (s *Store) Truncate(zxid wire.Zxid) (*node.Database, error) {
 	if err != nil {
 		return nil, s.writes(fmt.Errorf("truncate to %v: %w", zxid, err))
 	}
-	s.restart(zxid)
+	s.restart(zxid, got.ours())
 	return got.db, nil
 }
 

@@ -26,8 +26,23 @@ type Config struct {
 	// SyncLimitTicks bounds silence and unanswered proposals afterwards.
 	SyncLimitTicks int
 
+	// Sync is how a leader synchronises its learners.
+	Sync SyncPolicy
+
 	// Unsafe is for tests only.
 	Unsafe Unsafe
+}
+
+// SyncPolicy is how a leader synchronises its learners.
+type SyncPolicy struct {
+	// MaxSnaps and MaxDiffs are how many synchronisations by snapshot, and by txns, may go on when an observer comes, which
+	// has to come again otherwise; 0 for any number (zookeeper.leader.maxConcurrentSnapSyncs, maxConcurrentDiffSyncs).
+	// Voters need not wait.
+	MaxSnaps, MaxDiffs int
+	// FromLog reads what a learner missed from the own log if it is too much for memory; otherwise it is sent a snapshot.
+	FromLog bool
+	// ForceSnap sends a snapshot to every learner (zookeeper.forceSnapshotSync).
+	ForceSnap bool
 }
 
 func (c *Config) initLimit() time.Duration { return time.Duration(c.InitLimitTicks) * c.TickTime }

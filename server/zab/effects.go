@@ -26,6 +26,11 @@ type (
 		Conn ConnID
 		Zxid wire.Zxid
 	}
+	// ReadLog asks for the txns behind After, up to UpTo or fewer, for a learner; the server answers with Leader.LogRead.
+	ReadLog struct {
+		Conn        ConnID
+		After, UpTo wire.Zxid
+	}
 	// Close closes a learner's connection. Reason is for the log.
 	Close struct {
 		Conn   ConnID
@@ -90,6 +95,7 @@ type (
 
 func (Send) effect()         {}
 func (SendSnapshot) effect() {}
+func (ReadLog) effect()      {}
 func (Close) effect()        {}
 func (SaveEpoch) effect()    {}
 func (Append) effect()       {}

@@ -71,6 +71,9 @@ func (l *Leader) Epoch() wire.Epoch { return l.epoch }
 // Serving tells whether the term has reached broadcast.
 func (l *Leader) Serving() bool { return l.phase == broadcast }
 
+// WaitsForEpochs tells whether the term still lacks a quorum that has told what epochs it accepted.
+func (l *Leader) WaitsForEpochs() bool { return l.phase == gatherEpochs }
+
 // LastProposed is the zxid of the newest proposal, or the start of the epoch.
 func (l *Leader) LastProposed() wire.Zxid { return l.proposed }
 
@@ -130,8 +133,9 @@ func (l *Leader) Tick(now time.Duration) {
 		return
 	}
 	for _, p := range l.peers {
-		// From a learner that reads a snapshot nothing is expected. A stream that stops is noticed by who sends it.
-		if p.state != peerReads && now > p.deadline {
+		// From a learner that is sent a snapshot, or for which the log is read, nothing is expected. A stream that stops is
+		// noticed by who sends it.
+		if p.state != peerReads && p.state != peerReadsLog && now > p.deadline {
 			l.drop(p, "nothing received in time")
 		}
 	}

@@ -2,7 +2,9 @@ package zab
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -97,11 +99,60 @@ func (l *Leader) handleAckEpoch(p *peer, packet wire.QuorumPacket) error {
 	return nil
 }
 
-// sync queues what the learner lacks of the committed history, then every proposal without a quorum, and from then on
-// it gets all that is broadcast.
+// sync begins the synchronisation of a learner.
 func (l *Leader) sync(p *peer) {
-	processed := max(l.history.Last(), l.committed)
-	plan := planSync(l.history, processed, p.zxid)
+	plan := planSync(l.history, l.processed(), p.zxid)
+	switch {
+	case l.cfg.Sync.ForceSnap:
+		plan = l.snapshotPlan()
+	case plan.op == wire.PacketSnap && l.cfg.Sync.FromLog && 0 < p.zxid && p.zxid < l.history.Last():
+		p.state = peerReadsLog
+		l.note(ReadLog{Conn: p.conn, After: p.zxid, UpTo: l.history.Last()})
+		return
+	}
+	l.carryOut(p, plan)
+}
+
+// processed is the zxid that the own tree stands for.
+func (l *Leader) processed() wire.Zxid { return max(l.history.Last(), l.committed) }
+
+func (l *Leader) snapshotPlan() syncPlan { return syncPlan{op: wire.PacketSnap, zxid: l.processed()} }
+
+// LogRead answers ReadLog with txns that continue the learner's history, each with the one behind it; none if the log does
+// not have them, or too many. Up to where they come memory must go on.
+func (l *Leader) LogRead(conn ConnID, txns []txn.Entry) {
+	p := l.byConn[conn]
+	if p == nil || p.state != peerReadsLog || l.phase == over {
+		return
+	}
+	plan := l.snapshotPlan()
+	if rest, ok := l.continues(p.zxid, txns); ok {
+		plan = syncPlan{op: wire.PacketDiff, zxid: l.history.Last(), txns: slices.Concat(txns, rest)}
+	}
+	l.carryOut(p, plan)
+}
+
+// continues returns what memory has behind txns, and whether there is no hole from a zxid through them to the end.
+func (l *Leader) continues(last wire.Zxid, txns []txn.Entry) ([]txn.Entry, bool) {
+	for _, e := range txns {
+		if !Follows(last, e.Header.Zxid) {
+			return nil, false
+		}
+		last = e.Header.Zxid
+	}
+	if len(txns) == 0 {
+		return nil, false
+	}
+	return l.history.After(last)
+}
+
+// carryOut queues what the learner lacks of the committed history, then every proposal without a quorum, and from then on
+// it gets all that is broadcast.
+func (l *Leader) carryOut(p *peer, plan syncPlan) {
+	if p.observer && l.isBusy(plan.op) {
+		l.drop(p, "too many learners are being synchronised")
+		return
+	}
 	p.op = plan.op
 	if plan.op == wire.PacketSnap {
 		p.state = peerReads
@@ -122,6 +173,21 @@ func (l *Leader) sync(p *peer) {
 	if plan.op != wire.PacketSnap {
 		l.sendNewLeader(p)
 	}
+}
+
+// isBusy tells whether as many learners are being synchronised in this way as may be.
+func (l *Leader) isBusy(op wire.PacketType) bool {
+	limit := l.cfg.Sync.MaxDiffs
+	if op == wire.PacketSnap {
+		limit = l.cfg.Sync.MaxSnaps
+	}
+	n := 0
+	for _, p := range l.peers {
+		if (p.state == peerReads || p.state == peerSyncs) && (p.op == wire.PacketSnap) == (op == wire.PacketSnap) {
+			n++
+		}
+	}
+	return limit > 0 && n >= limit
 }
 
 // SnapshotSent tells that the stream of SendSnapshot has been read from the tree; what was committed meanwhile is

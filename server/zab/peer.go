@@ -16,6 +16,7 @@ const (
 	peerWaitsForEpoch                  // sent FOLLOWERINFO or OBSERVERINFO
 	peerPromises                       // got LEADERINFO
 	peerWaitsForSync                   // sent ACKEPOCH
+	peerReadsLog                       // what it lacks is being read from the log
 	peerReads                          // its snapshot is being streamed
 	peerSyncs                          // got NEWLEADER
 	peerAcked                          // acknowledged it
