@@ -19,9 +19,15 @@ import (
 
 const (
 	// highWater is how much may wait to be written before nothing more is read from a connection; at tooMuch, which
-	// only watch events lead to, it is closed.
-	highWaterBytes = 1 << 20
-	tooMuchBytes   = 128 << 20
+	// only watch events lead to, it is closed. So is every one above highWater that gets an event while more than
+	// tooMuchForAll waits for all of them.
+	highWaterBytes     = 1 << 20
+	tooMuchBytes       = 32 << 20
+	tooMuchForAllBytes = 256 << 20
+	// answerBytes is how much the answers to the requests in flight of one connection may come to, by the size of those
+	// before; firstAnswerBytes is what is expected of the first one.
+	answerBytes      = 16 << 20
+	firstAnswerBytes = 64 << 10
 	// viewReads is how many reads are answered in one view of the tree.
 	viewReads = 64
 	// lingering is how long a connection that the server closes may stay half open, so that the client reads the last
@@ -59,6 +65,10 @@ type conn struct {
 	asks    bool      // a four-letter word
 	waiting []arrival // of requests in flight, by arrival
 	stats   connStats
+	// large is the size of a large answer, of those of late.
+	large int
+	// counted is how much of out is in port.queued.
+	counted int
 }
 
 // arrival is when a request came.
@@ -118,7 +128,7 @@ func (c *conn) end() {
 	c.mu.Lock()
 	c.closed = true
 	c.port.forget(c)
-	c.out.drop()
+	c.dropQueue()
 	c.port.outstanding.Add(-int64(len(c.waiting)))
 	c.waiting = nil
 	c.change.Broadcast()
@@ -292,7 +302,7 @@ func (c *conn) crowded() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.out.bytes > highWaterBytes
+	return c.out.bytes > highWaterBytes || len(c.waiting)*c.large > answerBytes
 }
 
 // waitForRoom waits until the requests of this connection are answered and the answers are on their way.

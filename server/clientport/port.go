@@ -82,6 +82,8 @@ type Port struct {
 	lastID        atomic.Uint64
 	// outstanding are the requests of all connections that wait for their answer.
 	outstanding atomic.Int64
+	// queued is how much waits to be written to connections for which more than a little does.
+	queued atomic.Int64
 	// handshakes are connections that are about to become plain or TLS.
 	handshakes atomic.Int64
 	began      time.Time
@@ -233,6 +235,7 @@ func (p *Port) admit(tcp *net.TCPConn, secure bool) (*conn, error) {
 	c := &conn{
 		port: p, tcp: tcp, sock: tcp, secure: secure, from: origin{addr.Addr().Unmap(), secure},
 		id: node.ClientID(p.lastID.Add(1)), remote: addr, established: time.Now(),
+		large: firstAnswerBytes,
 	}
 	c.change.L = &c.mu
 	if c.reader, err = newFrameReader(tcp, p.cfg.MaxFrameBytes); err != nil {

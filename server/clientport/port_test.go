@@ -36,7 +36,7 @@ const opEcho = wire.OpGetData
 
 func newStand(t testing.TB, change func(*Config)) *stand {
 	t.Helper()
-	s := &stand{t: t, loop: make(chan []node.Input, 16), hold: make(chan struct{})}
+	s := &stand{t: t, loop: make(chan []node.Input, 1024), hold: make(chan struct{})}
 	close(s.hold)
 	cfg := Config{
 		Address: "127.0.0.1:0", MaxFrameBytes: 1 << 20, OutstandingLimit: 1000, SessionlessTimeout: 10 * time.Second,
@@ -453,7 +453,7 @@ func TestStats(t *testing.T) {
 	waitFor(t, "the end", func() bool { return s.cfg.Metrics.ConnectionDropCount.Value() == 1 })
 }
 
-func waitFor(t *testing.T, what string, done func() bool) {
+func waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !done() {

@@ -39,16 +39,33 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 		latency := c.port.now() - a.at
 		c.stats.answer(frame, a, latency)
 		measureAnswer(c.port.cfg.Metrics, a.op, latency, len(frame))
+		c.large = max(len(frame), c.large-c.large/16)
 		c.inFlight.Add(-1)
 		c.port.outstanding.Add(-1)
 	}
 	c.out.addFrame(frame)
-	if c.out.bytes > tooMuchBytes {
+	if c.out.bytes > highWaterBytes && c.tooMuch() {
 		c.port.often.Warn("client does not read its watch events", "remote", c.remote)
+		c.closed = true // nothing more is queued; the reader does the rest
+		c.dropQueue()
 		c.tcp.Close()
 		return false
 	}
 	return c.claim()
+}
+
+// tooMuch counts what waits, and tells whether the connection has to go for it.
+func (c *conn) tooMuch() bool {
+	all := c.port.queued.Add(int64(c.out.bytes - c.counted))
+	c.counted = c.out.bytes
+	return c.out.bytes > tooMuchBytes || all > tooMuchForAllBytes
+}
+
+// dropQueue forgets what waits.
+func (c *conn) dropQueue() {
+	c.out.drop()
+	c.port.queued.Add(-int64(c.counted))
+	c.counted = 0
 }
 
 // hangUp lets the connection end after what is queued.
@@ -92,9 +109,14 @@ func (c *conn) write() {
 			c.mu.Unlock()
 			return
 		}
-		batch := c.out.take()
+		batch, counted := c.out.take(), c.counted
+		c.counted = 0
 		c.mu.Unlock()
-		if err := batch.writeTo(c.sock); err != nil {
+		err := batch.writeTo(c.sock)
+		if counted > 0 {
+			c.port.queued.Add(-int64(counted))
+		}
+		if err != nil {
 			c.tcp.Close() // which ends the reader, and with it the connection
 			return
 		}

@@ -67,7 +67,7 @@ func (l *link) adopt(sock net.Conn) {
 	if l.cancel != nil {
 		l.cancel() // it keeps from writing
 	}
-	l.m.p.log.Info("connected to election port", "server", int64(l.id), "remote", remote(sock))
+	l.m.p.often.Info("connected to election port", "server", int64(l.id), "remote", remote(sock))
 	l.notify()
 }
 
@@ -86,7 +86,7 @@ func (l *link) lost(sock net.Conn, err error) {
 	l.m.p.close(sock)
 	if l.sock == sock {
 		l.sock = nil
-		l.m.p.log.Info("lost connection to election port", "server", int64(l.id), "error", err)
+		l.m.p.often.Info("lost connection to election port", "server", int64(l.id), "error", err)
 		l.notify()
 	}
 }

@@ -34,6 +34,14 @@ type process struct {
 // Addr is the client address.
 func (m *Member) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.ClientPort)) }
 
+// QuorumAddr is the address on which the member serves learners while it leads.
+func (m *Member) QuorumAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.peerPort)) }
+
+// ElectionAddr is the address of the election port.
+func (m *Member) ElectionAddr() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.electionPort))
+}
+
 // DataDir is the member's dataDir.
 func (m *Member) DataDir() string { return filepath.Join(m.Dir, "data") }
 

@@ -1,0 +1,139 @@
+package clientport
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// logText collects what is logged.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) count(message string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), message)
+}
+
+func event(size int) []byte {
+	return append(wire.ReplyHeader{Xid: wire.XidWatch}.Append(nil), make([]byte, size)...)
+}
+
+// A client that does not read its events is told of once, whatever comes for it afterwards, and holds nothing any more.
+func TestClientThatDoesNotReadEvents(t *testing.T) {
+	var log logText
+	s := newStand(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	s.connect()
+	c := s.find(node.ClientID(s.Connections()[0].ID))
+	for range tooMuchBytes>>20 + 20 {
+		if c.queueAnswer(event(1 << 20)) {
+			go c.write()
+		}
+	}
+	waitFor(t, "the end", func() bool { return len(s.Connections()) == 0 && s.queued.Load() == 0 })
+	if n := log.count("does not read"); n != 1 {
+		t.Errorf("it is told of %d times", n)
+	}
+}
+
+// Many clients that do not read their events are cut off before each of them may hold much.
+func TestManyClientsThatDoNotReadEvents(t *testing.T) {
+	s := newStand(t, nil)
+	const clients = 20
+	for range clients {
+		s.connect()
+	}
+	peak := int64(0)
+	for range tooMuchBytes>>20 - 2 {
+		for _, info := range s.Connections() {
+			if c := s.find(node.ClientID(info.ID)); c != nil && c.queueAnswer(event(1<<20)) {
+				go c.write()
+			}
+		}
+		peak = max(peak, s.queued.Load())
+	}
+	waitFor(t, "the end of some", func() bool { return len(s.Connections()) < clients })
+	if limit := int64(tooMuchForAllBytes + clients<<21); peak > limit {
+		t.Errorf("%d bytes wait for all, more than %d", peak, limit)
+	}
+}
+
+// Requests with large answers are not all taken at once, however many a client sends before it reads.
+func TestLargeAnswersInFlight(t *testing.T) {
+	s := newStand(t, nil)
+	p := s.connect()
+	const requests, size = 400, 200 << 10
+	large := string(make([]byte, size))
+	p.Write(framed(request(0, wire.OpSetData, large)))
+	p.expect(0, large)
+	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
+	s.mu.Lock()
+	s.hold = hold
+	s.mu.Unlock()
+	go func() {
+		for xid := range requests {
+			p.Write(framed(request(xid, wire.OpSetData, large)))
+		}
+	}()
+	const limit = answerBytes/size + 1
+	waitFor(t, "requests", func() bool { return s.outstanding.Load() >= limit-1 })
+	time.Sleep(50 * time.Millisecond) // in which more could be read
+	if got := s.outstanding.Load(); got > limit {
+		t.Errorf("%d requests are in flight, more than %d", got, limit)
+	}
+	release()
+	for xid := range requests {
+		p.expect(xid, large)
+	}
+}
+
+// FuzzFrames: any bytes, in any pieces, are frames or the end of their connection, and no goroutine or memory stays behind.
+func FuzzFrames(f *testing.F) {
+	hello := framed(wire.ConnectRequest{TimeOut: 4000, Passwd: make([]byte, 16)}.Append(nil))
+	f.Add(append(bytes.Clone(hello), framed(request(1, opEcho, "x"))...), uint8(3))
+	f.Add([]byte("ruok"), uint8(1))
+	f.Add(append(bytes.Clone(hello), 0xff, 0xff, 0xff, 0xff), uint8(255))
+	f.Add(append(bytes.Clone(hello), framed(request(1, wire.OpCloseSession, ""))...), uint8(9))
+	s := newStand(f, func(c *Config) { c.MaxPerAddress = 0 })
+	f.Fuzz(func(t *testing.T, b []byte, piece uint8) {
+		c, err := net.Dial("tcp", s.Address().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		go func() {
+			for n := int(piece) + 1; len(b) > 0; {
+				cut := min(n, len(b))
+				if _, err := c.Write(b[:cut]); err != nil {
+					return
+				}
+				b = b[cut:]
+			}
+			c.(*net.TCPConn).CloseWrite()
+		}()
+		if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
+			t.Fatal("the connection does not end")
+		}
+		waitFor(t, "the end", func() bool { return len(s.Connections()) == 0 && s.outstanding.Load() == 0 })
+	})
+}
