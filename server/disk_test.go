@@ -91,6 +91,9 @@ func TestDiskFailures(t *testing.T) {
 			}
 			select {
 			case err := <-ended:
+				if failure := (*Failure)(nil); !errors.As(err, &failure) || failure.Code != ExitStorage {
+					t.Errorf("the server ended with %#v", err)
+				}
 				if !errors.Is(err, c.want) {
 					t.Errorf("the server ended with %v, want %v", err, c.want)
 				}

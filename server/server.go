@@ -113,6 +113,9 @@ func (s *Server) open(disk vfs.FS) error {
 		AddApplied: s.cfg.Storage.LastZxidInSnapshots, LogSizeLimitBytes: s.cfg.Storage.LogSizeLimitBytes,
 		NoDirCreate: s.cfg.Storage.NoDirCreate, NoEmptyDB: s.cfg.Storage.NoEmptyDB && s.cfg.Distributed,
 	})
+	if errors.Is(err, store.ErrDirectory) {
+		return &Failure{ExitDirectory, err}
+	}
 	if err != nil {
 		return err
 	}
@@ -123,11 +126,11 @@ func (s *Server) open(disk vfs.FS) error {
 	}
 	s.metrics.DBInitTime.Took(time.Since(s.began))
 	s.disk = newDisk(opened, s.cfg, s.log, s.mu.RLocker(), s.metrics)
-	s.disk.deliver, s.disk.failed = s.inbox.put, s.fail
+	s.disk.deliver, s.disk.failed = s.inbox.put, func(err error) { s.fail(&Failure{ExitStorage, err}) }
 	if s.cfg.Distributed {
 		s.peers = peer.New(s.peerConfig(options))
 		if err := s.peers.Listen(); err != nil {
-			return err
+			return &Failure{ExitQuorumPort, err}
 		}
 	}
 	if address := s.cfg.ClientAddress(); address != "" {

@@ -21,7 +21,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-// The exit codes, as in the help text. After a second signal it is 128 and the number of the signal.
+// The exit codes, as in the help text; see also server.Failure. After a second signal it is 128 and the number of the signal.
 const (
 	exitOK     = 0
 	exitFailed = 1
@@ -57,7 +57,9 @@ Under systemd (Type=notify) the unit is active when the server serves clients, o
 member of an ensemble, when its ports are open and it looks for a leader.
 
 Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed; 2 the command line or the
-configuration was refused, and will be again; 130 or 143 left at once after a second signal.
+configuration was refused, and will be again; 3 a data directory cannot be used; 10 the
+log or a snapshot cannot be written; 14 the election port cannot be bound; 130 or 143 left
+at once after a second signal.
 `
 
 // options is a command line.
@@ -174,6 +176,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	log := newLogger(stderr, o)
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("the server ends", "error", err)
+		if failure := (*server.Failure)(nil); errors.As(err, &failure) {
+			return failure.Code
+		}
 		return exitFailed
 	}
 	log.Info("stopped")

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/zkctl/zkctl/server"
 )
 
 // TestMain lets the test binary be zkserver itself.
@@ -270,6 +272,34 @@ func TestFailureIsNotRefusal(t *testing.T) {
 	}
 	if !strings.Contains(stderr.String(), "address already in use") {
 		t.Errorf("stderr is %q", &stderr)
+	}
+}
+
+// Failures for which Apache ZooKeeper has an exit code of its own have it here.
+func TestExitCodesOfFailures(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	election := fmt.Sprintf("initLimit=5\nsyncLimit=5\nelectionPortBindRetry=1\nserver.1=127.0.0.1:%d:%d\nserver.2=127.0.0.1:%d:%d\nserver.3=127.0.0.1:%d:%d\n",
+		freePort(t), taken.Addr().(*net.TCPAddr).Port, freePort(t), freePort(t), freePort(t), freePort(t))
+	for _, c := range []struct {
+		lines string
+		code  int
+	}{
+		{"datadir.autocreate=false\n", server.ExitDirectory},
+		{"dataLogDir=/proc/no/such\n", server.ExitDirectory},
+		{election, server.ExitQuorumPort},
+	} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "myid"), "1\n")
+		cfg := writeFile(t, filepath.Join(dir, "zoo.cfg"),
+			fmt.Sprintf("dataDir=%s\nclientPortAddress=127.0.0.1\nclientPort=%d\n%s", dir, freePort(t), c.lines))
+		var stdout, stderr bytes.Buffer
+		if code := run(context.Background(), []string{cfg}, &stdout, &stderr); code != c.code {
+			t.Errorf("%s: exit code %d, want %d: %s", c.lines, code, c.code, &stderr)
+		}
 	}
 }
 
