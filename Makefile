@@ -56,10 +56,10 @@ fuzz: ## each decoder for FUZZTIME
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | grep -v testdata | tee /dev/stderr)"
 	$(GO) vet ./...
-	$(GO) vet -tags lab,interop,chaos,diff ./...
+	$(GO) vet -tags lab,interop,chaos,diff,suites ./...
 	$(GO) tool staticcheck ./...
 
-.PHONY: lab-up lab-down lab-test interop-test diff-test chaos bench
+.PHONY: lab-up lab-down lab-test interop-test diff-test suites chaos bench
 lab-up: ## N test hosts on this machine (root)
 	lab/lab.sh up $(N)
 
@@ -74,6 +74,9 @@ interop-test: build ## clients and servers written by others (root, Debian packa
 
 diff-test: ## the same REQUESTS to zkserver and Apache ZooKeeper, every answer compared (Debian packages)
 	$(GO) test -tags diff -count=1 -timeout 15m -v ./test/diff -requests $(REQUESTS)
+
+suites: ## the integration suites of other clients with both servers, tallies compared (root, Debian packages)
+	$(GO) test -tags suites -count=1 -timeout 2h -v ./test/suites
 
 chaos: build ## kill -9 members at random under load for MINUTES
 	$(GO) test -tags chaos -count=1 -timeout 0 -v ./test/chaos -minutes $(MINUTES)

@@ -1,0 +1,106 @@
+//go:build suites
+
+package suites
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/test/ensemble"
+)
+
+// box is where a suite runs with one kind of server: namespaces of its own for network, processes and /tmp, and java.
+type box struct {
+	t    *testing.T
+	kind ensemble.Kind
+	dir  string   // for logs; its tmp is /tmp inside
+	env  []string // besides that of the test
+	runs int
+}
+
+// classPath has Apache ZooKeeper with all that its Netty connections need.
+const classPath = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar:/usr/share/java/netty-codec.jar:" +
+	"/usr/share/java/netty-resolver.jar:/usr/share/java/netty-transport-native-unix-common.jar"
+
+func newBox(t *testing.T, kind ensemble.Kind) *box {
+	t.Helper()
+	if err := ensemble.HaveApache(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	need(t, "unshare", "util-linux")
+	need(t, "ip", "iproute2")
+	if out, err := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "true").CombinedOutput(); err != nil {
+		t.Skipf("needs root, for namespaces: %s", bytes.TrimSpace(out))
+	}
+	b := &box{t: t, kind: kind, dir: filepath.Join(root(t), "bin", "suites", t.Name(), kind.String())}
+	must(t, os.RemoveAll(b.dir))
+	must(t, os.MkdirAll(filepath.Join(b.dir, "tmp"), 0o1777))
+	b.set("CLASSPATH", classPath)
+	if kind == ensemble.Zkserver {
+		java, err := exec.LookPath("java")
+		must(t, err)
+		server, err := ensemble.ServerBinary()
+		must(t, err)
+		b.set("REAL_JAVA", java)
+		b.set("ZKSERVER", server)
+		b.set("PATH", filepath.Join(root(t), "test", "suites", "standin")+":"+os.Getenv("PATH"))
+	}
+	return b
+}
+
+func (b *box) set(name, value string) { b.env = append(b.env, name+"="+value) }
+
+// enter makes the namespaces. A source tree below /tmp stays visible.
+const enter = `set -e
+mount --make-rprivate /
+case $ROOT/ in /tmp/*)
+	mkdir -p "$BOX/tmp/${ROOT#/tmp/}"
+	mount --bind "$ROOT" "$BOX/tmp/${ROOT#/tmp/}"
+esac
+mount --rbind "$BOX/tmp" /tmp
+ip link set lo up
+exec "$@"`
+
+// run runs a command inside for at most limit and returns what it wrote to stdout. Everything that it started ends with
+// it. What it wrote is kept in the directory of the box.
+func (b *box) run(limit time.Duration, dir string, name string, args ...string) []byte {
+	b.t.Helper()
+	b.runs++
+	ctx, cancel := context.WithTimeout(b.t.Context(), limit)
+	defer cancel()
+	inside := append([]string{"--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", enter, "sh", name}, args...)
+	cmd := exec.CommandContext(ctx, "unshare", inside...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), append(b.env, "ROOT="+root(b.t), "BOX="+b.dir)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 10 * time.Second
+	var out bytes.Buffer
+	stdout, err := os.Create(filepath.Join(b.dir, fmt.Sprint(b.runs, ".stdout")))
+	must(b.t, err)
+	defer stdout.Close()
+	stderr, err := os.Create(filepath.Join(b.dir, fmt.Sprint(b.runs, ".stderr")))
+	must(b.t, err)
+	defer stderr.Close()
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, stdout), stderr
+	began := time.Now()
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && ctx.Err() == nil && !errors.As(err, &exit) { // a suite with a failed test does not exit with 0
+		b.t.Fatalf("%v: %v", cmd, err)
+	}
+	b.t.Logf("%v: %s %s: %v after %v", b.kind, filepath.Base(name), strings.Join(args, " "), cmd.ProcessState, time.Since(began).Round(time.Second))
+	return out.Bytes()
+}
