@@ -6,6 +6,8 @@ import (
 
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/jaas"
+	"github.com/zkctl/zkctl/server/peer"
 )
 
 // authOptions are how clients are authenticated and authorized.
@@ -18,10 +20,7 @@ func authOptions(c *config.Config) auth.Options {
 		o.Schemes = append(o.Schemes, auth.Digest(c.SuperDigest, c.DigestAlgorithm))
 	}
 	if c.SASLUsers != nil {
-		o.SASL.Password = func(user string) (string, bool) {
-			password, ok := c.SASLUsers[user]
-			return string(password), ok
-		}
+		o.SASL.Password = lookUp(c.SASLUsers)
 	}
 	for _, scheme := range c.Providers {
 		switch scheme {
@@ -34,6 +33,22 @@ func authOptions(c *config.Config) auth.Options {
 		}
 	}
 	return o
+}
+
+// quorumSASL is how members authenticate each other.
+func quorumSASL(q *config.QuorumSASL) peer.SASL {
+	return peer.SASL{
+		Accepts: q.Enabled, Required: q.ServerRequired, Proves: q.LearnerRequired, User: q.User, OwnPassword: string(q.Password),
+		Password: lookUp(q.Users), Nonce: nonce,
+	}
+}
+
+// lookUp returns a function that looks up passwords.
+func lookUp(users map[string]jaas.Secret) func(user string) (string, bool) {
+	return func(user string) (string, bool) {
+		password, ok := users[user]
+		return string(password), ok
+	}
 }
 
 // nonce is text that nobody can guess.

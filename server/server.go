@@ -179,6 +179,7 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
 		GreetingTimeout: s.cfg.Quorum.ElectionGreetingTimeout, LeaderRedial: s.cfg.Quorum.LeaderConnectDelay,
 		FollowerDelay: s.cfg.Quorum.FollowerDelay, LeaderDelay: s.cfg.Quorum.LeaderDelay,
+		SASL:     quorumSASL(&s.cfg.QuorumSASL),
 		TickTime: s.cfg.TickTime, SyncLimitTicks: s.cfg.SyncLimit, InitLimitTicks: s.cfg.InitLimit,
 		MaxPacketBytes: s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
 		Tree:           options, View: s.mu.RLocker(), Deliver: s.inbox.put, Metrics: s.metrics, Log: s.log,

@@ -42,8 +42,10 @@ type givenAccess struct {
 	// enforce is enforce.auth.enabled, enforceSASL sessionRequireClientSASLAuth.
 	enforce, enforceSASL bool
 	schemes              []string
-	// loginFile and section are where the users of SASL are, usersFile the same without JAAS.
+	// loginFile and section are where the users of SASL are, usersFile the same without JAAS. The other sections are of the
+	// ensemble.
 	loginFile, section, usersFile string
+	quorumServer, quorumLearner   string
 }
 
 var accessKeys = []key{

@@ -106,6 +106,8 @@ type Config struct {
 	Servers []quorum.Member
 	// Observer says whether Members has this server as an observer.
 	Observer bool
+	// QuorumSASL is how members authenticate each other.
+	QuorumSASL QuorumSASL
 	// ListenOnAllIPs opens quorum and election port on every address instead of the configured one.
 	ListenOnAllIPs bool
 	Quorum         Quorum

@@ -26,6 +26,7 @@ var keys = slices.Concat(
 	storageKeys,
 	quorumKeys,
 	accessKeys,
+	quorumSASLKeys,
 )
 
 var basicKeys = []key{
@@ -48,9 +49,6 @@ var basicKeys = []key{
 
 	{"sslQuorum", onlyFalse("TLS between members is not supported by this server")},
 	{"portUnification", onlyFalse("TLS between members is not supported by this server")},
-	{"quorum.auth.enableSasl", onlyFalse("SASL between members is not supported by this server")},
-	{"quorum.auth.serverRequireSasl", onlyFalse("SASL between members is not supported by this server")},
-	{"quorum.auth.learnerRequireSasl", onlyFalse("SASL between members is not supported by this server")},
 	{"secureClientPort", refused("TLS for clients is not supported by this server", "remove the key")},
 	{"multiAddress.enabled", onlyFalse("several addresses of one member are not supported by this server")},
 	{"oraclePath", refused("a quorum with an oracle is not supported by this server", "remove the key")},
@@ -96,8 +94,6 @@ var withoutEffect = []string{
 	"observer.election.DelayMs",
 	"observerMaster.sizeLimit",
 	"fips-mode",
-	"quorum.auth.learner.saslLoginContext",
-	"quorum.auth.server.saslLoginContext",
 	"client.portUnification",
 	"client.certReload",
 }

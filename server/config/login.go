@@ -63,7 +63,7 @@ func (p *parser) readLogins() {
 		p.refuse(p.seen["sasl.usersFile"], fmt.Sprintf("the users of SASL are in section %q of %s, too", s.Name, loginPath(c.given.loginFile)), "keep one of them")
 	case s != nil:
 		c.SASLUsers = s.Users()
-	case p.logins[c.given.section].Line == 0:
+	case p.logins[c.given.section].Line == 0 && (!c.QuorumSASL.Enabled || p.seen["sasl.serverconfig"].line > 0):
 		p.notice(at, fmt.Sprintf("has no section %q, so that clients cannot authenticate by SASL", c.given.section), "add it, or remove the key")
 	}
 }

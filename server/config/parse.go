@@ -74,7 +74,7 @@ func newParser(file string) *parser {
 	p.config.MinSessionTimeout, p.config.MaxSessionTimeout = -1, -1
 	p.config.ExtraSizeBytes = -1
 	p.config.SnapRetainCount = 3
-	p.config.given.section = "Server"
+	p.config.given = givenAccess{section: "Server", quorumServer: "QuorumServer", quorumLearner: "QuorumLearner"}
 	for _, k := range keys {
 		p.keys[k.name] = k
 	}
@@ -256,6 +256,7 @@ func (p *parser) check() {
 	p.checkMetrics()
 	p.checkAccess()
 	p.checkMembers()
+	p.checkQuorumSASL()
 }
 
 func (p *parser) checkSessions() {

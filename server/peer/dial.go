@@ -61,8 +61,8 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 	other := time.Now() // last seen anything but a refusal
 	for {
 		sock, err := c.connectOnce(ctx, leader.QuorumAddress())
-		if err == nil {
-			return sock, nil
+		if err == nil || errors.Is(err, ErrNotAuthenticated) {
+			return sock, err
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			other = time.Now()
@@ -84,10 +84,17 @@ func (c *conn) connectOnce(ctx context.Context, address string) (net.Conn, error
 	defer cancel()
 	var dialer net.Dialer
 	sock, err := dialer.DialContext(ctx, "tcp", address)
-	if err == nil && c.p.cfg.FollowerDelay {
+	if err != nil {
+		return nil, err
+	}
+	if c.p.cfg.FollowerDelay {
 		collectPackets(sock)
 	}
-	return sock, err
+	if err := c.p.cfg.SASL.prove(ctx, sock, c.p.cfg.syncLimit()); err != nil {
+		sock.Close()
+		return nil, err
+	}
+	return sock, nil
 }
 
 // collectPackets lets TCP wait for more before it sends what does not fill a segment.

@@ -54,10 +54,10 @@ func (l *link) notify() {
 	}
 }
 
-// adopt takes a connection in the place of the one before. The lock is held.
-func (l *link) adopt(sock net.Conn) {
+// adopt takes a connection, whose votes are read from in, in the place of the one before. The lock is held.
+func (l *link) adopt(sock net.Conn, in io.Reader) {
 	l.drop()
-	if !l.m.p.spawn(func() { l.read(sock) }) {
+	if !l.m.p.spawn(func() { l.read(sock, in) }) {
 		l.m.p.close(sock)
 		return
 	}
@@ -193,7 +193,11 @@ func (l *link) dial() {
 	switch {
 	case err != nil && l.sock != nil: // it called meanwhile
 	case err != nil:
-		m.p.log.Debug("no connection to election port", "server", int64(l.id), "error", err)
+		if errors.Is(err, ErrNotAuthenticated) {
+			m.p.often.Warn("no connection to election port", "server", int64(l.id), "error", err)
+		} else {
+			m.p.log.Debug("no connection to election port", "server", int64(l.id), "error", err)
+		}
 		l.callBack = l.callBack && l.member
 		l.backOff(minRetry)
 	case l.id > m.p.cfg.Self:
@@ -201,7 +205,7 @@ func (l *link) dial() {
 		l.callBack = false
 		l.backOff(knockRetry)
 	default:
-		l.adopt(sock)
+		l.adopt(sock, sock)
 	}
 }
 
@@ -256,6 +260,9 @@ func (l *link) connectTo(ctx context.Context, address string) (net.Conn, error) 
 		// Apache ZooKeeper refuses a greeting that does not arrive in one piece.
 		_, err = sock.Write(appendGreeting(nil, p.cfg.Self, p.cfg.self().ElectionAddress()))
 	}
+	if err == nil {
+		err = p.cfg.SASL.prove(ctx, sock, p.cfg.ConnectTimeout)
+	}
 	if err != nil {
 		p.close(sock)
 		return nil, err
@@ -264,10 +271,10 @@ func (l *link) connectTo(ctx context.Context, address string) (net.Conn, error) 
 }
 
 // read hands over the votes of a connection until it ends.
-func (l *link) read(sock net.Conn) {
-	in := bufio.NewReaderSize(sock, 4<<10)
+func (l *link) read(sock net.Conn, in io.Reader) {
+	buffered := bufio.NewReaderSize(in, 4<<10)
 	for {
-		body, err := readNotification(in)
+		body, err := readNotification(buffered)
 		if err != nil {
 			l.lost(sock, err)
 			return

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -144,7 +145,7 @@ func (m *mesh) take(sock net.Conn) {
 		return
 	}
 	greet := func() {
-		g, err := m.greet(sock)
+		g, in, err := m.greet(sock)
 		m.mu.Lock()
 		m.greetings--
 		m.mu.Unlock()
@@ -153,26 +154,29 @@ func (m *mesh) take(sock net.Conn) {
 			m.p.close(sock)
 			return
 		}
-		m.welcome(sock, g)
+		m.welcome(sock, in, g)
 	}
 	if !m.p.spawn(greet) {
 		m.p.close(sock)
 	}
 }
 
-func (m *mesh) greet(sock net.Conn) (greeting, error) {
-	if err := sock.SetReadDeadline(time.Now().Add(m.p.cfg.GreetingTimeout)); err != nil {
-		return greeting{}, err
+// greet reads who has connected, and lets it authenticate itself. Votes are to be read from in.
+func (m *mesh) greet(sock net.Conn) (g greeting, in io.Reader, err error) {
+	if err := sock.SetDeadline(time.Now().Add(m.p.cfg.GreetingTimeout)); err != nil {
+		return g, nil, err
 	}
-	g, err := readGreeting(sock)
-	if err != nil {
-		return g, err
+	if g, err = readGreeting(sock); err != nil {
+		return g, nil, err
 	}
-	return g, sock.SetReadDeadline(time.Time{})
+	if in, err = m.p.cfg.SASL.admit(sock); err != nil {
+		return g, nil, err
+	}
+	return g, in, sock.SetDeadline(time.Time{})
 }
 
 // welcome decides what becomes of a connection from this server.
-func (m *mesh) welcome(sock net.Conn, g greeting) {
+func (m *mesh) welcome(sock net.Conn, in io.Reader, g greeting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if g.id == m.p.cfg.Self {
@@ -190,7 +194,7 @@ func (m *mesh) welcome(sock net.Conn, g greeting) {
 		return
 	}
 	if g.id > m.p.cfg.Self {
-		l.adopt(sock)
+		l.adopt(sock, in)
 		return
 	}
 	l.announced = g.addresses[:min(len(g.addresses), maxAnnounced)]

@@ -3,7 +3,7 @@
 // quorum port, on which a leader serves its learners (LearnerHandler, Learner).
 //
 // It decides nothing. It carries out effects of package node and hands what arrives to Config.Deliver; what a vote or a
-// packet means is not its business. Neither TLS nor SASL is spoken.
+// packet means is not its business.
 //
 // Timeouts here only notice what the node cannot: a handshake or a first packet that does not come, a snapshot stream
 // that stops, bytes that a socket does not take. That a learner or a leader is silent is for the node to judge.
@@ -49,6 +49,8 @@ type Config struct {
 	// FollowerDelay and LeaderDelay let TCP collect small packets to the leader and to learners (follower.nodelay,
 	// leader.nodelay).
 	FollowerDelay, LeaderDelay bool
+	// SASL is how servers authenticate each other.
+	SASL SASL
 	// BindRetries is how often Listen tries to bind the election port, a second apart; 0 is for ever.
 	BindRetries int
 

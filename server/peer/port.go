@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -143,8 +144,7 @@ func (o *port) take(sock net.Conn) {
 }
 
 func (o *port) introduce(sock net.Conn) {
-	small := bufio.NewReaderSize(sock, 512)
-	packet, err := o.firstPacket(sock, small)
+	packet, in, err := o.firstPacket(sock)
 	o.mu.Lock()
 	delete(o.introducing, sock)
 	o.mu.Unlock()
@@ -165,19 +165,23 @@ func (o *port) introduce(sock net.Conn) {
 	}
 	o.p.often.Info("learner has connected", "conn", uint64(c.id), "remote", c.remote)
 	o.p.packetsRead.Add(1)
-	c.serve(bufio.NewReaderSize(small, readBytes), []node.Input{
+	c.serve(bufio.NewReaderSize(in, readBytes), []node.Input{
 		node.LearnerAccepted{Conn: c.id, Remote: c.remote},
 		node.PacketReceived{Conn: c.id, Packet: packet},
 	})
 }
 
-func (o *port) firstPacket(sock net.Conn, in *bufio.Reader) (wire.QuorumPacket, error) {
-	if err := sock.SetReadDeadline(time.Now().Add(o.p.cfg.initLimit())); err != nil {
-		return wire.QuorumPacket{}, err
+// firstPacket lets a server authenticate itself and reads its first packet. The rest is to be read from in.
+func (o *port) firstPacket(sock net.Conn) (packet wire.QuorumPacket, in io.Reader, err error) {
+	if err := sock.SetDeadline(time.Now().Add(o.p.cfg.initLimit())); err != nil {
+		return packet, nil, err
 	}
-	packet, err := wire.ReadQuorumPacket(in, maxFirstPacketBytes)
-	if err != nil {
-		return packet, err
+	if in, err = o.p.cfg.SASL.admit(sock); err != nil {
+		return packet, nil, err
 	}
-	return packet, sock.SetReadDeadline(time.Time{})
+	small := bufio.NewReaderSize(in, 512)
+	if packet, err = wire.ReadQuorumPacket(small, maxFirstPacketBytes); err != nil {
+		return packet, nil, err
+	}
+	return packet, small, sock.SetDeadline(time.Time{})
 }

@@ -84,6 +84,11 @@ var companions = map[string]string{
 	"SASLAuthenticationProvider.superPassword": login,
 	"java.security.auth.login.config":          provider("SASL"),
 	"sasl.usersFile":                           provider("SASL"),
+	"quorum.auth.enableSasl":                   quorumLogin,
+	"quorum.auth.learnerRequireSasl":           quorumLogin + "\nquorum.auth.enableSasl=true",
+	"quorum.auth.serverRequireSasl":            quorumLogin + "\nquorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true",
+	"quorum.auth.learner.saslLoginContext":     quorumLogin + "\nquorum.auth.enableSasl=true",
+	"quorum.auth.server.saslLoginContext":      quorumLogin + "\nquorum.auth.enableSasl=true",
 	"sasl.serverconfig":                        login,
 	"server.N":                                 "server.2=b:1:2\nserver.3=c:1:2\ninitLimit=5\nsyncLimit=5",
 }
@@ -93,6 +98,9 @@ const prometheus = "metricsProvider.className=org.apache.zookeeper.metrics.prome
 // login are users of SASL.
 var login = provider("SASL") + "\njava.security.auth.login.config=/etc/zookeeper/jaas.conf"
 
+// quorumLogin makes a member of an ensemble with users of its members.
+var quorumLogin = login + "\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ninitLimit=5\nsyncLimit=5"
+
 func provider(name string) string {
 	return "authProvider." + name + "=org.apache.zookeeper.server.auth." + name + "AuthenticationProvider"
 }
@@ -100,8 +108,12 @@ func provider(name string) string {
 // files are those that examples name.
 var files = map[string]string{
 	"zoo.cfg.dynamic.100000000": "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n",
-	"jaas.conf":                 "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_super=\"s\"; };\n",
-	"users":                     "bob:b\n",
+	"jaas.conf": "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_super=\"s\"; };\n" +
+		"QuorumServer { org.apache.zookeeper.server.auth.DigestLoginModule required user_zk=\"z\"; };\n" +
+		"Peer { org.apache.zookeeper.server.auth.DigestLoginModule required user_peer=\"z\"; };\n" +
+		"QuorumLearner { org.apache.zookeeper.server.auth.DigestLoginModule required username=\"zk\" password=\"z\"; };\n" +
+		"Learner { org.apache.zookeeper.server.auth.DigestLoginModule required username=\"learner\" password=\"z\"; };\n",
+	"users": "bob:b\n",
 }
 
 // noticed are the keys whose example works and is warned of all the same, with a part of the warning.

@@ -31,6 +31,11 @@ func start(t *testing.T, kinds ...ensemble.Kind) *ensemble.Ensemble {
 // layOut makes an ensemble and starts nothing.
 func layOut(t *testing.T, kinds ...ensemble.Kind) *ensemble.Ensemble {
 	t.Helper()
+	return layOutWith(t, ensemble.Settings{}, kinds...)
+}
+
+func layOutWith(t *testing.T, settings ensemble.Settings, kinds ...ensemble.Kind) *ensemble.Ensemble {
+	t.Helper()
 	for _, kind := range kinds {
 		if kind == ensemble.Apache {
 			if err := ensemble.HaveApache(); err != nil {
@@ -38,7 +43,7 @@ func layOut(t *testing.T, kinds ...ensemble.Kind) *ensemble.Ensemble {
 			}
 		}
 	}
-	e, err := ensemble.New(ensemble.Settings{}, kinds...)
+	e, err := ensemble.New(settings, kinds...)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
