@@ -21,6 +21,7 @@ const snapPiece = 256
 // Snapshots in the background have a goroutine of their own.
 type disk struct {
 	store   *store.Store
+	members *config.Files // nil where memberships do not change
 	cfg     *config.Config
 	log     *slog.Logger
 	view    sync.Locker
@@ -195,6 +196,12 @@ func (d *disk) do(e node.Effect) (node.StorageDone, error) {
 		return node.StorageDone{ID: e.ID}, d.store.Roll()
 	case node.SaveEpoch:
 		return node.StorageDone{ID: e.ID}, d.store.SaveEpoch(e.Current, e.Epoch)
+	case node.SaveMembers:
+		if err := d.members.Save(e.Members, e.LastSeen); err != nil {
+			return node.StorageDone{}, err
+		}
+		d.log.Info("membership saved", "version", fmt.Sprintf("%x", e.Members.Version()), "proposed", fmt.Sprintf("%x", e.LastSeen.Version()))
+		return node.StorageDone{ID: e.ID}, nil
 	case node.TakeSnapshot:
 		began := time.Now()
 		write := d.store.WriteSnapshot

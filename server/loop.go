@@ -143,6 +143,8 @@ func (s *Server) carryOut(e node.Effect) {
 		s.peers.SendSnapshot(e)
 	case node.CloseConn:
 		s.peers.CloseConn(e)
+	case node.MembersChanged:
+		s.membersChanged(e)
 	case node.RoleChanged:
 		s.roleChanged(e.Status)
 	case node.ClientRefused:

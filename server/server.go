@@ -75,12 +75,14 @@ type Server struct {
 	failure chan error
 
 	// Of the loop alone.
-	effects    []node.Effect
-	role       node.Role
-	stopped    bool
-	ready      bool
-	ticks      int
-	mismatches int
+	effects []node.Effect
+	role    node.Role
+	// membersVersion is that of the membership that was logged last.
+	membersVersion int64
+	stopped        bool
+	ready          bool
+	ticks          int
+	mismatches     int
 }
 
 // Run runs a server until ctx ends, which is a clean stop and returns nil, or until it cannot go on.
@@ -104,10 +106,11 @@ func newServer(cfg *config.Config, opts Options) *Server {
 // open reads the disk and opens the ports.
 func (s *Server) open(disk vfs.FS) error {
 	options := tree.Options{NoDigest: s.cfg.Storage.NoDigest, ExtendedTypes: s.cfg.ExtendedTypes}
+	data := disk
 	if !s.cfg.ForceSync {
-		disk = lazyLogs{disk}
+		data = lazyLogs{disk}
 	}
-	opened, db, err := store.Open(disk, s.cfg.LogDir(), s.cfg.SnapDir(), store.Options{
+	opened, db, err := store.Open(data, s.cfg.LogDir(), s.cfg.SnapDir(), store.Options{
 		Tree: options, PreallocBytes: s.cfg.PreAllocBytes, TrustEmpty: s.cfg.TrustEmptySnapshot,
 		Compression: snap.Compression(s.cfg.SnapshotCompression), Metrics: s.metrics, Log: s.log,
 		AddApplied: s.cfg.Storage.LastZxidInSnapshots, LogSizeLimitBytes: s.cfg.Storage.LogSizeLimitBytes,
@@ -127,13 +130,16 @@ func (s *Server) open(disk vfs.FS) error {
 	s.metrics.DBInitTime.Took(time.Since(s.began))
 	s.disk = newDisk(opened, s.cfg, s.log, s.mu.RLocker(), s.metrics)
 	s.disk.deliver, s.disk.failed = s.inbox.put, func(err error) { s.fail(&Failure{ExitStorage, err}) }
+	if err := s.openMembers(disk); err != nil {
+		return err
+	}
 	if s.cfg.Distributed {
 		s.peers = peer.New(s.peerConfig(options))
 		if err := s.peers.Listen(); err != nil {
 			return &Failure{ExitQuorumPort, err}
 		}
 	}
-	if address := s.cfg.ClientAddress(); address != "" {
+	if address := s.cfg.ClientAddress(); address != "" || s.disk.members != nil {
 		if s.clients, err = clientport.Listen(s.clientConfig(address)); err != nil {
 			return err
 		}
@@ -143,7 +149,7 @@ func (s *Server) open(disk vfs.FS) error {
 
 func (s *Server) nodeConfig(options tree.Options) node.Config {
 	c := node.Config{
-		Self: s.cfg.ServerID, Observer: s.cfg.Observer,
+		Self:     s.cfg.ServerID,
 		TickTime: s.cfg.TickTime, InitLimitTicks: s.cfg.InitLimit, SyncLimitTicks: s.cfg.SyncLimit,
 		ConnectTimeout:    time.Duration(s.cfg.ConnectLimit) * s.cfg.TickTime,
 		MinSessionTimeout: s.cfg.MinSessionTimeout, MaxSessionTimeout: s.cfg.MaxSessionTimeout,
@@ -167,7 +173,8 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	if s.cfg.Distributed {
-		c.Members, c.ConfigText = &s.cfg.Members, s.cfg.ConfigText()
+		c.Members, c.LastSeen = &s.cfg.Members, s.cfg.LastSeen
+		c.ReconfigEnabled, c.StandaloneEnabled = s.cfg.ReconfigEnabled, s.cfg.StandaloneEnabled
 	}
 	return c
 }
@@ -219,7 +226,9 @@ func (s *Server) run(ctx context.Context) error {
 		group.Go(func() error { return s.peers.Run(helpers) })
 	}
 	if s.clients != nil {
-		s.log.Info("client port open", "address", s.clients.Address())
+		if address := s.clients.Address(); address != nil {
+			s.log.Info("client port open", "address", address)
+		}
 		group.Go(func() error { return s.clients.Run(helpers) })
 	}
 	if s.cfg.Metrics.Address != "" {

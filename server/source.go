@@ -23,7 +23,15 @@ func (a source) Mono() time.Duration       { return time.Since(a.s.began) }
 func (a source) Watches() *watch.Manager   { return a.s.node.Watches() }
 func (a source) Metrics() *metrics.Metrics { return a.s.metrics }
 func (a source) Proposed() admin.Sizes     { return a.s.proposals.report() }
-func (a source) Members() *quorum.Config   { return &a.s.cfg.Members }
+
+func (a source) Members() *quorum.Config {
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	if m := a.s.node.Members(); m != nil {
+		return m
+	}
+	return &a.s.cfg.Members
+}
 
 func (a source) Status() node.Status {
 	a.s.mu.RLock()

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -8,7 +9,9 @@ import (
 func conf(src Source) string {
 	c := src.Config()
 	var b strings.Builder
-	clientPort := c.ClientPort
+	members := src.Members()
+	self, _ := members.Member(c.ServerID)
+	clientPort := cmp.Or(self.ClientPort, c.ClientPort)
 	if clientPort == 0 {
 		clientPort = -1
 	}
@@ -21,14 +24,13 @@ func conf(src Source) string {
 	if !c.Distributed {
 		return b.String()
 	}
-	self, _ := c.Self()
 	role := 0
-	if c.Observer {
+	if self.Observer {
 		role = 1
 	}
 	fmt.Fprintf(&b, "initLimit=%d\nsyncLimit=%d\nelectionAlg=3\n", c.InitLimit, c.SyncLimit)
 	fmt.Fprintf(&b, "electionPort=%d\nquorumPort=%d\npeerType=%d\n", self.ElectionPort, self.QuorumPort, role)
-	fmt.Fprintf(&b, "membership: \n%s", c.ConfigText())
+	fmt.Fprintf(&b, "membership: \n%s", members.Text())
 	return b.String()
 }
 

@@ -77,9 +77,9 @@ type Config struct {
 
 // Port is a client port. Its methods are safe for concurrent use.
 type Port struct {
-	cfg           Config
-	plain, secure net.Listener // nil without such a port
-	lastID        atomic.Uint64
+	cfg    Config
+	secure net.Listener // nil without such a port
+	lastID atomic.Uint64
 	// outstanding are the requests of all connections that wait for their answer.
 	outstanding atomic.Int64
 	// queued is how much waits to be written to connections for which more than a little does.
@@ -89,7 +89,12 @@ type Port struct {
 	began      time.Time
 	often      *ratelog.Logger
 
+	// moved holds something when Move has been called.
+	moved chan struct{}
+
 	mu      sync.Mutex
+	plain   net.Listener // nil without such a port
+	wanted  string       // where it is to be
 	stopped bool
 	conns   map[node.ClientID]*conn
 	all     map[*conn]struct{}
@@ -110,7 +115,7 @@ type origin struct {
 // Listen opens the port; Run serves it.
 func Listen(cfg Config) (*Port, error) {
 	p := &Port{
-		cfg: cfg, began: time.Now(), often: ratelog.New(cfg.Log),
+		cfg: cfg, began: time.Now(), often: ratelog.New(cfg.Log), wanted: cfg.Address, moved: make(chan struct{}, 1),
 		conns:   make(map[node.ClientID]*conn),
 		all:     make(map[*conn]struct{}),
 		perAddr: make(map[origin]int),
@@ -152,7 +157,11 @@ func listen(address, which string, backlog int) (net.Listener, error) {
 }
 
 // Address is where the port listens for plain connections; nil without.
-func (p *Port) Address() net.Addr { return addressOf(p.plain) }
+func (p *Port) Address() net.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return addressOf(p.plain)
+}
 
 // SecureAddress is where the port listens for TLS; nil without.
 func (p *Port) SecureAddress() net.Addr { return addressOf(p.secure) }
@@ -169,9 +178,7 @@ func (p *Port) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	stop := context.AfterFunc(ctx, p.stop)
 	defer stop()
-	if p.plain != nil {
-		group.Go(func() { p.accept(ctx, p.plain, &group) })
-	}
+	group.Go(func() { p.servePlain(ctx, &group) })
 	if p.secure != nil {
 		group.Go(func() { p.accept(ctx, p.secure, &group) })
 	}
@@ -206,14 +213,14 @@ func (p *Port) accept(ctx context.Context, listener net.Listener, group *sync.Wa
 
 // stop closes the listeners and every connection.
 func (p *Port) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
 	for _, listener := range []net.Listener{p.plain, p.secure} {
 		if listener != nil {
 			listener.Close()
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stopped = true
 	for c := range p.all {
 		c.tcp.Close()
 	}

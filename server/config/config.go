@@ -59,6 +59,7 @@ type Config struct {
 	LeaderServes bool
 	Sessions
 	Limits
+	Reconfig
 
 	// SnapCount and SnapSizeLimitBytes bound the txns between two snapshots; the latter is off where not positive.
 	SnapCount          int
@@ -161,5 +162,6 @@ func defaults(file string) *Config {
 		ElectionBindRetries:    3,
 		AckLoggingFrequency:    1000,
 		Metrics:                defaultMetrics(),
+		Reconfig:               Reconfig{StandaloneEnabled: true},
 	}
 }

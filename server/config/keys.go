@@ -27,6 +27,7 @@ var keys = slices.Concat(
 	quorumKeys,
 	accessKeys,
 	quorumSASLKeys,
+	reconfigKeys,
 )
 
 var basicKeys = []key{
@@ -83,7 +84,6 @@ var withoutEffect = []string{
 	"syncEnabled",
 	"secureClientPortAddress",
 	"observerMasterPort",
-	"reconfigEnabled",
 	"sslQuorumReloadCertFiles",
 	"multiAddress.reachabilityCheckTimeoutMs",
 	"multiAddress.reachabilityCheckEnabled",
@@ -100,7 +100,7 @@ var withoutEffect = []string{
 
 // asIs are values of such keys that say what this server does anyway.
 var asIs = map[string]string{
-	"admin.enableServer": "false", "reconfigEnabled": "false", "syncEnabled": "true",
+	"admin.enableServer": "false", "syncEnabled": "true",
 }
 
 // withoutEffectPrefixes are families of such keys.
@@ -119,7 +119,7 @@ var aliases = map[string]string{"fsyncWarningThresholdMS": "fsync.warningthresho
 // knownNames are all names that a misspelt key can have meant, sorted.
 var knownNames = func() []string {
 	names := append([]string{
-		"server.N", "group.G", "weight.N", "dynamicConfigFile", "standaloneEnabled", "peerType",
+		"server.N", "group.G", "weight.N", "dynamicConfigFile", "peerType",
 		"metricsProvider.numWorkerThreads",
 		"metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs", "admin.enableServer", "admin.serverPort", "admin.serverAddress",
 	}, withoutEffect...)

@@ -63,11 +63,11 @@ func (p *parser) checkMembers() {
 	case voters == 0:
 		p.noticeNoClientPort()
 		return
-	case voters == 1 && p.standalone && observers > 0:
+	case voters == 1 && c.StandaloneEnabled && observers > 0:
 		p.refuseMember(ms.lines[ms.members[0].ID], "observers with a single participant",
 			"set standaloneEnabled=false, or add participants")
 		return
-	case voters == 1 && p.standalone:
+	case voters == 1 && c.StandaloneEnabled:
 		p.noticeMember(ms.lines[ms.members[0].ID], "a single server runs standalone", "set standaloneEnabled=false for an ensemble of one that is to grow")
 		p.adoptClientPort(ms.members[0])
 		p.noticeNoClientPort()

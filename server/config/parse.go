@@ -3,22 +3,26 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/zkctl/zkctl/server/jaas"
+	"github.com/zkctl/zkctl/server/vfs"
 )
 
 // Load reads and checks a zoo.cfg, the dynamic file that it may name, and, for a member of an ensemble, myid. Of flags the
 // later ones win, and zoo.cfg wins over all of them. What is wrong is returned as *Error, all of it at once.
-func Load(file string, flags ...Flags) (*Config, error) {
-	text, err := os.ReadFile(file)
+func Load(file string, flags ...Flags) (*Config, error) { return LoadFrom(vfs.OS, file, flags...) }
+
+// LoadFrom is Load from another file system than that of this machine.
+func LoadFrom(disk vfs.FS, file string, flags ...Flags) (*Config, error) {
+	text, err := vfs.ReadFile(disk, file)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	p := newParser(file)
+	p.disk = disk
 	p.takeAll(append(p.flags(flags), p.static(text)...))
 	if p.dynamicFile.line > 0 {
 		p.readDynamic()
@@ -27,6 +31,7 @@ func Load(file string, flags ...Flags) (*Config, error) {
 	p.check()
 	if p.config.Distributed {
 		p.readMyID()
+		p.readLastSeen(text)
 	}
 	return p.result()
 }
@@ -44,6 +49,7 @@ func Parse(file string, text []byte) (*Config, error) {
 
 // parser collects one configuration and everything wrong with it.
 type parser struct {
+	disk     vfs.FS
 	config   *Config
 	problems []Problem
 
@@ -59,7 +65,6 @@ type parser struct {
 	filesUnknown bool
 	logins       map[string]jaas.Section
 	dynamicFile  property
-	standalone   bool // standaloneEnabled
 	peerType     property
 }
 
@@ -69,7 +74,6 @@ func newParser(file string) *parser {
 		keys:        make(map[string]key, len(keys)),
 		seen:        make(map[string]property),
 		membersFile: file,
-		standalone:  true,
 	}
 	p.config.MinSessionTimeout, p.config.MaxSessionTimeout = -1, -1
 	p.config.ExtraSizeBytes = -1
@@ -190,10 +194,7 @@ func (p *parser) take(at property) {
 		p.members = append(p.members, at)
 	case at.key == "dynamicConfigFile":
 		p.dynamicFile = at
-	case at.key == "standaloneEnabled":
-		if what, remedy := strictBool(func(*Config) *bool { return &p.standalone })(p.config, at.value); what != "" {
-			p.refuse(at, what, remedy)
-		}
+		p.config.DynamicFile = at.value
 	case at.key == "peerType":
 		if value := strings.ToLower(at.value); value != "observer" && value != "participant" {
 			p.refuse(at, "unknown role", "give participant or observer")

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/vfs"
 )
 
 // readDynamic takes the membership from the file that dynamicConfigFile names. Its version is the hexadecimal suffix of
@@ -20,7 +20,7 @@ func (p *parser) readDynamic() {
 		p.refuse(at, "in this file and not in the one that dynamicConfigFile names", "move it there")
 	}
 	p.members, p.membersFile = nil, p.dynamicFile.value
-	text, err := os.ReadFile(p.dynamicFile.value)
+	text, err := vfs.ReadFile(p.disk, p.dynamicFile.value)
 	if err != nil {
 		p.membersUnknown = true
 		p.refuse(p.dynamicFile, fmt.Sprintf("cannot be read: %v", withoutPath(err)), "name the file with the server lines, or remove the key and put them here")
@@ -58,7 +58,7 @@ func (p *parser) readMyID() {
 		p.problems = append(p.problems, Problem{File: file, Line: line, What: what, Remedy: remedy})
 	}
 	example := fmt.Sprintf("write the N of this server's line server.N into it: echo %d > %s", c.Servers[0].ID, file)
-	text, err := os.ReadFile(file)
+	text, err := vfs.ReadFile(p.disk, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		refuse(0, "missing, and a member of an ensemble needs it", example)

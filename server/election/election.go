@@ -42,12 +42,10 @@ type Message struct {
 
 // Config is who votes.
 type Config struct {
-	Self    wire.ServerID
-	Members *quorum.Config
-	// Text is the membership as votes carry it.
-	Text []byte
-	// Observer tells that this server only wants to know who leads.
-	Observer bool
+	Self wire.ServerID
+	// Members is the last committed membership, LastSeen the last proposed one, nil where no other is known. While the two
+	// differ, both have to elect.
+	Members, LastSeen *quorum.Config
 	// The time between two sendings of the same vote doubles from MinInterval to MaxInterval; 0 for 200 ms and 3.2 s.
 	MinInterval, MaxInterval time.Duration
 }
@@ -83,7 +81,11 @@ type Election struct {
 // New returns the election of a server that has not looked for a leader yet.
 func New(cfg Config) *Election {
 	cfg.MinInterval, cfg.MaxInterval = cmp.Or(cfg.MinInterval, minInterval), cmp.Or(cfg.MaxInterval, maxInterval)
-	return &Election{cfg: cfg, state: wire.Looking, initial: none, vote: none}
+	e := &Election{cfg: cfg, state: wire.Looking, initial: none, vote: none}
+	if cfg.LastSeen != nil {
+		e.SetMembers(cfg.Members, cfg.LastSeen)
+	}
+	return e
 }
 
 // Look begins a new election, with the last zxid and currentEpoch of this server.
@@ -93,7 +95,7 @@ func (e *Election) Look(now time.Duration, last wire.Zxid, current wire.Epoch) {
 	e.round++
 	e.initial = Vote{Leader: e.cfg.Self, Zxid: last, PeerEpoch: current}
 	switch {
-	case e.cfg.Observer:
+	case e.observes():
 		e.initial = none
 	case !e.cfg.Members.IsVoter(e.cfg.Self):
 		e.initial.Leader = none.Leader
@@ -120,9 +122,8 @@ func (e *Election) Tick(now time.Duration) {
 
 // Step handles a vote.
 func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notification) {
-	voter := e.cfg.Members.IsVoter(from)
 	switch {
-	case !voter:
+	case !e.isVoter(from):
 		e.send(from, e.notification(e.round)) // whoever does not vote only asks
 	case e.state != wire.Looking:
 		if n.State == wire.Looking {
@@ -141,7 +142,7 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 // stepVote handles the vote of a voter while this server looks.
 func (e *Election) stepVote(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
-	case !e.cfg.Members.IsVoter(n.Leader):
+	case !e.isVoter(n.Leader):
 	case n.State == wire.Looking:
 		e.stepLooking(now, from, n)
 	case n.State == wire.Following || n.State == wire.Leading:
@@ -174,7 +175,7 @@ func (e *Election) stepLooking(now time.Duration, from wire.ServerID, n wire.Not
 // maybeFinalize begins, or prolongs, the wait for a better vote.
 func (e *Election) maybeFinalize(now time.Duration) {
 	e.finalize = 0
-	if e.cfg.Members.Quorum(func(id wire.ServerID) bool {
+	if e.quorum(func(id wire.ServerID) bool {
 		n, ok := e.received[id]
 		return ok && n.ElectionEpoch == e.round && voteOf(n) == e.vote
 	}) {
@@ -208,7 +209,7 @@ func unversioned(n wire.Notification) wire.Notification {
 // agree tells whether a quorum of votes is for the leader of n. Among servers that have a leader only the leader and its
 // epoch are compared; and if one of two votes has version 0, only the leader.
 func (e *Election) agree(votes map[wire.ServerID]wire.Notification, n wire.Notification) bool {
-	return e.cfg.Members.Quorum(func(id wire.ServerID) bool {
+	return e.quorum(func(id wire.ServerID) bool {
 		other, ok := votes[id]
 		switch {
 		case !ok:
@@ -233,7 +234,7 @@ func (e *Election) leads(votes map[wire.ServerID]wire.Notification, n wire.Notif
 
 // beats tells whether one vote is better than another: by epoch, then zxid, then id.
 func (e *Election) beats(v, other Vote) bool {
-	if !e.cfg.Members.MayLead(v.Leader) {
+	if !e.mayLead(v.Leader) {
 		return false
 	}
 	return cmp.Or(
@@ -246,7 +247,7 @@ func (e *Election) propose(now time.Duration, v Vote) {
 	e.vote = v
 	e.finalize = 0
 	e.sendToAll()
-	if e.cfg.Members.IsVoter(e.cfg.Self) && !e.cfg.Observer && e.initial.Zxid != -1 {
+	if e.isVoter(e.cfg.Self) && !e.observes() && e.initial.Zxid != -1 {
 		e.received[e.cfg.Self] = e.notification(e.round)
 		e.maybeFinalize(now)
 	}
@@ -263,7 +264,7 @@ func (e *Election) stepSupport(now time.Duration, from wire.ServerID, n wire.Not
 	} else {
 		e.against[from] = struct{}{}
 	}
-	switch supported := e.cfg.Members.Quorum(func(id wire.ServerID) bool { _, against := e.against[id]; return !against }); {
+	switch supported := e.quorum(func(id wire.ServerID) bool { _, against := e.against[id]; return !against }); {
 	case supported:
 		e.deserted = 0
 	case e.deserted == 0:
@@ -284,7 +285,7 @@ func (e *Election) decide(v Vote, round int64) {
 	switch {
 	case v.Leader == e.cfg.Self:
 		e.state = wire.Leading
-	case e.cfg.Observer:
+	case e.observes():
 		e.state = wire.Observing
 	default:
 		e.state = wire.Following
@@ -311,6 +312,14 @@ func (e *Election) sendToAll() {
 			e.send(id, e.notification(e.round))
 		}
 	}
+	if e.cfg.LastSeen == nil {
+		return
+	}
+	for _, id := range e.cfg.LastSeen.Voters() {
+		if id != e.cfg.Self && !e.cfg.Members.IsVoter(id) {
+			e.send(id, e.notification(e.round))
+		}
+	}
 }
 
 func (e *Election) send(to wire.ServerID, n wire.Notification) {
@@ -322,7 +331,7 @@ func (e *Election) schedule(now time.Duration) { e.resend = now + e.interval }
 func (e *Election) notification(round int64) wire.Notification {
 	return wire.Notification{
 		State: e.state, Leader: e.vote.Leader, Zxid: e.vote.Zxid, ElectionEpoch: round, PeerEpoch: e.vote.PeerEpoch,
-		Version: wire.NotificationVersion, Config: e.cfg.Text,
+		Version: wire.NotificationVersion, Config: e.cfg.Members.Text(),
 	}
 }
 

@@ -32,13 +32,10 @@ type scene struct {
 	now time.Duration
 }
 
-const text = "version=0"
-
 // newScene lets server self look, with last zxid 0x100000005 and epoch 1.
 func newScene(t *testing.T, c *quorum.Config, self wire.ServerID) *scene {
 	t.Helper()
-	m, _ := c.Member(self)
-	s := &scene{t: t, e: New(Config{Self: self, Members: c, Text: []byte(text), Observer: m.Observer})}
+	s := &scene{t: t, e: New(Config{Self: self, Members: c})}
 	s.e.Look(s.now, ownLast, ownEpoch)
 	return s
 }
@@ -72,7 +69,7 @@ func (s *scene) says(want ...string) {
 	for _, m := range s.e.Take() {
 		state := [...]string{"", "following ", "leading ", "observing "}[m.Notification.State]
 		got = append(got, fmt.Sprintf("%d:%s%s/%d", m.To, state, name(m.Notification.Leader), m.Notification.ElectionEpoch))
-		if string(m.Notification.Config) != text || m.Notification.Version != 2 {
+		if string(m.Notification.Config) != string(s.e.cfg.Members.Text()) || m.Notification.Version != 2 {
 			s.t.Errorf("%+v", m.Notification)
 		}
 	}
@@ -548,7 +545,7 @@ func TestLeaderWithoutVotersIsDeserted(t *testing.T) {
 
 func TestIntervalsOfNotifications(t *testing.T) {
 	s := &scene{t: t, e: New(Config{
-		Self: 1, Members: voters(t, 3), Text: []byte(text), MinInterval: 50 * time.Millisecond, MaxInterval: 150 * time.Millisecond,
+		Self: 1, Members: voters(t, 3), MinInterval: 50 * time.Millisecond, MaxInterval: 150 * time.Millisecond,
 	})}
 	s.e.Look(s.now, ownLast, ownEpoch)
 	s.says("2:1/1", "3:1/1")

@@ -50,14 +50,14 @@ var parts = map[string]part{
 // send as well, byte by byte and in this order; it may say more, since of the votes that wait for a connection only the
 // newest is sent, and the last one is sent again on a new connection.
 func TestElectionsAsRecorded(t *testing.T) {
-	members, err := quorum.New([]quorum.Member{{ID: 1}, {ID: 2}, {ID: 3}}, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, p := range parts {
 		t.Run(name, func(t *testing.T) {
 			votes := recorded.Votes(t, p.file)
-			e := election.New(election.Config{Self: p.self, Members: members, Text: configOf(votes, p.self)})
+			members, err := quorum.Parse(configOf(votes, p.self))
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := election.New(election.Config{Self: p.self, Members: members})
 			sent := make(map[wire.ServerID][][]byte)
 			take := func() {
 				for _, m := range e.Take() {

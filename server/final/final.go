@@ -65,6 +65,8 @@ func appendResult(frame []byte, r tree.Result) []byte {
 		return r.Stat.Append(wire.AppendString(frame, r.Path))
 	case wire.OpSetData, wire.OpSetACL:
 		return r.Stat.Append(frame)
+	case wire.OpReconfig:
+		return r.Stat.Append(wire.AppendBuffer(frame, r.Data))
 	}
 	return frame
 }

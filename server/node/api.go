@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
@@ -162,6 +163,11 @@ type (
 		Current bool // currentEpoch, else acceptedEpoch
 		Epoch   wire.Epoch
 	}
+	// SaveMembers makes the last committed and the last proposed membership those that the next start begins with.
+	SaveMembers struct {
+		ID                uint64
+		Members, LastSeen *quorum.Config
+	}
 	// TakeSnapshot writes the tree as snapshot.<Zxid>. In the background it is fuzzy and delays nothing;
 	// otherwise it is written before the next storage effect and the tree does not change meanwhile.
 	TakeSnapshot struct {
@@ -192,6 +198,9 @@ type (
 
 	// QuotaExceeded reports a request beyond a quota, which was refused if the limit is a hard one.
 	QuotaExceeded struct{ tree.QuotaExcess }
+	// MembersChanged tells of the last committed and the last proposed membership, for the connections to other members and
+	// the own addresses.
+	MembersChanged struct{ Members, LastSeen *quorum.Config }
 	// RoleChanged reports a change of role, for logs and readiness.
 	RoleChanged struct{ Status Status }
 	// Halt ends the process: going on would risk data. Err says why and what the operator should do.
@@ -239,11 +248,13 @@ func (CloseConn) effect()        {}
 func (Append) effect()           {}
 func (RollLog) effect()          {}
 func (SaveEpoch) effect()        {}
+func (SaveMembers) effect()      {}
 func (TakeSnapshot) effect()     {}
 func (Truncate) effect()         {}
 func (Reload) effect()           {}
 func (SendFrame) effect()        {}
 func (CloseClient) effect()      {}
 func (QuotaExceeded) effect()    {}
+func (MembersChanged) effect()   {}
 func (RoleChanged) effect()      {}
 func (Halt) effect()             {}

@@ -21,12 +21,13 @@ const TickInterval = 25 * time.Millisecond
 type Config struct {
 	// Self is the server's id. A standalone server without one is 1.
 	Self wire.ServerID
-	// Members are all members of the ensemble; nil for a standalone server.
-	Members *quorum.Config
-	// ConfigText is the membership as votes, NEWLEADER and /zookeeper/config carry it; empty when standalone.
-	ConfigText []byte
-	// Observer tells that this server never votes.
-	Observer bool
+	// Members is the last committed membership of the ensemble; nil for a standalone server. LastSeen is the last proposed
+	// one, nil where no newer one is known.
+	Members, LastSeen *quorum.Config
+	// ReconfigEnabled lets clients change the membership.
+	ReconfigEnabled bool
+	// StandaloneEnabled keeps them from making an ensemble of a single voter.
+	StandaloneEnabled bool
 
 	TickTime       time.Duration
 	InitLimitTicks int

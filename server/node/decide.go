@@ -24,6 +24,10 @@ func (n *Node) becomeDecider() {
 	if n.cfg.EnforceQuota {
 		n.preparer.QuotaExceeded = func(e tree.QuotaExcess) { n.note(QuotaExceeded{e}) }
 	}
+	n.preparer.ReconfigEnabled, n.preparer.StandaloneEnabled = n.cfg.ReconfigEnabled, n.cfg.StandaloneEnabled
+	if n.leader != nil {
+		n.preparer.Membership = n.leader
+	}
 	n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
 	// Ephemeral nodes without a session can come from a leader of old that failed to list them.
 	for _, id := range n.tree.EphemeralOwners() {

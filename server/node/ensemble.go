@@ -64,6 +64,10 @@ func (n *Node) carryOut(e zab.Effect) {
 	case zab.SaveSnapshot:
 		id := n.storage.nextID()
 		n.write(id, TakeSnapshot{ID: id, Zxid: e.Zxid, Tree: n.tree, Supersede: true})
+	case zab.SeeMembers:
+		n.see(e.Members)
+	case zab.Activate:
+		n.activate(e.Members)
 	case zab.Deliver:
 		n.deliver(e.Entry)
 	case zab.Serve:
@@ -72,6 +76,7 @@ func (n *Node) carryOut(e zab.Effect) {
 		n.serve()
 	case zab.GiveUp:
 		n.needSnapshot = n.needSnapshot || e.NeedSnapshot
+		n.heir = e.Follow
 		n.endRole(e.Reason)
 	case zab.Forwarded:
 		n.prepare(ownerOf(e.Conn), e.Request)
@@ -122,6 +127,9 @@ func ownerOf(conn zab.ConnID) session.Owner {
 func (n *Node) learnerConns() []ConnID { return slices.Sorted(maps.Keys(n.conns)) }
 
 func (n *Node) handleNotification(in NotificationReceived) {
+	if n.adopt(in.Notification.Config) {
+		return
+	}
 	n.election.Step(n.now.Mono, in.From, in.Notification)
 	if n.isForsaken(in) {
 		n.cfg.Metrics.QuitLeadingDueToDisloyalVoter.Add(1)
@@ -136,7 +144,7 @@ func (n *Node) handleNotification(in NotificationReceived) {
 func (n *Node) isForsaken(in NotificationReceived) bool {
 	limit := n.cfg.MaxTimeToWaitForEpoch
 	return limit > 0 && n.leader != nil && n.leader.WaitsForEpochs() && n.now.Mono-n.since > limit &&
-		in.Notification.State == wire.Looking && n.cfg.Members.IsVoter(in.From)
+		in.Notification.State == wire.Looking && n.members.IsVoter(in.From)
 }
 
 func (n *Node) handleLearnerAccepted(in LearnerAccepted) {

@@ -48,7 +48,7 @@ func (n *Node) measureRole(e zab.Effect) {
 		switch {
 		case n.leader != nil:
 			m.ProposalCount.Add(1)
-		case n.serving && !n.cfg.Observer:
+		case n.serving && n.role != Observing:
 			m.LearnerProposalReceivedCount.Add(1)
 			m.ProposalLatency.Took(n.age(e.Entry.Header.Time))
 		}
@@ -97,7 +97,7 @@ func (n *Node) measureAck(id wire.ServerID, madeMillis int64) {
 
 // measureLogged notes that a txn of a participant is durable here.
 func (n *Node) measureLogged(e Append) {
-	if n.role == Standalone || n.cfg.Observer || !n.serving {
+	if n.role == Standalone || n.role == Observing || !n.serving {
 		return
 	}
 	made, err := txn.DecodeHeader(e.Txn)
@@ -197,7 +197,7 @@ func (n *Node) measureServing() {
 	switch {
 	case n.leader != nil:
 		m.LeaderUnavailableTime.Took(n.now.Mono - n.unavailableSince)
-	case n.cfg.Observer:
+	case n.role == Observing:
 		m.ObserverSyncTime.Took(n.now.Mono - n.syncingSince)
 	default:
 		m.FollowerSyncTime.Took(n.now.Mono - n.syncingSince)

@@ -17,6 +17,7 @@ import (
 	"github.com/zkctl/zkctl/server/election"
 	"github.com/zkctl/zkctl/server/final"
 	"github.com/zkctl/zkctl/server/prep"
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/throttle"
 	"github.com/zkctl/zkctl/server/tree"
@@ -55,8 +56,10 @@ type Node struct {
 
 	// The role, and what only one role has.
 	role         Role
-	term         uint64 // number of the role, to tell its disk writes from those of others
-	ended        uint64 // number of roles that have ended
+	members      *quorum.Config // last committed; nil when standalone
+	lastSeen     *quorum.Config // last proposed
+	term         uint64         // number of the role, to tell its disk writes from those of others
+	ended        uint64         // number of roles that have ended
 	reason       string
 	since        time.Duration
 	lookingSince time.Duration
@@ -64,6 +67,7 @@ type Node struct {
 	electionTime time.Duration
 	serving      bool
 	leaderID     wire.ServerID
+	heir         wire.ServerID // who leads next, without an election; 0 for an election
 	election     *election.Election
 	leader       *zab.Leader
 	conns        map[ConnID]struct{} // learners'
@@ -136,8 +140,12 @@ func New(cfg Config, db *Database) (*Node, error) {
 	n.connections = throttle.New(n.cfg.ConnectionThrottle, n.cfg.Rand, 0)
 	n.final = &final.Server{Policy: n.policy, Watches: n.watches}
 	if cfg.Members != nil {
+		n.members, n.lastSeen = cfg.Members, cfg.Members
+		if cfg.ReconfigEnabled && cfg.LastSeen != nil && cfg.LastSeen.Version() > cfg.Members.Version() {
+			n.lastSeen = cfg.LastSeen
+		}
 		n.election = election.New(election.Config{
-			Self: cfg.Self, Members: cfg.Members, Text: cfg.ConfigText, Observer: cfg.Observer,
+			Self: cfg.Self, Members: n.members, LastSeen: n.lastSeen,
 			MinInterval: cfg.MinNotificationInterval, MaxInterval: cfg.MaxNotificationInterval,
 		})
 	}

@@ -10,7 +10,7 @@ import (
 func (n *Node) begin() {
 	n.begun = true
 	n.unavailableSince = n.now.Mono
-	if n.cfg.Members == nil {
+	if n.members == nil {
 		n.becomeStandalone()
 		return
 	}
@@ -44,22 +44,31 @@ func (n *Node) afterElection() {
 	if n.role != Looking {
 		return
 	}
-	vote, decided := n.election.Decision()
-	if !decided {
-		return
+	if vote, decided := n.election.Decision(); decided {
+		n.becomeElected(vote.Leader)
 	}
+}
+
+// becomeElected takes up the role that goes with a leader.
+func (n *Node) becomeElected(leader wire.ServerID) {
 	n.endReadOnly()
-	n.leaderID = vote.Leader
+	n.leaderID = leader
 	n.term++
-	if !n.cfg.Observer {
+	if !n.observes() {
 		n.cfg.Metrics.ElectionTime.Took(n.now.Mono - n.lookingSince)
 	}
-	switch {
-	case vote.Leader == n.cfg.Self:
+	if leader == n.cfg.Self {
 		n.becomeLeading()
-	default:
+	} else {
 		n.becomeLearning()
 	}
+}
+
+// becomeDesignated takes up the next role without an election.
+func (n *Node) becomeDesignated(leader wire.ServerID) {
+	n.lookingSince = n.now.Mono
+	n.election.Designate(leader, n.history.Last())
+	n.becomeElected(leader)
 }
 
 func (n *Node) durable() zab.Durable {
@@ -68,7 +77,7 @@ func (n *Node) durable() zab.Durable {
 
 func (n *Node) zabConfig() zab.Config {
 	return zab.Config{
-		Self: n.cfg.Self, Members: n.cfg.Members, ConfigText: n.cfg.ConfigText, Observer: n.cfg.Observer,
+		Self: n.cfg.Self, Members: n.members, LastSeen: n.lastSeen, Reconfig: n.cfg.ReconfigEnabled, Leader: n.leaderID,
 		NeedSnapshot: n.needSnapshot,
 		TickTime:     n.cfg.TickTime, InitLimitTicks: n.cfg.InitLimitTicks, SyncLimitTicks: n.cfg.SyncLimitTicks,
 		Sync:   n.cfg.Sync,
@@ -86,7 +95,7 @@ func (n *Node) becomeLeading() {
 // becomeLearning follows or observes the elected leader.
 func (n *Node) becomeLearning() {
 	role := Following
-	if n.cfg.Observer {
+	if n.observes() {
 		role = Observing
 	}
 	n.setRole(role)
@@ -108,16 +117,14 @@ func (n *Node) serve() {
 	n.serving = true
 	n.servingSince = n.now.Mono
 	n.electionTime = n.now.Mono - n.lookingSince
-	if n.cfg.Members != nil {
+	if n.members != nil {
 		n.measureServing()
 	}
 	n.ids = session.NewIDs(n.cfg.Self, n.now.WallMillis)
-	if n.cfg.Members != nil {
-		n.tree.SetConfig(string(n.cfg.ConfigText), wire.Zxid(0), n.now.WallMillis, nil)
-	}
-	if n.cfg.LocalSessions && n.cfg.Members != nil {
+	if n.cfg.LocalSessions && n.members != nil {
 		n.local = session.NewTracker(n.cfg.TickTime)
 	}
+	n.showMembers()
 	if n.decides() {
 		n.becomeDecider()
 	}
@@ -184,6 +191,11 @@ func (n *Node) settle() {
 	n.unapplied = nil
 	if n.stop {
 		n.setRole(Stopped)
+		return
+	}
+	if leader := n.heir; leader != 0 {
+		n.heir = 0
+		n.becomeDesignated(leader)
 		return
 	}
 	n.becomeLooking()

@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
@@ -166,6 +167,9 @@ func due(t *session.Tracker) []session.Due {
 // Tree is the state of the server; it may be replaced when a role begins or ends. Like Read, reading it must not
 // coincide with Step.
 func (n *Node) Tree() *tree.Tree { return n.tree }
+
+// Members is the last committed membership, nil when standalone. Like Status, it must not coincide with Step.
+func (n *Node) Members() *quorum.Config { return n.members }
 
 // Watches is the table of watches. It is safe for concurrent use.
 func (n *Node) Watches() *watch.Manager { return n.watches }

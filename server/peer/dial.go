@@ -53,7 +53,7 @@ func (c *conn) dial(ctx context.Context, e node.DialLeader) {
 }
 
 func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error) {
-	leader, ok := c.p.cfg.Members.Member(e.Leader)
+	leader, ok := c.p.members.find(e.Leader)
 	if !ok {
 		return nil, errors.New("it is no member")
 	}

@@ -258,7 +258,7 @@ func (l *link) connectTo(ctx context.Context, address string) (net.Conn, error) 
 	err = sock.SetWriteDeadline(time.Now().Add(p.cfg.ConnectTimeout))
 	if err == nil {
 		// Apache ZooKeeper refuses a greeting that does not arrive in one piece.
-		_, err = sock.Write(appendGreeting(nil, p.cfg.Self, p.cfg.self().ElectionAddress()))
+		_, err = sock.Write(appendGreeting(nil, p.cfg.Self, p.listed().ElectionAddress()))
 	}
 	if err == nil {
 		err = p.cfg.SASL.prove(ctx, sock, p.cfg.ConnectTimeout)

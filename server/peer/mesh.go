@@ -30,9 +30,9 @@ type mesh struct {
 	p        *Peer
 	dialer   net.Dialer
 	listener net.ListenConfig
-	ln       net.Listener // nil until it is open; belongs to listen, then to run
 
 	mu    sync.Mutex
+	ln    net.Listener // nil until it is open
 	links map[wire.ServerID]*link
 	// greetings is the number of connections in greet.
 	greetings int
@@ -49,15 +49,17 @@ func newMesh(p *Peer) *mesh {
 
 // listen binds the election port.
 func (m *mesh) listen() error {
-	address := m.p.listenAddress(m.p.cfg.self().ElectionAddress())
 	for try := 1; ; try++ {
+		address := m.address()
 		ln, err := m.listener.Listen(m.p.ctx, "tcp", address)
 		switch {
 		case err == nil:
 			if !m.p.track(ln) {
 				return errors.New("election port: already ended")
 			}
-			m.ln = ln
+			if !m.open(ln, address) {
+				continue // it has moved meanwhile
+			}
 			m.p.log.Info("election port is open", "address", ln.Addr().String())
 			return nil
 		case m.p.cfg.BindRetries == 0:
@@ -70,6 +72,37 @@ func (m *mesh) listen() error {
 			return bindError("election", address, err)
 		}
 	}
+}
+
+// address is where to listen.
+func (m *mesh) address() string { return m.p.listenAddress(m.p.listed().ElectionAddress()) }
+
+// open takes a listener as that of the election port, if it is one of the address that is wanted.
+func (m *mesh) open(ln net.Listener, address string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if address != m.address() {
+		m.p.close(ln)
+		return false
+	}
+	m.ln = ln
+	return true
+}
+
+// move opens the election port at another address.
+func (m *mesh) move() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ln != nil {
+		m.p.close(m.ln)
+		m.ln = nil
+	}
+}
+
+func (m *mesh) bound() net.Listener {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ln
 }
 
 // bindError says what to do about a port that cannot be bound.
@@ -89,20 +122,22 @@ func bindError(which, address string, err error) error {
 // run accepts connections until the end.
 func (m *mesh) run() {
 	for m.p.ctx.Err() == nil {
-		if m.ln == nil {
+		if m.bound() == nil {
 			if err := m.listen(); err != nil {
 				m.p.log.Error("election port is closed", "error", err)
 			}
 		}
-		if m.ln == nil {
+		ln := m.bound()
+		if ln == nil {
 			m.p.pause(time.Second)
 			continue
 		}
-		err := accept(m.p, m.ln, m.take)
-		m.p.close(m.ln)
-		m.ln = nil
-		if m.p.ctx.Err() == nil {
-			m.p.log.Error("election port has closed", "error", err)
+		err := accept(m.p, ln, m.take)
+		if m.bound() == ln { // nobody has closed it
+			m.move()
+			if m.p.ctx.Err() == nil {
+				m.p.log.Error("election port has closed", "error", err)
+			}
 		}
 	}
 }
@@ -209,7 +244,7 @@ func (m *mesh) link(id wire.ServerID) *link {
 	if l := m.links[id]; l != nil {
 		return l
 	}
-	listed, member := m.p.cfg.Members.Member(id)
+	listed, member := m.p.members.find(id)
 	if !member {
 		strangers := 0
 		for _, l := range m.links {
@@ -257,7 +292,7 @@ func (p *Peer) SendNotification(e node.SendNotification) {
 func (m *mesh) send(to wire.ServerID, frame []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, member := m.p.cfg.Members.Member(to); !member && m.links[to] == nil {
+	if _, member := m.p.members.find(to); !member && m.links[to] == nil {
 		return // it asked and is gone
 	}
 	if l := m.link(to); l != nil {

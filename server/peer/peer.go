@@ -32,7 +32,8 @@ import (
 // Config is what the sockets need to know.
 type Config struct {
 	Self wire.ServerID
-	// Members are all members with their addresses, this server included. Names are resolved whenever they are needed.
+	// Members are all members with their addresses, this server included, as long as Peer.MembersChanged does not say
+	// otherwise. Names are resolved whenever they are needed.
 	Members *quorum.Config
 	// ListenOnAllIPs opens both ports on every address instead of the configured one (quorumListenOnAllIPs).
 	ListenOnAllIPs bool
@@ -91,12 +92,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// self is this server as it is listed.
-func (c Config) self() quorum.Member {
-	m, _ := c.Members.Member(c.Self)
-	return m
-}
-
 func (c Config) initLimit() time.Duration { return time.Duration(c.InitLimitTicks) * c.TickTime }
 func (c Config) syncLimit() time.Duration { return time.Duration(c.SyncLimitTicks) * c.TickTime }
 
@@ -126,6 +121,8 @@ type Peer struct {
 	mesh   *mesh
 	port   *port
 
+	members members
+
 	mu    sync.Mutex
 	ended bool
 	open  map[io.Closer]struct{} // listeners and sockets
@@ -144,6 +141,7 @@ func New(cfg Config) *Peer {
 	p := &Peer{
 		cfg: cfg, log: cfg.Log, often: ratelog.New(cfg.Log), open: make(map[io.Closer]struct{}), conns: make(map[node.ConnID]*conn),
 	}
+	p.members.set(cfg.Self, cfg.Members, cfg.Members)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mesh = newMesh(p)
 	p.port = newPort(p)

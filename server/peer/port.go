@@ -24,9 +24,10 @@ type port struct {
 	p    *Peer
 	wake chan struct{}
 
-	mu     sync.Mutex
-	wanted bool
-	ln     net.Listener // nil while closed
+	mu      sync.Mutex
+	wanted  bool
+	ln      net.Listener // nil while closed
+	address string       // where it was opened
 	// introducing are connections whose first packet has not come.
 	introducing map[net.Conn]struct{}
 }
@@ -62,8 +63,12 @@ func (o *port) run() {
 	for o.p.ctx.Err() == nil {
 		o.mu.Lock()
 		wanted, ln := o.wanted, o.ln
+		moved := ln != nil && o.address != o.listenAddress()
 		o.mu.Unlock()
 		switch {
+		case moved:
+			o.unbind()
+			o.notify()
 		case wanted && ln == nil:
 			if err := o.bind(); err == nil {
 				complained = false
@@ -85,8 +90,11 @@ func (o *port) run() {
 	}
 }
 
+// listenAddress is where to listen.
+func (o *port) listenAddress() string { return o.p.listenAddress(o.p.listed().QuorumAddress()) }
+
 func (o *port) bind() error {
-	address := o.p.listenAddress(o.p.cfg.self().QuorumAddress())
+	address := o.listenAddress()
 	var config net.ListenConfig
 	ln, err := config.Listen(o.p.ctx, "tcp", address)
 	if err != nil {
@@ -96,7 +104,7 @@ func (o *port) bind() error {
 		return net.ErrClosed
 	}
 	o.mu.Lock()
-	o.ln = ln
+	o.ln, o.address = ln, address
 	o.mu.Unlock()
 	o.p.log.Info("quorum port is open", "address", ln.Addr().String())
 	o.p.spawn(func() {

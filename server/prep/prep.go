@@ -41,6 +41,10 @@ type Preparer struct {
 	// MaxTxnBytes is the longest transaction that every member can read; 0 for any length. A request can make a longer one:
 	// each "auth" in its lists stands for all ids of the client.
 	MaxTxnBytes int
+	// Membership is what reconfigurations change; nil for a standalone server, which has none.
+	Membership Membership
+	// ReconfigEnabled lets clients change the membership, StandaloneEnabled keeps them from leaving less than two voters.
+	ReconfigEnabled, StandaloneEnabled bool
 	// MaxNeverUsed is the age at which containers that never had a child are deleted; 0 for never.
 	MaxNeverUsed time.Duration
 	// Metrics counts the changes that wait to be applied; nil for nobody.
@@ -118,24 +122,12 @@ func (p *Preparer) record(r Request, h txn.Header) (txn.Record, wire.ErrCode) {
 	case wire.OpMulti:
 		return p.multi(r, h, d)
 	case wire.OpReconfig:
-		if !isReconfig(d) {
-			return nil, wire.ErrMarshalling
-		}
-		return nil, wire.ErrReconfigDisabled
+		return p.reconfig(r, h, d)
 	case wire.OpCheck:
 		return nil, wire.ErrUnimplemented
 	}
 	sub, err := p.one(r, h, r.Type, d, false)
 	return sub.Record, err
-}
-
-// isReconfig reads the record of a reconfig: three lists of servers, which may be null, and the version of a configuration.
-func isReconfig(d *wire.Decoder) bool {
-	for range 3 {
-		d.NullableString()
-	}
-	d.Int64()
-	return d.Err() == nil
 }
 
 // one makes the record of a single operation.

@@ -59,16 +59,34 @@ func Read(text []byte) ([]Property, []Malformed) {
 	return list, bad
 }
 
+// Without returns the text of a file without the properties whose keys drop chooses, comments and everything else as they
+// were.
+func Without(text []byte, drop func(key string) bool) []byte {
+	var kept []byte
+	done := 0
+	lines := lineReader{rest: text}
+	for lines.next() {
+		if key, _, err := split(lines.text); err == nil && drop(key) {
+			kept = append(kept, text[done:lines.begin]...)
+			done = lines.end
+		}
+	}
+	return append(kept, text[done:]...)
+}
+
 // lineReader yields logical lines: blank lines and comments left out, continued lines joined.
 type lineReader struct {
 	rest  []byte
 	line  int // natural lines consumed so far
 	first int // number of the natural line on which text begins
+	begin int // where that line begins
+	end   int // where the last natural line ended
 	text  []byte
 }
 
 func (r *lineReader) next() bool {
 	for len(r.rest) > 0 {
+		r.begin = r.end
 		line := bytes.TrimLeft(r.natural(), " \t\f")
 		if len(line) == 0 || line[0] == '#' || line[0] == '!' {
 			continue
@@ -93,6 +111,7 @@ func (r *lineReader) natural() []byte {
 	end := bytes.IndexAny(r.rest, "\r\n")
 	if end < 0 {
 		line := r.rest
+		r.end += len(line)
 		r.rest = nil
 		return line
 	}
@@ -100,6 +119,7 @@ func (r *lineReader) natural() []byte {
 	if r.rest[end] == '\r' && len(rest) > 0 && rest[0] == '\n' {
 		rest = rest[1:]
 	}
+	r.end += len(r.rest) - len(rest)
 	r.rest = rest
 	return line
 }

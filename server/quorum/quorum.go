@@ -5,6 +5,7 @@ package quorum
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -42,6 +43,9 @@ type Weighted struct {
 	Weight int64
 }
 
+// ErrNoVoter is why there is no membership without voters.
+var ErrNoVoter = errors.New("no server votes")
+
 // New returns a membership in which a majority of the voters is a quorum, or, if there are groups, a majority of the
 // weights in a majority of the groups. Every voter must then be in exactly one.
 func New(members []Member, groups []Group, version int64) (*Config, error) {
@@ -56,7 +60,7 @@ func New(members []Member, groups []Group, version int64) (*Config, error) {
 		}
 	}
 	if len(c.voters) == 0 {
-		return nil, fmt.Errorf("no server votes")
+		return nil, ErrNoVoter
 	}
 	if len(groups) > 0 {
 		if err := c.addGroups(groups); err != nil {

@@ -144,3 +144,6 @@ func (p *parser) take(key, value string) error {
 	}
 	return nil
 }
+
+// String is Text.
+func (c *Config) String() string { return string(c.text) }

@@ -95,7 +95,7 @@ func newWorld(seed uint64, opts Options) *World {
 // config is what a machine's zoo.cfg would say.
 func (w *World) config(m *machine) node.Config {
 	cfg := node.Config{
-		Self: m.id, Observer: m.index >= w.opts.Voters, TickTime: tickTime, InitLimitTicks: 10, SyncLimitTicks: 5,
+		Self: m.id, TickTime: tickTime, InitLimitTicks: 10, SyncLimitTicks: 5,
 		MaxSessionTimeout: 20 * tickTime,
 		SnapCount:         20 + 2*m.rand.IntN(60),
 		CommitLogCount:    1 + m.rand.IntN(30),

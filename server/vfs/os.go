@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,6 +48,24 @@ func (osFS) List(dir string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// CopyMode gives a file the mode of another one, and its owner and group as far as this process may. Without another one
+// nothing happens.
+func (osFS) CopyMode(from, to string) error {
+	info, err := os.Stat(from)
+	if IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		if os.Chown(to, int(stat.Uid), int(stat.Gid)) != nil {
+			_ = os.Chown(to, -1, int(stat.Gid)) // better than nothing
+		}
+	}
+	return os.Chmod(to, info.Mode().Perm())
 }
 
 func (osFS) SyncDir(dir string) error {

@@ -9,12 +9,13 @@ import (
 
 // Config is what a role knows before its term begins.
 type Config struct {
-	Self    wire.ServerID
-	Members *quorum.Config
-	// ConfigText is the membership as NEWLEADER carries it.
-	ConfigText []byte
-	// Observer makes a learner an observer.
-	Observer bool
+	Self wire.ServerID
+	// Members is the last committed membership, LastSeen the last proposed one, nil where no newer one is known.
+	Members, LastSeen *quorum.Config
+	// Reconfig lets memberships change (reconfigEnabled); without it, what others say of them is ignored.
+	Reconfig bool
+	// Leader is whom a learner follows.
+	Leader wire.ServerID
 
 	// NeedSnapshot makes a learner present itself without a history, so that it is sent a snapshot. The old files stay
 	// until the snapshot is durable: thrown away first, acknowledged txns might be lost to the ensemble.
@@ -43,6 +44,12 @@ type SyncPolicy struct {
 	FromLog bool
 	// ForceSnap sends a snapshot to every learner (zookeeper.forceSnapshotSync).
 	ForceSnap bool
+}
+
+// observer tells whether this server learns as an observer. One that is no member follows without a vote.
+func (c *Config) observer() bool {
+	m, _ := c.Members.Member(c.Self)
+	return m.Observer
 }
 
 func (c *Config) initLimit() time.Duration { return time.Duration(c.InitLimitTicks) * c.TickTime }
@@ -75,4 +82,14 @@ type Unsafe struct {
 	ReadPastWrites bool
 	// KeepTainted keeps memory that does not match the disk when a synchronisation is interrupted.
 	KeepTainted bool
+	// CommitWithOldQuorum commits a reconfiguration, and what follows it, without a quorum of the new membership.
+	CommitWithOldQuorum bool
+	// CommitWithNewQuorum commits them without a quorum of the old one.
+	CommitWithNewQuorum bool
+	// ForgetLastSeen does not save the membership that was proposed last.
+	ForgetLastSeen bool
+	// ForgetMembers does not save the membership that was committed last.
+	ForgetMembers bool
+	// TakeNewerMembers lets learners in that know a newer membership than their leader.
+	TakeNewerMembers bool
 }

@@ -17,6 +17,14 @@
 //  2. acceptedEpoch is durable before the promise (ACKEPOCH, LEADERINFO) leaves.
 //  3. Txns are proposed, logged, committed and delivered without holes, each zxid once.
 //  4. A leader delivers nothing before a quorum acknowledged its history.
+//  5. While a reconfiguration waits for its commit, 3 and 4 need a quorum of the old and of the new membership. A txn
+//     that was proposed after the commit is acknowledged only by those who have the new membership, durably, as the
+//     committed one; and no leader lets in learners whose committed membership is newer than its own.
 //
-// Not here: votes (package election), the tree and the sessions (package node), reconfiguration.
+// The last one is what keeps servers that know only an old membership from going on without the others: a quorum of theirs
+// has at least one member that saw the reconfiguration, and so has any leader that it elects; such a leader needs a quorum
+// of the new membership, too, in which somebody has activated it if anything was committed by it alone. See "Dynamic
+// Reconfiguration of Primary/Backup Clusters" (Shraer, Reed, Malkhi, Junqueira).
+//
+// Not here: votes (package election), the tree and the sessions (package node), the files with memberships.
 package zab

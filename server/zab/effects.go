@@ -3,6 +3,7 @@ package zab
 import (
 	"time"
 
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
@@ -55,6 +56,12 @@ type (
 	// SaveSnapshot writes the tree as it is now, at Zxid, in the place of everything on disk.
 	SaveSnapshot struct{ Zxid wire.Zxid }
 
+	// SeeMembers takes note of the membership that was proposed last, durably before every storage effect after it. It can
+	// be an older one than was known before, if the leader's history is another.
+	SeeMembers struct{ Members *quorum.Config }
+	// Activate makes a membership the committed one, durably before every storage effect after it.
+	Activate struct{ Members *quorum.Config }
+
 	// Deliver applies a committed txn. Txns are delivered in order, each once.
 	Deliver struct{ Entry txn.Entry }
 	// Serve opens the server to clients: the role has reached broadcast in this epoch.
@@ -64,6 +71,8 @@ type (
 		Reason string
 		// NeedSnapshot tells that what is on disk cannot be brought in line with the leader's history; see Config.
 		NeedSnapshot bool
+		// Follow is the server that leads from now on, without an election; 0 for an election.
+		Follow wire.ServerID
 	}
 
 	// Forwarded is a request for a leader to prepare: of a learner's client, or, with Conn 0, of one of its own.
@@ -102,6 +111,8 @@ func (Append) effect()       {}
 func (Truncate) effect()     {}
 func (Install) effect()      {}
 func (SaveSnapshot) effect() {}
+func (SeeMembers) effect()   {}
+func (Activate) effect()     {}
 func (Deliver) effect()      {}
 func (Serve) effect()        {}
 func (GiveUp) effect()       {}

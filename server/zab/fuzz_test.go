@@ -96,7 +96,9 @@ func FuzzLearner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, observer := range []bool{false, true} {
 			cfg := config(3)
-			cfg.Observer = observer
+			if observer {
+				cfg.Members = members(1, 2, -3)
+			}
 			history := NewHistory(HistoryLimit, z(1, 2), txns(z(1, 1), z(1, 2)))
 			l := NewLearner(cfg, 10, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, history, 0)
 			check := &follow{t: t, delivered: z(1, 2)}

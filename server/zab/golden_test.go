@@ -221,8 +221,15 @@ func leaderOf(t *testing.T, c conversation, list []message, version int64) (*Lea
 			}
 		}
 	}
+	members, err := quorum.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if version == 0 {
+		members = members.WithVersion(0) // the leader raises it
+	}
 	cfg := Config{
-		Self: c.leaderID, Members: threeMembers(t, version), ConfigText: text,
+		Self: c.leaderID, Members: members, Reconfig: true,
 		TickTime: time.Second, InitLimitTicks: 10, SyncLimitTicks: 5,
 	}
 	own := Durable{AcceptedEpoch: c.epoch - 1, CurrentEpoch: c.epoch - 1, LastZxid: c.leaderLast}

@@ -17,6 +17,7 @@ const (
 	gatherHistory                    // ACKEPOCH of a quorum
 	synchronise                      // ACK of NEWLEADER of a quorum, currentEpoch on disk
 	broadcast
+	retiring // committed a membership in which another server leads
 	over
 )
 
@@ -32,6 +33,8 @@ type Leader struct {
 	own      Durable
 	epoch    wire.Epoch
 	saved    bool // currentEpoch is durable
+	members  memberships
+	follow   wire.ServerID // who leads after the retirement
 
 	peers  []*peer // learners by arrival
 	byConn map[ConnID]*peer
@@ -59,6 +62,7 @@ func NewLeader(cfg Config, own Durable, history *History, now time.Duration) *Le
 		deadline: now + cfg.initLimit(),
 		own:      own,
 		epoch:    own.AcceptedEpoch + 1,
+		members:  newMemberships(cfg),
 		byConn:   make(map[ConnID]*peer),
 	}
 	l.maybeEndDiscovery()
@@ -139,7 +143,13 @@ func (l *Leader) Tick(now time.Duration) {
 			l.drop(p, "nothing received in time")
 		}
 	}
-	if l.phase != broadcast {
+	switch {
+	case l.phase == retiring:
+		if now > l.deadline {
+			l.endRetirement()
+		}
+		return
+	case l.phase != broadcast:
 		if now > l.deadline {
 			l.giveUp(fmt.Sprintf("no quorum in time while %v", l.phase))
 		}
@@ -161,6 +171,7 @@ func (l *Leader) EpochSaved(current bool, epoch wire.Epoch) {
 	case !current && l.phase == saveAccepted:
 		l.own.AcceptedEpoch = epoch
 		l.phase, l.deadline = gatherHistory, l.now+l.cfg.initLimit()
+		l.maybeRaiseVersion()
 		for _, p := range l.peers {
 			if p.state == peerWaitsForEpoch {
 				l.sendLeaderInfo(p)
@@ -176,7 +187,7 @@ func (l *Leader) EpochSaved(current bool, epoch wire.Epoch) {
 
 // maybeEndDiscovery fixes the epoch once a quorum, this server included, has told what it accepted.
 func (l *Leader) maybeEndDiscovery() {
-	if l.phase != gatherEpochs || !l.hasQuorum(func(p *peer) bool { return p.state >= peerWaitsForEpoch }) {
+	if l.phase != gatherEpochs || !l.members.committed.Quorum(l.among(func(p *peer) bool { return p.state >= peerWaitsForEpoch })) {
 		return
 	}
 	l.phase = saveAccepted
@@ -189,7 +200,7 @@ func (l *Leader) maybeEndDiscovery() {
 
 // maybeEndHistory begins the synchronisation once a quorum has promised to follow nobody of a lower epoch.
 func (l *Leader) maybeEndHistory() {
-	if l.phase != gatherHistory || !l.hasQuorum(func(p *peer) bool { return p.counted }) {
+	if l.phase != gatherHistory || !l.members.committed.Quorum(l.among(func(p *peer) bool { return p.counted })) {
 		return
 	}
 	l.phase, l.deadline = synchronise, l.now+l.cfg.initLimit()
@@ -215,17 +226,31 @@ func (l *Leader) maybeServe() {
 	l.proposed = wire.MakeZxid(l.epoch, 0)
 	l.committed, l.durable = l.proposed, l.proposed
 	l.nextPing = l.now + l.cfg.TickTime/2
-	l.note(Serve{Epoch: l.epoch})
+	heir := l.cfg.Self
+	if l.members.joint() {
+		heir = l.heir(func(p *peer) bool { return p.state == peerAcked })
+		l.activate()
+	}
+	if heir == l.cfg.Self {
+		l.note(Serve{Epoch: l.epoch})
+	}
 	for _, p := range l.peers {
 		if p.state == peerAcked {
 			l.sendUpToDate(p)
 		}
 	}
+	if heir != l.cfg.Self {
+		l.retire(0) // the followers, who are not told of the heir, elect
+	}
 }
 
-// hasQuorum tells whether this server and the learners that satisfy has form a quorum.
-func (l *Leader) hasQuorum(has func(*peer) bool) bool {
-	return l.cfg.Members.Quorum(func(id wire.ServerID) bool {
+// hasQuorum tells whether this server and the learners that satisfy has form a quorum of the committed membership, and of
+// the one that is to follow it.
+func (l *Leader) hasQuorum(has func(*peer) bool) bool { return l.members.quorum(l.among(has)) }
+
+// among finds servers among this one and the learners that satisfy has.
+func (l *Leader) among(has func(*peer) bool) func(wire.ServerID) bool {
+	return func(id wire.ServerID) bool {
 		if id == l.cfg.Self {
 			return true
 		}
@@ -235,7 +260,7 @@ func (l *Leader) hasQuorum(has func(*peer) bool) bool {
 			}
 		}
 		return false
-	})
+	}
 }
 
 func (l *Leader) giveUp(reason string) {
@@ -259,6 +284,8 @@ func (p leaderPhase) String() string {
 		return "synchronising"
 	case broadcast:
 		return "broadcasting"
+	case retiring:
+		return "retiring"
 	}
 	return "over"
 }

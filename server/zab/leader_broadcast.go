@@ -30,6 +30,9 @@ func (l *Leader) Propose(e txn.Entry) {
 		panic(fmt.Sprintf("zab: proposal %v after %v while %v", zxid, l.proposed, l.phase))
 	}
 	l.proposed = zxid
+	if e.Header.Type == wire.OpReconfig {
+		l.seeReconfig(e)
+	}
 	if l.done > 0 && l.done == len(l.outstanding) {
 		l.outstanding, l.done = l.outstanding[:0], 0
 	}
@@ -83,6 +86,10 @@ func (l *Leader) maybeCommit() {
 		l.committed = zxid
 		commit := wire.QuorumPacket{Type: wire.PacketCommit, Zxid: zxid}
 		inform := wire.QuorumPacket{Type: wire.PacketInform, Zxid: zxid, Data: e.Bytes}
+		heir := l.cfg.Self
+		if e.Header.Type == wire.OpReconfig {
+			commit, inform, heir = l.commitReconfig(e)
+		}
 		for _, p := range l.peers {
 			switch {
 			case p.state < peerReads:
@@ -95,6 +102,10 @@ func (l *Leader) maybeCommit() {
 		l.history.Add(e)
 		l.note(Deliver{Entry: e})
 		l.answerSyncs()
+		if heir != l.cfg.Self {
+			l.retire(heir)
+			return
+		}
 	}
 }
 
@@ -102,12 +113,12 @@ func (l *Leader) isAcked(zxid wire.Zxid) bool {
 	if l.cfg.Unsafe.CommitAlone {
 		return l.durable >= zxid
 	}
-	return l.cfg.Members.Quorum(func(id wire.ServerID) bool {
+	return l.members.commits(zxid, l.cfg.Unsafe, func(id wire.ServerID) bool {
 		if id == l.cfg.Self {
 			return l.durable >= zxid
 		}
 		for _, p := range l.peers {
-			if p.id == id && !p.observer && p.state >= peerAcked && p.acked >= zxid {
+			if p.id == id && p.hasAcked(zxid) {
 				return true
 			}
 		}
@@ -147,6 +158,10 @@ func (l *Leader) handleBroadcast(p *peer, packet wire.QuorumPacket) error {
 
 func (l *Leader) handleAck(p *peer, zxid wire.Zxid) error {
 	switch {
+	case zxid == wire.MakeZxid(l.epoch, 0) && p.activates:
+		p.activates = false
+		l.maybeCommit()
+		return nil
 	case zxid.Counter() == 0 || zxid <= p.acked:
 		return nil
 	case zxid > max(l.proposed, l.history.Last()):

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -42,8 +43,11 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 	if err != nil {
 		return err
 	}
-	if info.ConfigVersion > l.cfg.Members.Version() {
-		return fmt.Errorf("its configuration %x is newer than %x", info.ConfigVersion, l.cfg.Members.Version())
+	if version := l.members.committed.Version(); info.ConfigVersion > version && !l.cfg.Unsafe.TakeNewerMembers {
+		return fmt.Errorf("its configuration %x is newer than %x", info.ConfigVersion, version)
+	}
+	if l.phase == retiring {
+		return errors.New("another server is to lead")
 	}
 	for _, other := range l.peers {
 		if other.id == info.ServerID && other != p {
@@ -51,6 +55,7 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 		}
 	}
 	p.id = info.ServerID
+	p.version = info.ConfigVersion
 	p.observer = packet.Type == wire.PacketObserverInfo
 	p.state = peerWaitsForEpoch
 	accepted := packet.Zxid.Epoch()
@@ -58,7 +63,7 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 	case l.phase == gatherEpochs:
 		l.epoch = max(l.epoch, accepted+1)
 		l.maybeEndDiscovery()
-	case l.phase == broadcast && accepted > l.epoch && !p.observer && l.cfg.Members.IsVoter(p.id):
+	case l.phase == broadcast && accepted > l.epoch && !p.observer && l.members.committed.IsVoter(p.id):
 		// It took part in a discovery that failed and may not follow this epoch any more. A new election has it
 		// back, and is the only thing that does.
 		l.giveUp(fmt.Sprintf("voter %d has accepted epoch %d, after %d", p.id, accepted, l.epoch))
@@ -201,9 +206,9 @@ func (l *Leader) SnapshotSent(conn ConnID) {
 
 func (l *Leader) sendNewLeader(p *peer) {
 	p.deadline = l.now + l.cfg.initLimit() + l.cfg.syncLimit()
-	l.send(p, wire.QuorumPacket{
-		Type: wire.PacketNewLeader, Zxid: wire.MakeZxid(l.epoch, 0), Data: l.cfg.ConfigText,
-	})
+	c := l.newLeaderText()
+	p.activates = c.Version() > p.version
+	l.send(p, wire.QuorumPacket{Type: wire.PacketNewLeader, Zxid: wire.MakeZxid(l.epoch, 0), Data: c.Text()})
 }
 
 // handleSyncAck waits for the ACK of NEWLEADER. Java followers from 3.5.9 to 3.9.1 may acknowledge proposals first.

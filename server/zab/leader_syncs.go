@@ -20,6 +20,9 @@ type waitingSync struct {
 // Request takes a request of a client of the learner behind conn, or of this server (conn 0): it comes back as Forwarded
 // when it is its turn; a sync is answered by SYNC or Synced.
 func (l *Leader) Request(conn ConnID, r Request) {
+	if l.phase != broadcast {
+		return
+	}
 	if r.Op != wire.OpSync {
 		for i := len(l.syncs) - 1; i >= 0; i-- {
 			if s := &l.syncs[i]; s.conn == conn && s.session == r.Session && s.revalidate == nil {
@@ -40,6 +43,9 @@ func (l *Leader) ConfirmRevalidate(q Revalidate) {
 }
 
 func (l *Leader) wait(s waitingSync) {
+	if l.phase != broadcast {
+		return
+	}
 	// A round that is under way began before this sync, and its answers may have been given before, too.
 	s.round = l.round + 1
 	l.syncs = append(l.syncs, s)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
@@ -39,6 +40,10 @@ type Learner struct {
 	lastRead time.Duration
 	own      Durable
 	epoch    wire.Epoch
+	members  memberships
+	observer bool
+	// leaderMembers is the membership that NEWLEADER brought, to be activated with UPTODATE; nil without one.
+	leaderMembers *quorum.Config
 
 	snapshot bool      // synchronised by SNAP
 	tainted  bool      // memory is not what the disk holds
@@ -61,6 +66,8 @@ func NewLearner(cfg Config, conn ConnID, own Durable, history *History, now time
 	return &Learner{
 		cfg: cfg, conn: conn, own: own, history: history, now: now, lastRead: now,
 		received: own.LastZxid,
+		members:  newMemberships(cfg),
+		observer: cfg.observer(),
 		touched:  make(map[wire.SessionID]time.Duration),
 	}
 }
@@ -82,11 +89,11 @@ func (l *Learner) Connected(now time.Duration) {
 	l.now, l.lastRead = now, now
 	l.state = awaitEpoch
 	kind := wire.PacketFollowerInfo
-	if l.cfg.Observer {
+	if l.observer {
 		kind = wire.PacketObserverInfo
 	}
 	info := wire.LearnerInfo{
-		ServerID: l.cfg.Self, ProtocolVersion: wire.LearnerProtocolVersion, ConfigVersion: l.cfg.Members.Version(),
+		ServerID: l.cfg.Self, ProtocolVersion: wire.LearnerProtocolVersion, ConfigVersion: l.members.committed.Version(),
 	}
 	l.send(wire.QuorumPacket{Type: kind, Zxid: wire.MakeZxid(l.own.AcceptedEpoch, 0), Data: info.Marshal()})
 }
@@ -210,7 +217,7 @@ func (l *Learner) EpochSaved(current bool, epoch wire.Epoch) {
 // Logged tells that the log is durable up to zxid. Every txn since UPTODATE is acknowledged by itself, as Apache
 // ZooKeeper counts them.
 func (l *Learner) Logged(zxid wire.Zxid) {
-	if l.state != following || l.cfg.Observer || l.cfg.Unsafe.AckBeforeSync {
+	if l.state != following || l.observer || l.cfg.Unsafe.AckBeforeSync {
 		return
 	}
 	for len(l.unacked) > 0 && l.unacked[0] <= zxid {

@@ -10,7 +10,7 @@ import (
 func (l *Learner) handleBroadcast(packet wire.QuorumPacket) error {
 	switch packet.Type {
 	case wire.PacketProposal:
-		if l.cfg.Observer {
+		if l.observer {
 			return nil
 		}
 		if err := l.receive(packet); err != nil {
@@ -18,7 +18,7 @@ func (l *Learner) handleBroadcast(packet wire.QuorumPacket) error {
 		}
 		l.log(l.pending[len(l.pending)-1])
 	case wire.PacketCommit:
-		if l.cfg.Observer {
+		if l.observer {
 			return nil
 		}
 		if err := l.noteCommit(packet.Zxid); err != nil {
@@ -43,9 +43,21 @@ func (l *Learner) handleBroadcast(packet wire.QuorumPacket) error {
 		l.note(Revalidated{Session: session, Valid: valid})
 	case wire.PacketSync:
 		l.note(Synced{})
-	case wire.PacketCommitAndActivate, wire.PacketInformAndActivate:
-		// To go on with the old membership could split the ensemble.
-		return fmt.Errorf("%v %v: reconfiguration is not supported", packet.Type, packet.Zxid)
+	case wire.PacketCommitAndActivate:
+		if l.observer {
+			return nil
+		}
+		if err := l.noteCommit(packet.Zxid); err != nil {
+			return err
+		}
+		return l.handleActivate(packet)
+	case wire.PacketInformAndActivate:
+		if err := l.receiveInform(packet); err != nil {
+			return err
+		}
+		l.log(l.pending[len(l.pending)-1])
+		l.committed++
+		return l.handleActivate(packet)
 	case wire.PacketUpToDate, wire.PacketNewLeader, wire.PacketDiff, wire.PacketTrunc, wire.PacketSnap:
 		return fmt.Errorf("%v during broadcast", packet.Type)
 	}

@@ -41,6 +41,19 @@ func (l *Learner) handleSync(packet wire.QuorumPacket) error {
 			return err
 		}
 		return l.noteCommit(packet.Zxid)
+	case wire.PacketCommitAndActivate:
+		if err := l.noteCommit(packet.Zxid); err != nil {
+			return err
+		}
+		return l.handleActivate(packet)
+	case wire.PacketInformAndActivate:
+		if err := l.receiveInform(packet); err != nil {
+			return err
+		}
+		if err := l.noteCommit(packet.Zxid); err != nil {
+			return err
+		}
+		return l.handleActivate(packet)
 	case wire.PacketNewLeader:
 		return l.handleNewLeader(packet)
 	case wire.PacketUpToDate:
@@ -71,6 +84,9 @@ func (l *Learner) receive(packet wire.QuorumPacket) error {
 		if l.state == receiving {
 			l.needSnapshot(err)
 		}
+		return err
+	}
+	if err := l.seeProposal(e); err != nil {
 		return err
 	}
 	l.received = packet.Zxid
@@ -114,6 +130,9 @@ func (l *Learner) handleNewLeader(packet wire.QuorumPacket) error {
 	if l.snapshot {
 		l.note(SaveSnapshot{Zxid: l.history.Last()})
 	}
+	if err := l.seeNewLeader(packet.Data); err != nil {
+		return err
+	}
 	l.state = savingHistory
 	switch {
 	case l.cfg.Unsafe.ForgetCurrentEpoch:
@@ -153,6 +172,9 @@ func (l *Learner) handleUpToDate() error {
 	if l.state != awaitUpToDate {
 		return fmt.Errorf("UPTODATE before the ACK of NEWLEADER")
 	}
+	if l.activateLeaderMembers() {
+		return nil
+	}
 	l.ack(wire.MakeZxid(l.epoch, 0))
 	l.state = following
 	l.note(Serve{Epoch: l.epoch})
@@ -170,7 +192,7 @@ func (l *Learner) log(e txn.Entry) {
 	l.logged++
 	l.note(Append{Entry: e})
 	switch {
-	case l.cfg.Observer:
+	case l.observer:
 	case l.cfg.Unsafe.AckBeforeSync:
 		l.ack(e.Header.Zxid)
 	default:

@@ -32,6 +32,7 @@ type peer struct {
 	state    peerState
 	deadline time.Duration // until when it must send something
 
+	version      int64 // of the membership that it had activated when it came
 	currentEpoch wire.Epoch
 	zxid         wire.Zxid // its last one when it came
 	counted      bool      // its ACKEPOCH counts
@@ -39,6 +40,9 @@ type peer struct {
 
 	// acked is the last proposal it has on disk; it means nothing before the ACK of NEWLEADER.
 	acked wire.Zxid
+	// activates tells that NEWLEADER brought a membership that it does not have activated before it acknowledges UPTODATE.
+	// Until then its ACKs do not count: only one who has activated a membership keeps those away who do not know it.
+	activates bool
 	// held are packets that wait for UPTODATE: Java followers before 3.9.3 fail when the COMMIT of a proposal
 	// reaches them between NEWLEADER and UPTODATE.
 	held []wire.QuorumPacket
@@ -52,6 +56,11 @@ type peer struct {
 type sentProposal struct {
 	zxid wire.Zxid
 	at   time.Duration
+}
+
+// hasAcked tells whether its ACK of a proposal counts.
+func (p *peer) hasAcked(zxid wire.Zxid) bool {
+	return !p.observer && p.state >= peerAcked && !p.activates && p.acked >= zxid
 }
 
 // watchSent remembers a proposal that the peer is to acknowledge within syncLimit.
@@ -122,6 +131,7 @@ func (l *Leader) Closed(conn ConnID) {
 		return
 	}
 	delete(l.byConn, conn)
+	defer l.maybeEndRetirement()
 	peers := make([]*peer, 0, len(l.peers))
 	for _, other := range l.peers {
 		if other != p {

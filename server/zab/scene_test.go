@@ -425,7 +425,7 @@ func TestFollowerLeavesASilentLeader(t *testing.T) {
 
 func TestObserverLogsAndNeverAcknowledges(t *testing.T) {
 	cfg := config(9)
-	cfg.Observer = true
+	cfg.Members = members(1, 2, 3, -9)
 	l := NewLearner(cfg, 9, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 1)}, NewHistory(HistoryLimit, z(1, 1), nil), 0)
 	s := &scene{t: t, taker: l}
 	l.Connected(0)

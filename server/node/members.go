@@ -1,0 +1,80 @@
+package node
+
+import (
+	"bytes"
+
+	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// see takes note of the membership that was proposed last.
+func (n *Node) see(c *quorum.Config) {
+	if c.Version() == n.lastSeen.Version() {
+		return
+	}
+	n.lastSeen = c
+	if !n.cfg.Unsafe.ForgetLastSeen {
+		n.saveMembers()
+	}
+	n.membersChanged()
+}
+
+// activate makes a membership the committed one, if it is newer (QuorumPeer.processReconfig). What it means for the role is
+// the role's matter.
+func (n *Node) activate(c *quorum.Config) {
+	if c.Version() > n.members.Version() {
+		n.members = c
+		if n.lastSeen.Version() < c.Version() {
+			n.lastSeen = c
+		}
+		if !n.cfg.Unsafe.ForgetMembers {
+			n.saveMembers()
+		}
+		n.membersChanged()
+	}
+	n.showMembers()
+}
+
+// observes tells whether the committed membership has this server as an observer.
+func (n *Node) observes() bool {
+	self, _ := n.members.Member(n.cfg.Self)
+	return self.Observer
+}
+
+func (n *Node) saveMembers() {
+	id := n.storage.nextID()
+	n.write(id, SaveMembers{ID: id, Members: n.members, LastSeen: n.lastSeen})
+}
+
+func (n *Node) membersChanged() {
+	n.election.SetMembers(n.members, n.lastSeen)
+	n.note(MembersChanged{Members: n.members, LastSeen: n.lastSeen})
+}
+
+// showMembers writes the committed membership into the tree, as every server does on its own.
+func (n *Node) showMembers() {
+	if n.members != nil {
+		n.tree.SetConfig(string(n.members.Text()), wire.Zxid(n.members.Version()), n.now.WallMillis, n.notify)
+	}
+}
+
+// adopt takes over the membership of a vote if it is newer than the own one, and a committed one like that. A server that
+// looks for a leader must look among its members; whoever has a leader learns of changes from that. It tells whether the
+// search has begun anew, and the vote is void.
+func (n *Node) adopt(text []byte) bool {
+	if n.role != Looking || !n.cfg.ReconfigEnabled || len(text) == 0 || bytes.Equal(text, n.members.Text()) {
+		return false
+	}
+	c, err := quorum.Parse(text)
+	if err != nil || c.Version() <= n.members.Version() {
+		return false
+	}
+	before := n.members
+	n.activate(c)
+	if before.Equal(c) {
+		return false
+	}
+	n.election.Look(n.now.Mono, n.history.Last(), n.current)
+	n.afterElection()
+	return true
+}
