@@ -42,7 +42,7 @@ func (n *Node) Read(id ClientID, header wire.RequestHeader, body []byte) (frame 
 		return nil, false
 	}
 	c := n.clients[id]
-	if c == nil || !c.established || c.closing || c.barred || len(c.queue) > 0 {
+	if c == nil || !c.established || c.closing || c.barred || len(c.queue) > 0 || n.throttles() {
 		return nil, false
 	}
 	n.final.Answer(n.tree, c.view(), header, body, func(f []byte) { frame = f })

@@ -36,6 +36,8 @@ type client struct {
 	local bool
 	// creating tells that the session is new and waits for its createSession.
 	creating bool
+	// opening tells that its createSession is in process.
+	opening bool
 	// established tells that the ConnectResponse was sent; requests wait for it in early.
 	established bool
 	early       []ClientRequest
@@ -112,7 +114,11 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 			return
 		}
 		c.creating = true
-		n.submit(zab.Request{Session: c.session, Op: wire.OpCreateSession, Body: wire.AppendInt32(nil, int32(timeout.Milliseconds()))})
+		if n.throttles() {
+			n.hold(c, ClientRequest{Client: c.id, Header: wire.RequestHeader{Type: wire.OpCreateSession}})
+			return
+		}
+		n.createSession(c)
 		return
 	}
 	c.session = r.SessionID
@@ -138,6 +144,13 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 		n.revalidate(zab.Revalidate{Session: c.session, Timeout: timeout})
 	}
 	n.drain()
+}
+
+// createSession lets the ensemble know of a new session.
+func (n *Node) createSession(c *client) {
+	c.opening = true
+	n.opening++
+	n.submit(zab.Request{Session: c.session, Op: wire.OpCreateSession, Body: wire.AppendInt32(nil, int32(c.timeout.Milliseconds()))})
 }
 
 // kindOf is what a client wants, for the throttle.
@@ -198,6 +211,7 @@ func (n *Node) establish(c *client) {
 		HasReadOnly: c.hasReadOnly, ReadOnly: n.readOnly,
 	}
 	n.note(SendFrame{Client: c.id, Frame: response.Append(nil)})
+	n.opened(c)
 	c.creating, c.established = false, true
 	n.touch(c)
 	early := c.early
@@ -260,7 +274,16 @@ func (n *Node) closeClient(c *client) {
 	n.forgetClient(c)
 }
 
+// opened notes that the createSession of a client is no longer in process.
+func (n *Node) opened(c *client) {
+	if c.opening {
+		c.opening = false
+		n.opening--
+	}
+}
+
 func (n *Node) forgetClient(c *client) {
+	n.opened(c)
 	delete(n.clients, c.id)
 	if n.sessions[c.session] == c {
 		delete(n.sessions, c.session)
@@ -294,5 +317,5 @@ func (n *Node) closeAllClients() {
 	for _, id := range slices.Sorted(maps.Keys(n.clients)) {
 		n.closeClient(n.clients[id])
 	}
-	n.renewals, n.syncing = nil, nil
+	n.renewals, n.syncing, n.held = nil, nil, nil
 }

@@ -71,6 +71,8 @@ type Config struct {
 	// (zookeeper.enforceQuota).
 	EnforceQuota bool
 
+	// RequestThrottle keeps requests waiting while others are in process.
+	RequestThrottle RequestThrottle
 	// ConnectionThrottle limits how often sessions are begun and resumed; its zero value does not.
 	ConnectionThrottle throttle.Config
 

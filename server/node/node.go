@@ -107,6 +107,11 @@ type Node struct {
 	inFlight    int
 	// Of them, those that wait for the ensemble; and the sessions that have any.
 	writesInFlight, sessionsInFlight int
+	// opening is the number of createSessions of clients here that are in process.
+	opening int
+	// held are requests that wait to be let in, in order; nextStall is when the first of them is looked at again.
+	held      []held
+	nextStall time.Duration
 	// nextSilenceCheck is when to look for silent clients again.
 	nextSilenceCheck time.Duration
 
@@ -195,6 +200,9 @@ func (n *Node) Step(now Now, in Input) {
 		n.handleClientsTouched(in)
 	default:
 		panic(fmt.Sprintf("node: input %T", in))
+	}
+	if len(n.held) > 0 {
+		n.release()
 	}
 }
 

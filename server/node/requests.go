@@ -22,10 +22,24 @@ func (n *Node) handleClientRequest(in ClientRequest) {
 		return
 	}
 	n.touch(c)
-	r := request{header: in.Header, body: in.Body}
+	if n.throttles() {
+		n.hold(c, in)
+		return
+	}
+	n.take(c, in, wire.ErrOK)
+}
+
+// take handles a request in its turn, or refuses it.
+func (n *Node) take(c *client, in ClientRequest, refusal wire.ErrCode) {
+	if c.closing {
+		return
+	}
+	r := request{header: in.Header, body: in.Body, refusal: refusal}
 	switch op := in.Header.Type; {
 	case c.barred && op != wire.OpAuth && op != wire.OpSASL:
 		n.bar(c, r)
+	case refusal != wire.ErrOK && op != wire.OpAuth && op != wire.OpSASL:
+		n.answerInTurn(c, r)
 	case op == wire.OpCloseSession && c.local:
 		c.closing = true
 		n.answerInTurn(c, r)
