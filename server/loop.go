@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
-	"github.com/zkctl/zkctl/server/tree"
 )
 
 const (
@@ -156,19 +155,6 @@ func (s *Server) carryOut(e node.Effect) {
 	default:
 		s.disk.add(e)
 	}
-}
-
-// quotaExceeded logs a request beyond a quota.
-func (s *Server) quotaExceeded(e node.QuotaExceeded) {
-	unit, kind := "count", "soft"
-	if e.Bytes {
-		unit = "bytes"
-	}
-	if e.Hard {
-		kind = "hard"
-		s.metrics.QuotaExceededErrorPerNamespace.Add(tree.Namespace(e.Path), 1)
-	}
-	s.often.Warn("quota exceeded", "path", e.Path, unit, e.Use, "limit", e.Limit, "kind", kind)
 }
 
 // roleChanged notes what the server has become.

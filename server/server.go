@@ -165,13 +165,12 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
 		NoCloseSessionPaths:   s.cfg.Storage.NoCloseSessionPaths,
-		LocalSessions:         s.cfg.LocalSessions, LocalSessionsUpgrading: s.cfg.LocalSessionsUpgrading,
-		ReadOnlyMode: s.cfg.ReadOnlyMode, LeaderServesNot: !s.cfg.LeaderServes,
-		Auth: authOptions(s.cfg), EagerACLCheck: s.cfg.EagerACLCheck,
+		Auth:                  authOptions(s.cfg), EagerACLCheck: s.cfg.EagerACLCheck,
 		Tree:    options,
 		Metrics: s.metrics, AckLoggingFrequency: s.cfg.AckLoggingFrequency,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
+	setLimits(&c, s.cfg)
 	if s.cfg.Distributed {
 		c.Members, c.LastSeen = &s.cfg.Members, s.cfg.LastSeen
 		c.ReconfigEnabled, c.StandaloneEnabled = s.cfg.ReconfigEnabled, s.cfg.StandaloneEnabled

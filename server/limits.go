@@ -1,0 +1,29 @@
+package server
+
+import (
+	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/tree"
+)
+
+// setLimits tells the node what clients may take, and how their sessions are kept.
+func setLimits(c *node.Config, cfg *config.Config) {
+	c.EnforceQuota = cfg.EnforceQuota
+	c.ConnectionThrottle = cfg.ConnectionThrottle
+	c.RequestThrottle = node.RequestThrottle(cfg.RequestThrottle)
+	c.LocalSessions, c.LocalSessionsUpgrading = cfg.LocalSessions, cfg.LocalSessionsUpgrading
+	c.ReadOnlyMode, c.LeaderServesNot = cfg.ReadOnlyMode, !cfg.LeaderServes
+}
+
+// quotaExceeded logs a request beyond a quota.
+func (s *Server) quotaExceeded(e node.QuotaExceeded) {
+	unit, kind := "count", "soft"
+	if e.Bytes {
+		unit = "bytes"
+	}
+	if e.Hard {
+		kind = "hard"
+		s.metrics.QuotaExceededErrorPerNamespace.Add(tree.Namespace(e.Path), 1)
+	}
+	s.often.Warn("quota exceeded", "path", e.Path, unit, e.Use, "limit", e.Limit, "kind", kind)
+}
