@@ -27,7 +27,7 @@ const (
 	// answerBytes is how much the answers to the requests in flight of one connection may come to, by the size of those
 	// before; firstAnswerBytes is what is expected of the first one.
 	answerBytes      = 16 << 20
-	firstAnswerBytes = 64 << 10
+	firstAnswerBytes = 1 << 20
 	// viewReads is how many reads are answered in one view of the tree.
 	viewReads = 64
 	// lingering is how long a connection that the server closes may stay half open, so that the client reads the last

@@ -46,9 +46,7 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 	c.out.addFrame(frame)
 	if c.out.bytes > highWaterBytes && c.tooMuch() {
 		c.port.often.Warn("client does not read its watch events", "remote", c.remote)
-		c.closed = true // nothing more is queued; the reader does the rest
-		c.dropQueue()
-		c.tcp.Close()
+		c.abandon()
 		return false
 	}
 	return c.claim()
@@ -59,6 +57,14 @@ func (c *conn) tooMuch() bool {
 	all := c.port.queued.Add(int64(c.out.bytes - c.counted))
 	c.counted = c.out.bytes
 	return c.out.bytes > tooMuchBytes || all > tooMuchForAllBytes
+}
+
+// abandon ends the reader, and with it the connection. Nothing more is queued.
+func (c *conn) abandon() {
+	c.closed = true
+	c.dropQueue()
+	c.change.Broadcast()
+	c.tcp.Close()
 }
 
 // dropQueue forgets what waits.
@@ -117,7 +123,9 @@ func (c *conn) write() {
 			c.port.queued.Add(-int64(counted))
 		}
 		if err != nil {
-			c.tcp.Close() // which ends the reader, and with it the connection
+			c.mu.Lock()
+			c.abandon()
+			c.mu.Unlock()
 			return
 		}
 		c.mu.Lock()
