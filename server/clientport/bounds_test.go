@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +126,36 @@ func TestClientGoesWhileAnswersWait(t *testing.T) {
 	})
 	p.Close()
 	waitFor(t, "the end", func() bool { return len(s.Connections()) == 0 && s.queued.Load() == 0 })
+}
+
+// What a client has asked for before it went away is not answered any more.
+func TestNoAnswersForAClientThatIsGone(t *testing.T) {
+	var reads atomic.Int64
+	large := make([]byte, 500<<10)
+	s := newStand(t, func(c *Config) {
+		c.Read = func(_ node.ClientID, h wire.RequestHeader, _ []byte) ([]byte, bool) {
+			reads.Add(1)
+			return echo(h, large), true
+		}
+	})
+	p := s.connect()
+	const requests = 1000 // all of them fit into the buffer of the reader
+	var all []byte
+	for xid := range requests {
+		all = append(all, framed(request(xid, opEcho, ""))...)
+	}
+	p.Write(all)
+	waitFor(t, "the writer to block", func() bool {
+		before := reads.Load()
+		time.Sleep(50 * time.Millisecond)
+		return before > 2 && reads.Load() == before
+	})
+	before := reads.Load()
+	p.Close()
+	waitFor(t, "the end", func() bool { return len(s.Connections()) == 0 })
+	if n := reads.Load() - before; n > 2 {
+		t.Errorf("%d requests were answered afterwards", n)
+	}
 }
 
 // FuzzFrames: any bytes, in any pieces, are frames or the end of their connection, and no goroutine or memory stays behind.

@@ -232,7 +232,9 @@ func (c *conn) take() error {
 				noted.note(header.Type, latency, len(frame), len(reply))
 				if full := c.queueRead(reply, arrival{now, header.Type, header.Xid}, latency); full {
 					handOver()
-					c.waitForRoom()
+					if err := c.waitForRoom(); err != nil {
+						return err
+					}
 				} else if view == viewReads {
 					release()
 				}
@@ -253,7 +255,9 @@ func (c *conn) take() error {
 		}
 		if c.crowded() {
 			handOver()
-			c.waitForRoom()
+			if err := c.waitForRoom(); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -302,14 +306,19 @@ func (c *conn) crowded() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.out.bytes > highWaterBytes || len(c.waiting)*c.large > answerBytes
+	return c.closed || c.out.bytes > highWaterBytes || len(c.waiting)*c.large > answerBytes
 }
 
-// waitForRoom waits until the requests of this connection are answered and the answers are on their way.
-func (c *conn) waitForRoom() {
+// waitForRoom waits until the requests of this connection are answered and the answers are on their way. An error says that
+// they cannot be.
+func (c *conn) waitForRoom() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.closed && !c.closing.Load() && (len(c.waiting) > 0 || c.out.bytes > highWaterBytes) {
 		c.change.Wait()
 	}
+	if c.closed {
+		return net.ErrClosed
+	}
+	return nil
 }

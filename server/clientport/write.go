@@ -12,6 +12,9 @@ func (c *conn) queueRead(frame []byte, a arrival, latency time.Duration) (full b
 	defer c.mu.Unlock()
 	c.stats.received()
 	c.stats.answer(frame, a, latency)
+	if c.closed {
+		return true // who waits for room learns of it
+	}
 	c.out.addFrame(frame)
 	return c.out.bytes > highWaterBytes
 }
