@@ -82,12 +82,14 @@ func TestFailedSASL(t *testing.T) {
 
 	s = newServer(t, withSASL, func(cfg *node.Config) { cfg.Auth.SASL.AllowFailed = true })
 	s.open(1)
+	s.expect(s.ask(1, 1, wire.OpSASL, token("")), "1:1")
 	s.expect(s.ask(1, 1, wire.OpSASL, token("x")), "1:1")
 	s.expect(s.ask(1, 2, wire.OpGetData, wire.ReadRequest{Path: "/"}.Append(nil)), "1:2")
 
 	s = newServer(t, withSASL, enforcing("sasl"))
 	s.open(1)
-	s.expect(s.ask(1, 1, wire.OpSASL, token("x")), "1:1(-124)", "1:closed")
+	s.expect(s.ask(1, 1, wire.OpSASL, token("")), "1:1")
+	s.expect(s.ask(1, 2, wire.OpSASL, token("x")), "1:2(-124)", "1:closed")
 }
 
 func TestEnforcedAuthentication(t *testing.T) {

@@ -181,17 +181,23 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-func TestNoInitialResponse(t *testing.T) {
-	s := NewServer("zookeeper", "h", "n", nil)
-	if _, err := s.Respond([]byte("x")); !errors.Is(err, ErrToken) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := s.Respond(nil); !errors.Is(err, ErrOver) || s.Done() {
-		t.Errorf("afterwards %v", err)
-	}
-	long := exchanges[1].server(t)
-	if _, err := long.Respond(make([]byte, MaxTokenBytes+1)); !errors.Is(err, ErrToken) {
-		t.Errorf("a long token: %v", err)
+// The first token does not matter, and one that is too long is as good as none.
+func TestFirstToken(t *testing.T) {
+	e := exchanges[1]
+	for _, first := range []string{"", "x", strings.Repeat("x", MaxTokenBytes)} {
+		s := NewServer(e.service, e.host, e.nonce, func(string) (string, bool) { return e.password, true })
+		if _, err := s.Respond(make([]byte, MaxTokenBytes+1)); !errors.Is(err, ErrToken) {
+			t.Errorf("a long token: %v", err)
+		}
+		if _, err := s.Respond([]byte(first)); err != nil {
+			t.Errorf("%.20s: %v", first, err)
+		}
+		if _, err := s.Respond(make([]byte, MaxTokenBytes+1)); !errors.Is(err, ErrToken) {
+			t.Errorf("a long token: %v", err)
+		}
+		if _, err := s.Respond([]byte(e.response)); err != nil || !s.Done() {
+			t.Errorf("%.20s: then %v", first, err)
+		}
 	}
 }
 

@@ -23,21 +23,16 @@ func NewServer(service, host, nonce string, password func(user string) (string, 
 	return &Server{host: host, uri: service + "/" + host, nonce: nonce, password: password}
 }
 
-// Respond takes the next token of the client and returns the one to send: the challenge for an empty one, then the
-// server's own proof for the client's. After an error the exchange is over.
+// Respond takes the next token of the client and returns the one to send: the challenge for the first one, whatever it is,
+// then the server's own proof for the client's. After an error the exchange is over, unless it says that a token is too long.
 func (s *Server) Respond(token []byte) ([]byte, error) {
 	switch {
 	case s.over:
 		return nil, ErrOver
 	case len(token) > MaxTokenBytes:
-		s.over = true
 		return nil, fmt.Errorf("%w: %d bytes", ErrToken, len(token))
 	case !s.challenged:
 		s.challenged = true
-		if len(token) > 0 {
-			s.over = true
-			return nil, fmt.Errorf("%w: the client has to wait for the challenge", ErrToken)
-		}
 		return []byte(`realm="` + quote(s.host) + `",nonce="` + s.nonce + `",charset=utf-8,algorithm=md5-sess`), nil
 	}
 	s.over = true

@@ -77,7 +77,7 @@ func servers(t *testing.T, size int, lines ...string) *pair {
 // unprefixed is a line of zoo.cfg as an option of a JVM, if it is one that Apache ZooKeeper knows as a property of the
 // process only, with no prefix.
 func unprefixed(line string) string {
-	for _, name := range []string{"znode.container.", "readonlymode.", "jute."} {
+	for _, name := range []string{"znode.container.", "readonlymode.", "jute.", "java.security."} {
 		if strings.HasPrefix(line, name) {
 			return " -D" + line
 		}

@@ -94,6 +94,17 @@ func TestSASLTokens(t *testing.T) {
 		t.Errorf("Java's client is %q", server.User())
 	}
 
+	for _, first := range []int{0, 1, 4096, 4097} {
+		token := make([]byte, first)
+		_, err := j.ask("server")
+		must(t, err)
+		_, theirs := j.ask("toServer %x", token)
+		_, ours := sasl.NewServer("zookeeper", "zk-sasl-md5", "nonce", lookUp).Respond(token)
+		if (theirs == nil) != (ours == nil) {
+			t.Errorf("of %d bytes that come first, ours says %v, Java %v", first, ours, theirs)
+		}
+	}
+
 	accepted := 0
 	for seed := range uint64(4000) {
 		challenge, nonce := j.challenge()
