@@ -56,10 +56,10 @@ fuzz: ## each decoder for FUZZTIME
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | grep -v testdata | tee /dev/stderr)"
 	$(GO) vet ./...
-	$(GO) vet -tags lab,interop,chaos,diff,suites ./...
+	$(GO) vet -tags lab,interop,chaos,diff,suites,soak ./...
 	$(GO) tool staticcheck ./...
 
-.PHONY: lab-up lab-down lab-test interop-test diff-test suites chaos bench
+.PHONY: lab-up lab-down lab-test interop-test diff-test suites chaos soak bench
 lab-up: ## N test hosts on this machine (root)
 	lab/lab.sh up $(N)
 
@@ -80,6 +80,9 @@ suites: ## the integration suites of other clients with both servers, tallies co
 
 chaos: build ## kill -9 members at random under load for MINUTES
 	$(GO) test -tags chaos -count=1 -timeout 0 -v ./test/chaos -minutes $(MINUTES)
+
+soak: build ## hostile bytes on every port beside a client that works, for MINUTES
+	$(GO) test -tags soak -count=1 -timeout 0 -v ./test/soak -minutes $(MINUTES)
 
 bench: build ## zkserver beside Apache ZooKeeper in one run (root for the lab part)
 	$(GO) run ./test/bench
