@@ -27,6 +27,8 @@ var zooCfgKeys = map[string]string{
 	"jute.maxbuffer": "positive", "jute.maxbuffer.extrasize": "number", "globalOutstandingLimit": "number",
 	"enforceQuota": "bool", "skipACL": "yesno", "extendedTypesEnabled": "bool", "readonlymode.enabled": "bool",
 	"admin.enableServer": "bool", "admin.serverPort": "number", "admin.serverAddress": "text",
+	"admin.commandURL": "text", "admin.idleTimeout": "number", "admin.rateLimiterIntervalInMS": "number",
+	"admin.snapshot.enabled": "bool", "admin.restore.enabled": "bool",
 	"znode.container.checkIntervalMs": "number", "znode.container.maxPerMinute": "number",
 	"znode.container.maxNeverUsedIntervalMs":     "number",
 	"DigestAuthenticationProvider.superDigest":   "text",

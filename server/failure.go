@@ -8,9 +8,10 @@ type Failure struct {
 
 // The exit codes of failures.
 const (
-	ExitDirectory  = 3  // a data directory cannot be used
-	ExitStorage    = 10 // a snapshot or the log cannot be written
-	ExitQuorumPort = 14 // the election port cannot be bound
+	ExitDirectory   = 3  // a data directory cannot be used
+	ExitAdminServer = 4  // its port cannot be opened
+	ExitStorage     = 10 // a snapshot or the log cannot be written
+	ExitQuorumPort  = 14 // the election port cannot be bound
 )
 
 // Error is that of the cause.

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +68,7 @@ type Server struct {
 	clients   *clientport.Port
 	metrics   *metrics.Metrics
 	proposals proposals
+	adminPort net.Listener // nil without
 	// traceMask is only kept for those who ask for it.
 	traceMask atomic.Int64
 	// failure ends the loop with an error. It has room for one; later ones are consequences.
@@ -89,6 +89,9 @@ type Server struct {
 func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 	s := newServer(cfg, opts)
 	if err := s.open(vfs.OS); err != nil {
+		if s.adminPort != nil {
+			s.adminPort.Close()
+		}
 		return err
 	}
 	return s.run(ctx)
@@ -130,6 +133,9 @@ func (s *Server) open(disk vfs.FS) error {
 	s.metrics.DBInitTime.Took(time.Since(s.began))
 	s.disk = newDisk(opened, s.cfg, s.log, s.mu.RLocker(), s.metrics)
 	s.disk.deliver, s.disk.failed = s.inbox.put, func(err error) { s.fail(&Failure{ExitStorage, err}) }
+	if err := s.openAdmin(); err != nil {
+		return err
+	}
 	if err := s.openMembers(disk); err != nil {
 		return err
 	}
@@ -230,6 +236,9 @@ func (s *Server) run(ctx context.Context) error {
 		}
 		group.Go(func() error { return s.clients.Run(helpers) })
 	}
+	if s.adminPort != nil {
+		group.Go(func() error { return s.serveAdmin(helpers) })
+	}
 	if s.cfg.Metrics.Address != "" {
 		group.Go(func() error { return s.serveMetrics(helpers) })
 	}
@@ -258,19 +267,4 @@ func (s *Server) purge(ctx context.Context) {
 			wait = s.cfg.PurgeInterval
 		}
 	}
-}
-
-// serveMetrics serves the Prometheus endpoint.
-func (s *Server) serveMetrics(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.cfg.Metrics.Address)
-	if err != nil {
-		return fmt.Errorf("open the metrics port: %w", err)
-	}
-	server := &http.Server{Handler: admin.MetricsHandler(source{s}), ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	if err := server.Serve(listener); ctx.Err() == nil {
-		return fmt.Errorf("serve metrics: %w", err)
-	}
-	return nil
 }

@@ -45,7 +45,7 @@ func newEnsemble(t *testing.T, n int, more string) []*member {
 	for i := range n {
 		m := &member{t: t, dir: t.TempDir(), client: fmt.Sprintf("127.0.0.1:%d", ports[3*i])}
 		m.cfg = filepath.Join(m.dir, "zoo.cfg")
-		text := fmt.Sprintf("tickTime=200\ninitLimit=20\nsyncLimit=10\ndataDir=%s/data\nclientPort=%d\npreAllocSize=64\n4lw.commands.whitelist=*\n%s%s",
+		text := fmt.Sprintf("tickTime=200\ninitLimit=20\nsyncLimit=10\ndataDir=%s/data\nclientPort=%d\npreAllocSize=64\n4lw.commands.whitelist=*\nadmin.enableServer=false\n%s%s",
 			m.dir, ports[3*i], more, servers.String())
 		if err := errors.Join(
 			os.WriteFile(m.cfg, []byte(text), 0o644),

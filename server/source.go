@@ -1,6 +1,7 @@
 package server
 
 import (
+	"os"
 	"time"
 
 	"github.com/zkctl/zkctl/server/admin"
@@ -8,6 +9,7 @@ import (
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/snap"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/watch"
 	"github.com/zkctl/zkctl/wire"
@@ -79,6 +81,23 @@ func (a source) Expiries() admin.Expiries {
 	role := a.s.node.Status().Role
 	e.Decides = role == node.Leading || role == node.Standalone
 	return e
+}
+
+func (a source) LastSnapshot() (zxid wire.Zxid, written time.Time, ok bool) {
+	entries, err := os.ReadDir(a.s.cfg.SnapDir())
+	if err != nil {
+		return 0, written, false
+	}
+	for _, entry := range entries {
+		z, _, isSnapshot := snap.ParseName(entry.Name())
+		if !isSnapshot || ok && z < zxid {
+			continue
+		}
+		if info, err := entry.Info(); err == nil { // else it was deleted meanwhile
+			zxid, written, ok = z, info.ModTime(), true
+		}
+	}
+	return zxid, written, ok
 }
 
 func (a source) Quotas() map[string]tree.NamespaceQuota {

@@ -184,8 +184,13 @@ func (m Member) Settings() []Setting {
 	if m.Host.Role == inventory.Observer {
 		values["peerType"] = "observer"
 	}
+	asked := false // for the AdminServer, which is open to everybody at port 8080 by default
 	for k, v := range m.Host.ZooCfg {
 		values[k] = v
+		asked = asked || strings.HasPrefix(k, "admin.")
+	}
+	if !asked {
+		values["admin.enableServer"] = "false"
 	}
 	settings := make([]Setting, 0, len(values))
 	for k, v := range values {

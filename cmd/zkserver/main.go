@@ -57,9 +57,9 @@ Under systemd (Type=notify) the unit is active when the server serves clients, o
 member of an ensemble, when its ports are open and it looks for a leader.
 
 Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed; 2 the command line or the
-configuration was refused, and will be again; 3 a data directory cannot be used; 10 the
-log or a snapshot cannot be written; 14 the election port cannot be bound; 130 or 143 left
-at once after a second signal.
+configuration was refused, and will be again; 3 a data directory cannot be used; 4 the
+port of the AdminServer cannot be opened; 10 the log or a snapshot cannot be written; 14 the
+election port cannot be bound; 130 or 143 left at once after a second signal.
 `
 
 // options is a command line.

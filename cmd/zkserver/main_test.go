@@ -132,7 +132,7 @@ func start(t *testing.T, socket, extra string, flags ...string) *process {
 	p := &process{port: freePort(t)}
 	writeFile(t, filepath.Join(dir, "myid"), "1\n")
 	cfg := writeFile(t, filepath.Join(dir, "zoo.cfg"),
-		fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n%s", dir, p.port, extra))
+		fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n%s", dir, p.port, extra))
 	if socket == "" {
 		socket = filepath.Join(dir, "notify")
 	}
@@ -265,7 +265,7 @@ func TestFailureIsNotRefusal(t *testing.T) {
 	defer l.Close()
 	dir := t.TempDir()
 	cfg := writeFile(t, filepath.Join(dir, "zoo.cfg"),
-		fmt.Sprintf("dataDir=%s\nclientPortAddress=127.0.0.1\nclientPort=%d\n", dir, l.Addr().(*net.TCPAddr).Port))
+		fmt.Sprintf("dataDir=%s\nclientPortAddress=127.0.0.1\nclientPort=%d\nadmin.enableServer=false\n", dir, l.Addr().(*net.TCPAddr).Port))
 	var stdout, stderr bytes.Buffer
 	if code := run(context.Background(), []string{cfg}, &stdout, &stderr); code != exitFailed {
 		t.Errorf("exit code %d with a client port in use, want %d", code, exitFailed)
@@ -311,5 +311,24 @@ func TestNotifySocketGone(t *testing.T) {
 	}
 	if err := newNotifier("").send("READY=1"); err != nil {
 		t.Errorf("without a service manager: %v", err)
+	}
+}
+
+// A standalone server does not start without its AdminServer, and says so by the exit code of Apache ZooKeeper.
+func TestAdminPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dir := t.TempDir()
+	cfg := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("dataDir=%s\nclientPortAddress=127.0.0.1\nclientPort=%d\nadmin.serverAddress=127.0.0.1\nadmin.serverPort=%d\n",
+		dir, freePort(t), l.Addr().(*net.TCPAddr).Port))
+	var stdout, stderr bytes.Buffer
+	if code := run(context.Background(), []string{cfg}, &stdout, &stderr); code != server.ExitAdminServer {
+		t.Errorf("exit code %d, want %d", code, server.ExitAdminServer)
+	}
+	if !strings.Contains(stderr.String(), "admin.enableServer=false") {
+		t.Errorf("stderr is %q", &stderr)
 	}
 }

@@ -19,14 +19,25 @@ func cons(src Source) string {
 	return b.String()
 }
 
-// shortConnection is a connection as stat shows it. The number in brackets is what a selector of Java waits for: 1 to
-// read, 0 for nothing any more.
+// shortConnection is a connection as stat shows it.
 func shortConnection(c Connection) string {
-	interest := 1
+	return fmt.Sprintf("/%s[%d](queued=%d,recved=%d,sent=%d)", javaAddress(c.Remote), interestOps(c), c.Queued, c.Received, c.Sent)
+}
+
+// interestOps is what a selector of Java waits for: 1 to read, 0 for nothing any more.
+func interestOps(c Connection) int {
 	if c.Word {
-		interest = 0
+		return 0
 	}
-	return fmt.Sprintf("/%s[%d](queued=%d,recved=%d,sent=%d)", javaAddress(c.Remote), interest, c.Queued, c.Received, c.Sent)
+	return 1
+}
+
+// lastResponseMillis is when the connection was last answered, by a clock that begins with the server; 0 for never.
+func lastResponseMillis(src Source, c Connection) int64 {
+	if c.LastResponse.IsZero() {
+		return 0
+	}
+	return c.LastResponse.Sub(src.Started()).Milliseconds()
 }
 
 func connection(src Source, c Connection) string {
@@ -40,11 +51,7 @@ func connection(src Source, c Connection) string {
 	if c.LastXid >= 0 {
 		fmt.Fprintf(&b, ",lcxid=0x%x", c.LastXid)
 	}
-	var last int64
-	if !c.LastResponse.IsZero() {
-		last = c.LastResponse.Sub(src.Started()).Milliseconds()
-	}
-	fmt.Fprintf(&b, ",lzxid=%v,lresp=%d,llat=%d", c.LastZxid, last, c.LastLatency.Milliseconds())
+	fmt.Fprintf(&b, ",lzxid=%v,lresp=%d,llat=%d", c.LastZxid, lastResponseMillis(src, c), c.LastLatency.Milliseconds())
 	fmt.Fprintf(&b, ",minlat=%d,avglat=%d,maxlat=%d)",
 		c.Latency.Min.Milliseconds(), int64(avgMillis(c.Latency)), c.Latency.Max.Milliseconds())
 	return b.String()
@@ -76,6 +83,16 @@ func wchs(src Source) string {
 
 // wchc lists the watched paths of each session.
 func wchc(src Source) string {
+	paths := watchedBySession(src)
+	var b strings.Builder
+	for _, id := range sortedSessions(paths) {
+		fmt.Fprintf(&b, "%v\n\t%s\n", id, strings.Join(paths[id], "\n\t"))
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func watchedBySession(src Source) map[wire.SessionID][]string {
 	session := sessionsOf(src)
 	paths := make(map[wire.SessionID][]string)
 	for _, e := range src.Watches().ByPath() {
@@ -85,12 +102,7 @@ func wchc(src Source) string {
 			}
 		}
 	}
-	var b strings.Builder
-	for _, id := range sortedSessions(paths) {
-		fmt.Fprintf(&b, "%v\n\t%s\n", id, strings.Join(paths[id], "\n\t"))
-	}
-	b.WriteByte('\n')
-	return b.String()
+	return paths
 }
 
 // wchp lists the sessions that watch each path.

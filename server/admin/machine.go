@@ -46,8 +46,12 @@ func versionLine(src Source) string {
 	return fmt.Sprintf("%s-zkserver-%s, built on %s", protocolVersion, src.Version(), built().UTC().Format("2006-01-02 15:04 MST"))
 }
 
-// envi describes process and machine. What describes Java in Apache ZooKeeper's answer is replaced by go.version.
-func envi(src Source) string {
+// variable is one line of envi.
+type variable struct{ name, value string }
+
+// environment describes process and machine, with the names that Apache ZooKeeper gives what describes its Java, and
+// go.version.
+func environment(src Source) []variable {
 	host, _ := os.Hostname()
 	dir, _ := os.Getwd()
 	var name, home string
@@ -56,29 +60,41 @@ func envi(src Source) string {
 	}
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	var b strings.Builder
-	b.WriteString("Environment:\n")
-	for _, line := range []struct{ key, value string }{
+	all := []variable{
 		{"zookeeper.version", versionLine(src)},
 		{"host.name", host},
-		{"go.version", runtime.Version()},
-		{"os.name", strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]},
+		{"java.version", ""}, {"java.vendor", ""}, {"java.home", ""}, {"java.class.path", ""}, {"java.library.path", ""},
+		{"java.io.tmpdir", os.TempDir()},
+		{"java.compiler", ""},
+		{"os.name", osName()},
 		{"os.arch", runtime.GOARCH},
 		{"os.version", kernelVersion()},
 		{"user.name", name},
 		{"user.home", home},
 		{"user.dir", dir},
 		{"os.memory.free", megabytes(mem.HeapIdle - mem.HeapReleased)},
-		{"os.memory.max", megabytes(machineMemoryBytes())},
+		{"os.memory.max", megabytes(memoryLimitBytes())},
 		{"os.memory.total", megabytes(mem.Sys)},
-	} {
-		if line.value == "" {
-			line.value = "<NA>"
+		{"go.version", runtime.Version()},
+	}
+	for i := range all {
+		if all[i].value == "" {
+			all[i].value = "<NA>"
 		}
-		fmt.Fprintf(&b, "%s=%s\n", line.key, line.value)
+	}
+	return all
+}
+
+func envi(src Source) string {
+	var b strings.Builder
+	b.WriteString("Environment:\n")
+	for _, v := range environment(src) {
+		fmt.Fprintf(&b, "%s=%s\n", v.name, v.value)
 	}
 	return b.String()
 }
+
+func osName() string { return strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:] }
 
 func megabytes(n uint64) string { return strconv.FormatUint(n>>20, 10) + "MB" }
 

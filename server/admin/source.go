@@ -52,6 +52,8 @@ type Source interface {
 	// Digests are those of the tree after every 128th zxid, the oldest first.
 	Digests() []tree.ZxidDigest
 	Expiries() Expiries
+	// LastSnapshot is the newest snapshot on disk and when it was written; ok is false if there is none.
+	LastSnapshot() (zxid wire.Zxid, written time.Time, ok bool)
 	// Quotas are those of each namespace that has any.
 	Quotas() map[string]tree.NamespaceQuota
 	// Sessions are all sessions that this server knows of, by id.

@@ -94,6 +94,10 @@ type Config struct {
 
 	// FourLetterWords are the commands that clients may send; "*" stands for all. srvr is allowed always.
 	FourLetterWords []string
+	// Admin is the AdminServer.
+	Admin Admin
+	// Source is what was read, for operators.
+	Source Source
 	// Metrics is how what the server measures is shown.
 	Metrics Metrics
 
@@ -163,5 +167,6 @@ func defaults(file string) *Config {
 		AckLoggingFrequency:    1000,
 		Metrics:                defaultMetrics(),
 		Reconfig:               Reconfig{StandaloneEnabled: true},
+		Admin:                  defaultAdmin(),
 	}
 }

@@ -82,7 +82,7 @@ func describe(b *strings.Builder, got, base reflect.Value) {
 	for i := range got.NumField() {
 		f := got.Type().Field(i)
 		switch {
-		case !f.IsExported() || f.Name == "Notices" || f.Name == "Members":
+		case !f.IsExported() || f.Name == "Notices" || f.Name == "Members" || f.Name == "Source":
 		case f.Anonymous:
 			describe(b, got.Field(i), base.Field(i))
 		default:

@@ -23,6 +23,7 @@ var keys = slices.Concat(
 	sessionKeys,
 	limitKeys,
 	metricsKeys,
+	adminKeys,
 	storageKeys,
 	quorumKeys,
 	accessKeys,
@@ -100,12 +101,11 @@ var withoutEffect = []string{
 
 // asIs are values of such keys that say what this server does anyway.
 var asIs = map[string]string{
-	"admin.enableServer": "false", "syncEnabled": "true",
+	"syncEnabled": "true",
 }
 
 // withoutEffectPrefixes are families of such keys.
 var withoutEffectPrefixes = []string{
-	"admin.",
 	"metricsProvider.",
 	"ssl.",
 	"audit.",
@@ -121,7 +121,7 @@ var knownNames = func() []string {
 	names := append([]string{
 		"server.N", "group.G", "weight.N", "dynamicConfigFile", "peerType",
 		"metricsProvider.numWorkerThreads",
-		"metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs", "admin.enableServer", "admin.serverPort", "admin.serverAddress",
+		"metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs",
 	}, withoutEffect...)
 	for _, u := range unneeded {
 		names = append(names, u.names...)

@@ -23,6 +23,7 @@ func LoadFrom(disk vfs.FS, file string, flags ...Flags) (*Config, error) {
 	}
 	p := newParser(file)
 	p.disk = disk
+	p.config.Source.Text = withoutSecrets(text)
 	p.takeAll(append(p.flags(flags), p.static(text)...))
 	if p.dynamicFile.line > 0 {
 		p.readDynamic()
@@ -161,6 +162,7 @@ func (p *parser) takeAll(properties []property) {
 			continue
 		}
 		p.seen[property.key] = property
+		p.noteGiven(property)
 		p.take(property)
 	}
 }
@@ -255,6 +257,7 @@ func (p *parser) check() {
 		}
 	}
 	p.checkMetrics()
+	p.checkAdmin()
 	p.checkAccess()
 	p.checkMembers()
 	p.checkQuorumSASL()

@@ -45,6 +45,7 @@ var unneeded = []struct {
 		"pathStats.enabled", "pathStats.slotCapacity", "pathStats.slotDuration", "pathStats.maxDepth",
 		"pathStats.sampleRate", "pathStats.initialDelay", "pathStats.delay", "pathStats.topPathMax",
 	}},
+	{"this server speaks the version of HTTP that its clients do", []string{"admin.httpVersion"}},
 	{"there is no JMX without a JVM", []string{"jmx.log4j.disable", "jmx.log4j.mbean"}},
 	{"this server writes its log to standard error, with the level that --log-level sets", []string{
 		"log.dir", "log.file", "log.threshold", "log.maxfilesize", "log.maxbackupindex", "root.logger", "console.threshold",

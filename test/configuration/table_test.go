@@ -183,6 +183,7 @@ func attempt(t *testing.T, r row, property, value string, given bool) try {
 				notices = append(notices, p.String())
 			}
 		}
+		c.Source = config.Source{}
 		c.Notices, c.File, c.DataDir, c.DataLogDir = nil, "", strings.ReplaceAll(c.DataDir, dir, "$DIR"), strings.ReplaceAll(c.DataLogDir, dir, "$DIR")
 	}
 	return try{c, notices, err != nil}

@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxHeaderBytes and maxQueryBytes bound what a request may say before its body.
+	maxHeaderBytes = 16 << 10
+	maxQueryBytes  = 4 << 10
+	// maxConnections are open at a time; more wait in the queue of the operating system.
+	maxConnections = 100
+)
+
+// Serve serves HTTP on a listener until ctx ends, and returns when no request is under way any more. idle is how long a
+// connection may bring and take nothing.
+func Serve(ctx context.Context, l net.Listener, handler http.Handler, idle time.Duration, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: handler, MaxHeaderBytes: maxHeaderBytes, ReadTimeout: idle, WriteTimeout: idle, IdleTimeout: idle,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		server.Close()
+	})
+	err := server.Serve(limit(l))
+	if !stop() {
+		<-ended
+		return nil
+	}
+	server.Close()
+	return err
+}
+
+// CommandHandler answers requests for commands.
+func CommandHandler(src Source) http.Handler { return &commandHandler{src: src} }
+
+type commandHandler struct{ src Source }
+
+func (h *commandHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	base := h.src.Config().Admin.CommandURL
+	name, ok := strings.CutPrefix(r.URL.Path, base)
+	switch {
+	case r.Method == http.MethodTrace:
+		http.Error(w, "TRACE is refused", http.StatusForbidden)
+	case !ok || name != "" && name[0] != '/':
+		http.NotFound(w, r)
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Allow", "GET, HEAD, POST, OPTIONS")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+		notAllowed(w, "GET, HEAD, POST, OPTIONS")
+	case len(r.URL.RawQuery) > maxQueryBytes:
+		http.Error(w, "the query is too long", http.StatusRequestURITooLong)
+	case name == "" || name == "/":
+		h.list(w, base)
+	default:
+		h.serve(w, r, name[1:])
+	}
+}
+
+// list links all commands.
+func (h *commandHandler) list(w http.ResponseWriter, base string) {
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		names[i] = c.names[0]
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	for _, name := range names {
+		b.WriteString(`<a href="` + base + "/" + name + `">` + name + "</a>\n<br/>\n")
+	}
+	w.Header().Set("Content-Type", "text/html;charset=utf-8")
+	io.WriteString(w, b.String())
+}
+
+// serve runs a command.
+func (h *commandHandler) serve(w http.ResponseWriter, r *http.Request, name string) {
+	c := find(name)
+	switch {
+	case c == nil:
+		writeAnswer(w, http.StatusOK, answer(nil, name, "Unknown command: "+name))
+		return
+	case !c.idle && !h.src.Status().TakesClients:
+		writeAnswer(w, http.StatusOK, answer(nil, name, strings.TrimSuffix(notServing, "\n")))
+		return
+	case c.posts && r.Method != http.MethodPost:
+		notAllowed(w, "POST, OPTIONS")
+		return
+	case !c.posts && r.Method == http.MethodPost:
+		notAllowed(w, "GET, HEAD, OPTIONS")
+		return
+	}
+	run := &call{src: h.src, args: r.URL.Query(), body: r.Body, header: make(map[string]string)}
+	c.run(run)
+	for key, value := range run.header {
+		w.Header()[key] = []string{value} // as they are: a canonical form would change their case
+	}
+	if run.status == 0 {
+		run.status = http.StatusOK
+	}
+	if run.stream == nil {
+		writeAnswer(w, run.status, answer(run.fields, c.names[0], nil))
+		return
+	}
+	defer run.stream.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.WriteHeader(run.status)
+	if r.Method != http.MethodHead {
+		io.Copy(w, run.stream) // a client that goes away has no use for an error
+	}
+}
+
+func writeAnswer(w http.ResponseWriter, status int, o object) {
+	b := appendJSON(nil, o, 0)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	w.Write(b)
+}
+
+func notAllowed(w http.ResponseWriter, allow string) {
+	w.Header().Set("Allow", allow)
+	http.Error(w, "this method is not supported here", http.StatusMethodNotAllowed)
+}
