@@ -87,9 +87,10 @@ func (r SetDataRequest) Append(b []byte) []byte {
 	return AppendInt32(AppendBuffer(AppendString(b, r.Path), r.Data), r.Version)
 }
 
-// Decode reads the record.
+// Decode reads the record. A null path reads as the empty one, which is as bad.
 func (r *SetDataRequest) Decode(d *Decoder) {
-	r.Path, r.Data, r.Version = d.String(), d.Buffer(), d.Int32()
+	r.Path, _ = d.NullableString()
+	r.Data, r.Version = d.Buffer(), d.Int32()
 }
 
 // SetACLRequest is setACL.
@@ -104,9 +105,10 @@ func (r SetACLRequest) Append(b []byte) []byte {
 	return AppendInt32(AppendNullableACLs(AppendString(b, r.Path), r.ACL), r.Version)
 }
 
-// Decode reads the record.
+// Decode reads the record. A null path reads as the empty one, which is as bad.
 func (r *SetACLRequest) Decode(d *Decoder) {
-	r.Path, r.ACL, r.Version = d.String(), d.ACLs(), d.Int32()
+	r.Path, _ = d.NullableString()
+	r.ACL, r.Version = d.ACLs(), d.Int32()
 }
 
 // PathRequest is sync, getACL, getEphemerals and getAllChildrenNumber.

@@ -164,6 +164,22 @@ func (a *answer) allowed(n tree.Node, perms wire.Perms) bool {
 	return a.Policy.Allowed(n.ACL(), perms, a.client.Auth)
 }
 
+// lookup finds a node. The root has a second name for readers, the empty path, as in Apache ZooKeeper.
+func (a *answer) lookup(path string) (tree.Node, bool) {
+	if path == "" {
+		path = "/"
+	}
+	return a.tree.Lookup(path)
+}
+
+// watch registers a watch on a node that was read by this path. Nothing happens under the root's second name.
+func (a *answer) watch(path string, n tree.Node, mode watch.Mode) {
+	if path != "" {
+		path = n.Path() // whose memory the tree keeps anyway
+	}
+	a.Watches.Add(path, a.client.Watcher, mode)
+}
+
 func (a *answer) readRequest() (wire.ReadRequest, bool) {
 	var r wire.ReadRequest
 	r.Decode(a.d)
@@ -179,7 +195,7 @@ func (a *answer) exists() wire.ErrCode {
 	if strings.Contains(r.Path, "\x00") {
 		return wire.ErrBadArguments
 	}
-	n, ok := a.tree.Lookup(r.Path)
+	n, ok := a.lookup(r.Path)
 	if ok && !a.allowed(n, wire.PermRead) {
 		return wire.ErrNoAuth
 	}
@@ -190,7 +206,7 @@ func (a *answer) exists() wire.ErrCode {
 		return wire.ErrNoNode
 	}
 	if r.Watch {
-		a.Watches.Add(n.Path(), a.client.Watcher, watch.Data)
+		a.watch(r.Path, n, watch.Data)
 	}
 	a.client.Reads.note(n.Path(), 0)
 	a.send(n.Stat().Append(a.reply(statBytes)))
@@ -199,7 +215,7 @@ func (a *answer) exists() wire.ErrCode {
 
 // node finds a node to read.
 func (a *answer) node(path string) (tree.Node, wire.ErrCode) {
-	n, ok := a.tree.Lookup(path)
+	n, ok := a.lookup(path)
 	switch {
 	case !ok:
 		return n, wire.ErrNoNode
@@ -219,7 +235,7 @@ func (a *answer) getData() wire.ErrCode {
 		return code
 	}
 	if r.Watch {
-		a.Watches.Add(n.Path(), a.client.Watcher, watch.Data)
+		a.watch(r.Path, n, watch.Data)
 	}
 	a.client.Reads.note(n.Path(), len(n.Data()))
 	a.send(appendData(a.reply(4+len(n.Data())+statBytes), n))
@@ -240,7 +256,7 @@ func (a *answer) getChildren() wire.ErrCode {
 		return code
 	}
 	if r.Watch {
-		a.Watches.Add(n.Path(), a.client.Watcher, watch.Child)
+		a.watch(r.Path, n, watch.Child)
 	}
 	frame := appendChildren(a.reply(4+24*n.NumChildren()+statBytes), n)
 	a.client.Reads.note(n.Path(), childrenBytes(len(frame)-replyHeaderBytes, n))
@@ -266,7 +282,7 @@ func (a *answer) getACL() wire.ErrCode {
 	if a.d.Err() != nil {
 		return wire.ErrMarshalling
 	}
-	n, ok := a.tree.Lookup(path)
+	n, ok := a.lookup(path)
 	switch {
 	case !ok:
 		return wire.ErrNoNode
@@ -281,12 +297,15 @@ func (a *answer) getACL() wire.ErrCode {
 	return wire.ErrOK
 }
 
+// sync gives the path back as it came, null included.
 func (a *answer) sync() wire.ErrCode {
-	path := a.d.String()
+	body := a.d.Rest()
+	a.d.NullableString()
 	if a.d.Err() != nil {
 		return wire.ErrMarshalling
 	}
-	a.send(wire.AppendString(a.reply(4+len(path)), path))
+	path := body[:len(body)-len(a.d.Rest())]
+	a.send(append(a.reply(len(path)), path...))
 	return wire.ErrOK
 }
 
@@ -355,7 +374,11 @@ func (a *answer) getAllChildrenNumber() wire.ErrCode {
 	if code != wire.ErrOK {
 		return code
 	}
-	a.send(wire.AppendInt32(a.reply(4), int32(n.Descendants())))
+	number := n.Descendants()
+	if path == "" {
+		number++ // the root under its other name
+	}
+	a.send(wire.AppendInt32(a.reply(4), int32(number)))
 	return wire.ErrOK
 }
 

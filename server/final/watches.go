@@ -14,7 +14,7 @@ func (a *answer) setWatches() wire.ErrCode {
 		return wire.ErrMarshalling
 	}
 	for _, path := range r.Data {
-		n, ok := a.tree.Lookup(path)
+		n, ok := a.lookup(path)
 		switch {
 		case !ok:
 			a.event(wire.NodeDeleted, path)
@@ -27,7 +27,7 @@ func (a *answer) setWatches() wire.ErrCode {
 		}
 	}
 	for _, path := range r.Exist {
-		n, ok := a.tree.Lookup(path)
+		n, ok := a.lookup(path)
 		switch {
 		case !ok:
 			a.Watches.Add(path, a.client.Watcher, watch.Data)
@@ -36,7 +36,7 @@ func (a *answer) setWatches() wire.ErrCode {
 		}
 	}
 	for _, path := range r.Child {
-		n, ok := a.tree.Lookup(path)
+		n, ok := a.lookup(path)
 		switch {
 		case !ok:
 			a.event(wire.NodeDeleted, path)
@@ -86,19 +86,18 @@ var watchTypes = map[int32]watch.Mode{
 	wire.WatchesPersistentRecursive: watch.Recursive,
 }
 
-// removeWatches is checkWatches, too.
+// removeWatches is checkWatches, too. Nobody can watch a null path.
 func (a *answer) removeWatches() wire.ErrCode {
-	var r wire.WatchRequest
-	r.Decode(a.d)
-	modes, ok := watchTypes[r.Type]
+	path, _ := a.d.NullableString()
+	modes, ok := watchTypes[a.d.Int32()]
 	if a.d.Err() != nil || !ok {
 		return wire.ErrMarshalling
 	}
 	found := false
 	if a.header.Type == wire.OpCheckWatches {
-		found = a.Watches.Has(r.Path, a.client.Watcher, modes)
+		found = a.Watches.Has(path, a.client.Watcher, modes)
 	} else {
-		found = a.Watches.Remove(r.Path, a.client.Watcher, modes)
+		found = a.Watches.Remove(path, a.client.Watcher, modes)
 	}
 	if !found {
 		return wire.ErrNoWatcher

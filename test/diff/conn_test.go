@@ -21,6 +21,8 @@ type conn struct {
 	tcp     *net.TCPConn
 	in      *bufio.Reader
 	session wire.SessionID // 0 before the ConnectResponse
+	resumed wire.Zxid      // that the session had seen before this connection
+	seen    wire.Zxid      // newest in a reply
 	passwd  []byte
 }
 

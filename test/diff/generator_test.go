@@ -17,12 +17,15 @@ import (
 type generator struct {
 	*rand.Rand
 	open    [slots]bool
-	session [slots]int // of the last connection, 0 for none
-	last    int        // session opened
-	left    []int      // slots whose session has gone to another one
-	numbers []string   // sequential nodes made
+	session [slots]int         // of the last connection, 0 for none
+	last    int                // session opened
+	left    []int              // slots whose session has gone to another one
+	due     []step             // what a client does after it has come back
+	watched [slots][5][]string // paths, by slot and list of setWatches2
+	numbers []string           // sequential nodes made
 	version map[string]int32
 	xid     int32
+	alone   bool // the request being made is neither in a burst nor in a multi, so that it may fill a frame
 }
 
 func newGenerator(seed uint64) *generator {
@@ -41,19 +44,57 @@ func (g *generator) next() step {
 		g.left = g.left[1:]
 		return step{slot: slot} // as clients do
 	}
+	if len(g.due) > 0 {
+		st := g.due[0]
+		g.due = g.due[1:]
+		if g.open[st.slot] {
+			return st
+		}
+	}
 	slot := g.IntN(slots)
 	switch {
 	case !g.open[slot]:
 		return g.connect(slot)
+	case g.chance(4):
+		return g.burst(slot)
 	case g.chance(1):
 		return g.ending(slot)
 	}
+	g.alone = true
 	op, record := g.request(slot)
-	ends := op == wire.OpAuth || op == opUnknown
-	if g.chance(4) && op != wire.OpAuth && op != wire.OpReconfig {
+	g.alone = false
+	ends := op == wire.OpAuth || op == wire.OpSASL || op == opUnknown
+	if g.chance(4) && op != wire.OpAuth && op != wire.OpSASL && op != wire.OpReconfig {
 		record = g.spoil(op, record)
 	}
 	return step{slot: slot, request: &wire.RequestHeader{Xid: g.xid, Type: op}, body: record, ends: ends}
+}
+
+// burst is a step of several requests that are sent without waiting. None of them meets a known difference.
+func (g *generator) burst(slot int) step {
+	st := step{slot: slot}
+	path := func() string { return one(g, common...) }
+	for range 2 + g.IntN(12) {
+		op, b := wire.OpMulti, g.multi(path)
+		switch p := path(); g.IntN(9) {
+		case 0, 1:
+			op, b = g.creation(path)
+		case 2:
+			op, b = wire.OpDelete, pathVersion(p, g.expected(p))
+		case 3:
+			op, b = wire.OpSetData, setData(p, g.data(p), g.expected(p))
+		case 4, 5:
+			op, b = g.watching(slot, one(g, wire.OpExists, wire.OpGetData, wire.OpGetChildren, wire.OpGetChildren2), p)
+		case 6:
+			op, b = one(g, wire.OpSync, wire.OpGetACL, wire.OpGetAllChildrenNumber, wire.OpGetEphemerals), onlyPath(p)
+		case 7:
+			op, b = wire.OpMultiRead, body{}.part(wire.OpGetData, read(p, false)).part(wire.OpGetChildren, read(path(), false)).end()
+		}
+		g.xid++
+		st.more = append(st.more, asked{wire.RequestHeader{Xid: g.xid, Type: op}, b})
+	}
+	st.request, st.body, st.more = &st.more[0].RequestHeader, st.more[0].body, st.more[1:]
+	return st
 }
 
 func (g *generator) connect(slot int) step {
@@ -118,7 +159,7 @@ var weighted = []struct {
 		p := g.path()
 		return wire.OpSetACL, setACL(p, g.acl(p), int32(g.IntN(4)-2))
 	}},
-	{10, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpMulti, g.multi() }},
+	{10, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpMulti, g.multi(g.path) }},
 	{8, func(g *generator, slot int) (wire.OpCode, body) { return g.read(slot, wire.OpExists) }},
 	{8, func(g *generator, slot int) (wire.OpCode, body) { return g.read(slot, wire.OpGetData) }},
 	{5, func(g *generator, slot int) (wire.OpCode, body) { return g.read(slot, wire.OpGetChildren) }},
@@ -142,6 +183,9 @@ var weighted = []struct {
 	{2, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpGetAllChildrenNumber, onlyPath(g.path()) }},
 	{1, func(*generator, int) (wire.OpCode, body) { return wire.OpWhoAmI, nil }},
 	{2, func(g *generator, _ int) (wire.OpCode, body) { return wire.OpAuth, g.auth() }},
+	{1, func(g *generator, _ int) (wire.OpCode, body) {
+		return wire.OpSASL, body{}.buf(one(g, nil, []byte{}, []byte("token")))
+	}},
 	{1, func(*generator, int) (wire.OpCode, body) {
 		return wire.OpReconfig, body{}.str(null).str("1").str(null).long(-1)
 	}},
@@ -198,6 +242,10 @@ func (g *generator) data(path string) []byte {
 		return []byte{}
 	case 2:
 		return make([]byte, 5000)
+	case 3:
+		if g.alone && g.chance(3) { // near the limit of a frame
+			return make([]byte, 0xfffff-40-g.IntN(50))
+		}
 	}
 	b := make([]byte, 1+g.IntN(12))
 	for i := range b {
@@ -265,12 +313,13 @@ func (g *generator) creation(choose func() string) (wire.OpCode, body) {
 	return op, create(path, g.data(path), g.acl(path), flags)
 }
 
-func (g *generator) multi() body {
+func (g *generator) multi(choose func() string) body {
 	var b body
 	path := func() string {
 		// Apache ZooKeeper forgets to take a zxid when a path in a multi is null.
-		return strings.ReplaceAll(g.path(), null, "")
+		return strings.ReplaceAll(choose(), null, "")
 	}
+	g.alone = false
 	for range g.IntN(5) {
 		switch g.IntN(10) {
 		case 0, 1, 2:
@@ -329,8 +378,37 @@ func kindOfWatch(slot int, path string) int {
 }
 
 func (g *generator) read(slot int, op wire.OpCode) (wire.OpCode, body) {
-	path := g.path()
-	return op, read(path, kindOfWatch(slot, path) == standard && g.chance(50))
+	return g.watching(slot, op, g.path())
+}
+
+func (g *generator) watching(slot int, op wire.OpCode, path string) (wire.OpCode, body) {
+	watch := kindOfWatch(slot, path) == standard && g.chance(50)
+	if watch && path != null && path != "" {
+		list := map[wire.OpCode]int{wire.OpGetData: 0, wire.OpExists: 1, wire.OpGetChildren: 2, wire.OpGetChildren2: 2}[op]
+		g.note(slot, list, path)
+	}
+	return op, read(path, watch)
+}
+
+// note remembers a watch that a client may set again.
+func (g *generator) note(slot, list int, path string) {
+	if !slices.Contains(g.watched[slot][list], path) {
+		g.watched[slot][list] = append(g.watched[slot][list], path)
+	}
+}
+
+// again sets the watches of a slot as a client does that has come back.
+func (g *generator) again(slot int) step {
+	lists := g.watched[slot]
+	op, n := wire.OpSetWatches, 3
+	if len(lists[3])+len(lists[4]) > 0 || g.chance(20) {
+		op, n = wire.OpSetWatches2, 5
+	}
+	b := body{}.long(0)
+	for _, list := range lists[:n] {
+		b = b.strs(append([]string{}, list...))
+	}
+	return step{slot: slot, request: &wire.RequestHeader{Xid: wire.XidSetWatches, Type: op}, body: b, since: true}
 }
 
 // addWatch never has a null path: Apache ZooKeeper could not close the connection any more.
@@ -342,8 +420,10 @@ func (g *generator) addWatch(slot int) (wire.OpCode, body) {
 		}
 		switch kindOfWatch(slot, path) {
 		case persistent:
+			g.note(slot, 3, path)
 			return wire.OpAddWatch, pathVersion(path, 0)
 		case recursive:
+			g.note(slot, 4, path)
 			return wire.OpAddWatch, pathVersion(path, 1)
 		}
 	}
@@ -415,8 +495,14 @@ func (g *generator) spoil(op wire.OpCode, b body) body {
 func (g *generator) connected(st step) {
 	if st.from < 0 {
 		g.last++
-		g.session[st.slot] = g.last
+		g.session[st.slot], g.watched[st.slot] = g.last, [5][]string{}
 		return
+	}
+	if st.from == st.slot && g.chance(80) {
+		if g.chance(50) {
+			g.due = append(g.due, g.make(st.slot, wire.OpAuth, authPacket("digest", []byte("alice:a")), true))
+		}
+		g.due = append(g.due, g.again(st.slot))
 	}
 	g.session[st.slot] = g.session[st.from]
 	for slot := range slots {

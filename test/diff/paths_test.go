@@ -8,6 +8,7 @@ const superDigest = "super:gG7s8t3oDEtIqF6DM9LlI/R+9Ss="
 // common are the paths that most requests are about: few, so that requests meet.
 var common = []string{
 	"/", "/a", "/b", "/a/b", "/a/c", "/a/b/c", "/a/b/d", "/b/x", "/b/x/y", "/é", "/é/日本", "/a b",
+	"/a/b/c/e", "/a/b/c/e/f", "/a/b/c/e/f/g", "/a/b/c/e/f/g/h",
 }
 
 // closed are paths of the part of the tree where reading may be forbidden.

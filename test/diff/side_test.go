@@ -5,9 +5,13 @@ package diff
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/zkctl/zkctl/test/ensemble"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -46,13 +50,22 @@ func (s *side) fenceFrame() []byte {
 
 // start does what the step says, and waits for no answer.
 func (s *side) start(st step) error {
+	s.before = s.last
 	c := s.conns[st.slot]
 	switch {
 	case st.connect != nil:
 		return s.connect(st)
 	case c == nil:
 	case st.request != nil:
-		frame := framed(nil, *st.request, st.body)
+		body := st.body
+		if st.since {
+			body = slices.Clone(body)
+			binary.BigEndian.PutUint64(body, uint64(c.resumed))
+		}
+		frame := framed(nil, *st.request, body)
+		for _, r := range st.more {
+			frame = framed(frame, r.RequestHeader, r.body)
+		}
 		if !st.ends {
 			frame = append(frame, s.fenceFrame()...)
 		}
@@ -76,10 +89,7 @@ func (s *side) hangUp(slot int) {
 
 // connect opens a connection and sends the first frame.
 func (s *side) connect(st step) error {
-	c, err := dial(s.addrs[st.slot%len(s.addrs)])
-	if err != nil {
-		return err
-	}
+	addr := s.addrs[st.slot%len(s.addrs)]
 	r := *st.connect
 	if st.from >= 0 {
 		of := s.conns[st.from]
@@ -87,9 +97,17 @@ func (s *side) connect(st step) error {
 			of = s.past[st.from]
 		}
 		if of != nil {
-			r.SessionID, r.Passwd = of.session, append([]byte{}, of.passwd...)
+			r.SessionID, r.Passwd, r.LastZxidSeen = of.session, append([]byte{}, of.passwd...), of.seen
+			if err := s.reach(addr, of.seen); err != nil {
+				return err
+			}
 		}
 	}
+	c, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	c.resumed = r.LastZxidSeen
 	if st.spoil && len(r.Passwd) > 0 {
 		r.Passwd[0] ^= 0xff
 	}
@@ -104,6 +122,20 @@ func (s *side) connect(st step) error {
 	s.conns[st.slot] = c
 	c.write(connectFrame(frame))
 	return nil
+}
+
+// reach waits until the server of an ensemble has applied what a client has seen: it would refuse the client before.
+func (s *side) reach(addr string, seen wire.Zxid) error {
+	if len(s.addrs) == 1 {
+		return nil
+	}
+	return ensemble.Until(patience, fmt.Sprintf("%v at %s", seen, addr), func() bool {
+		answer, _ := ensemble.Ask(addr, "srvr")
+		_, text, _ := strings.Cut(answer, "Zxid: 0x")
+		text, _, _ = strings.Cut(text, "\n")
+		at, err := strconv.ParseUint(text, 16, 64)
+		return err == nil && wire.Zxid(at) >= seen
+	})
 }
 
 func connectFrame(b []byte) []byte {
@@ -126,39 +158,41 @@ func (s *side) finish(st step) ([]line, error) {
 		if c.session != 0 {
 			c.write(s.fenceFrame())
 		}
-		rest, err := s.read(st.slot, opNone, 0)
+		rest, err := s.read(st.slot, nil, 0)
 		return append([]line{first}, rest...), err
 	case st.bytes != nil:
-		return s.read(st.slot, opNone, 0)
+		return s.read(st.slot, nil, 0)
 	}
-	op, own := st.request.Type, 0
+	ops, own := st.ops(), 0
+	op := ops[0]
 	if op == wire.OpPing && op == s.fence.Type { // its answer has no xid of its own
 		own = 1
 	}
 	if !st.ends {
-		return s.read(st.slot, op, own)
+		return s.read(st.slot, ops, own)
 	}
-	lines, err := s.read(st.slot, op, untilReply)
+	lines, err := s.read(st.slot, ops, untilReply)
 	if err != nil || s.conns[st.slot] == nil {
 		return lines, err
 	}
 	if code := lines[len(lines)-1].err; op != wire.OpCloseSession && code != wire.ErrUnimplemented && code != wire.ErrAuthFailed {
 		c.write(s.fenceFrame()) // else the connection has to end without it
 	}
-	rest, err := s.read(st.slot, opNone, 0)
+	rest, err := s.read(st.slot, nil, 0)
 	return append(lines, rest...), err
 }
 
 // hear reads what has come to a connection on which nothing was asked.
-func (s *side) hear(slot int) ([]line, error) { return s.read(slot, opNone, 0) }
+func (s *side) hear(slot int) ([]line, error) { return s.read(slot, nil, 0) }
 
 // untilReply ends reading at the first frame that is no event.
 const untilReply = -1
 
-// read reads the frames of a connection up to the answer to a fence, or to its end. The answers to skip requests look like
-// those to a fence.
-func (s *side) read(slot int, op wire.OpCode, skip int) (lines []line, err error) {
+// read reads the frames of a connection, of which the replies are to requests of these types, up to the answer to a fence,
+// or to its end. The answers to skip requests look like those to a fence.
+func (s *side) read(slot int, ops []wire.OpCode, skip int) (lines []line, err error) {
 	c := s.conns[slot]
+	op := opNone
 	deadline := time.Now().Add(patience)
 	for {
 		frame, err := c.read()
@@ -169,11 +203,18 @@ func (s *side) read(slot int, op wire.OpCode, skip int) (lines []line, err error
 			s.hangUp(slot)
 			return append(lines, line{text: "closed"}), nil
 		}
+		if len(ops) > 0 {
+			op = ops[0]
+		}
 		isFence := len(frame) >= 4 && int32(binary.BigEndian.Uint32(frame)) == s.fence.Xid
 		if s.lies != nil && !isFence {
 			frame = s.lies(op, frame)
 		}
 		l := s.reply(frame, op)
+		c.seen = max(c.seen, l.zxid)
+		if !l.event && len(ops) > 1 {
+			ops = ops[1:]
+		}
 		if isFence && skip == 0 && l.zxid < s.last && len(s.addrs) > 1 {
 			if time.Now().After(deadline) {
 				return lines, fmt.Errorf("still at %v, not %v", l.zxid, s.last)

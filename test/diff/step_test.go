@@ -21,10 +21,14 @@ type step struct {
 	bytes   []byte // as they are
 
 	body []byte
+	// more are requests that are sent together with the first, before anything is answered.
+	more []asked
+	// since puts the zxid that the slot's last connection saw into the front of body, as clients do in setWatches.
+	since bool
 	// ends tells that the server may close the connection.
 	ends bool
-	// from is the slot whose session and password connect carries, -1 for those it has itself; spoil makes the password
-	// wrong, ahead the zxid one that the server has not reached.
+	// from is the slot whose session, password and last zxid connect carries, -1 for those it has itself; spoil makes the
+	// password wrong, ahead the zxid one that the server has not reached.
 	from  int
 	spoil bool
 	ahead bool
@@ -33,10 +37,25 @@ type step struct {
 	cut  int
 }
 
+// asked is one of several requests.
+type asked struct {
+	wire.RequestHeader
+	body []byte
+}
+
+// ops are the types of the requests.
+func (s step) ops() []wire.OpCode {
+	ops := []wire.OpCode{s.request.Type}
+	for _, r := range s.more {
+		ops = append(ops, r.Type)
+	}
+	return ops
+}
+
 // writes tells whether other connections may hear of the step.
 func (s step) writes() bool {
-	if s.request == nil {
-		return s.connect != nil
+	if s.request == nil || len(s.more) > 0 {
+		return s.connect != nil || len(s.more) > 0
 	}
 	switch s.request.Type {
 	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpDelete, wire.OpSetData,
@@ -49,7 +68,14 @@ func (s step) writes() bool {
 func (s step) String() string {
 	switch {
 	case s.request != nil:
-		return fmt.Sprintf("connection %d: %v xid=%d %s", s.slot, s.request.Type, s.request.Xid, describe(s.request.Type, s.body))
+		text := fmt.Sprintf("connection %d: %v xid=%d %s", s.slot, s.request.Type, s.request.Xid, describe(s.request.Type, s.body))
+		for _, r := range s.more {
+			text += fmt.Sprintf("\n      and %v xid=%d %s", r.Type, r.Xid, describe(r.Type, r.body))
+		}
+		if s.since {
+			text += " with the zxid seen last"
+		}
+		return text
 	case s.connect != nil:
 		c := *s.connect
 		return fmt.Sprintf("connection %d: connect timeout=%d session of %d (-1: %v) wrong password=%v zxid ahead=%v readOnly=%v/%v tail=%d cut=%d",

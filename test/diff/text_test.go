@@ -21,7 +21,7 @@ import (
 //   - times of transactions, by "ok" if all stats of one server give one zxid one time, near now;
 //   - what has the order of a hash table in Apache ZooKeeper, by its sorted self: children, the ephemerals of a session,
 //     the events of a session's end, the ids of a connection in whoAmI and where "auth" stood in an access list;
-//   - the zxids of events, by "now" if there is none (-1, before 3.9) or it is that of the step;
+//   - the zxids of events, by "now" if there is none (-1, before 3.9) or it is one of the step;
 //   - zxids behind one that only one side used up, for a known reason;
 //   - the epoch of an ensemble, by its distance from the first one seen: elections may have taken several;
 //   - ports in the text of the configuration.
@@ -33,6 +33,7 @@ type speech struct {
 	epoch    wire.Epoch // first seen
 	seen     bool       // some zxid was
 	last     wire.Zxid  // newest in a reply
+	before   wire.Zxid  // last when the step began
 	// skipped are zxids that only this side used up, each later one counts as lower by one (see difference.zxid).
 	skipped []wire.Zxid
 }
@@ -138,7 +139,7 @@ func (s *speech) event(h wire.ReplyHeader, body []byte) (line, bool) {
 		return line{}, false
 	}
 	when := s.zxid(h.Zxid)
-	if h.Zxid == -1 || h.Zxid >= s.last {
+	if h.Zxid == -1 || h.Zxid > s.before || h.Zxid == s.last {
 		when = "now"
 	}
 	return line{text: fmt.Sprintf("event zxid=%s type=%d state=%d path=%+q", when, kind, state, path), event: true, path: path}, true
