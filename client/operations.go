@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/zkctl/zkctl/wire"
@@ -12,7 +13,7 @@ import (
 const ConfigPath = "/zookeeper/config"
 
 // Create creates a znode and returns its path, which differs for the sequential flags (wire.FlagSequential and others).
-// ttl is for the flags with TTL only. An empty ACL is refused as the server would.
+// ttl is for the flags with TTL only. An empty ACL is refused as the server would. The path of the chroot itself is empty.
 func (c *Client) Create(ctx context.Context, path string, data []byte, acl []wire.ACL, flags int32, ttl time.Duration) (string, error) {
 	check := path
 	switch flags {
@@ -36,7 +37,7 @@ func (c *Client) Create(ctx context.Context, path string, data []byte, acl []wir
 		r.body = q.Append(nil)
 	}
 	created := ""
-	err := c.get(ctx, r, func(d *wire.Decoder) { created = c.clientPath(d.String()) })
+	err := c.get(ctx, r, func(d *wire.Decoder) { created = strings.TrimPrefix(d.String(), c.chroot) })
 	return created, err
 }
 

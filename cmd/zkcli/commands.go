@@ -113,6 +113,9 @@ func (s *shell) showHistory([]string) error {
 	for i := max(0, len(s.history)-11); i < len(s.history); i++ {
 		fmt.Fprintf(s.out, "%d - %s\n", i, s.history[i])
 	}
+	if len(s.history) == 0 { // it is the only command
+		fmt.Fprintln(s.out, "0 - null")
+	}
 	return nil
 }
 

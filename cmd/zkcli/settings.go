@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,13 +35,19 @@ func loadSettings(file string) (settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	refused := func(why string) error {
+		return failure(fmt.Sprintf("Error while processing %s\nCaused by: %s", absolute, why))
+	}
 	data, err := os.ReadFile(absolute)
-	if err != nil {
-		return nil, failure("Error while processing " + absolute + ": " + errors.Unwrap(err).Error())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, refused(absolute + " file is missing")
+	case err != nil:
+		return nil, refused(err.Error())
 	}
 	list, bad := properties.ReadFile(data)
 	if len(bad) > 0 {
-		return nil, failure(fmt.Sprintf("Error while processing %s: line %d: %v", absolute, bad[0].Line, bad[0].Err))
+		return nil, refused(fmt.Sprintf("line %d: %v", bad[0].Line, bad[0].Err))
 	}
 	for _, p := range list {
 		s[p.Key] = p.Value

@@ -1,0 +1,154 @@
+//go:build interop
+
+// Package transcript types the same commands at Apache ZooKeeper's zkCli.sh and at zkcli, each connected to zkserver and to
+// Apache ZooKeeper 3.8.0, and compares what the four print, stdout and stderr apart, and how they end. What is made alike
+// before comparing stands in normal_test.go.
+package transcript
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/client"
+	"github.com/zkctl/zkctl/test/ensemble"
+)
+
+// zkcli is the binary that is compared, built by TestMain.
+var zkcli string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "zkcli-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	zkcli = filepath.Join(dir, "zkcli")
+	build := exec.Command("go", "build", "-o", zkcli, "github.com/zkctl/zkctl/cmd/zkcli")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build zkcli: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// way is one client at one server.
+type way struct {
+	java   bool
+	server ensemble.Kind
+}
+
+// reference is what the others are compared with.
+var reference = way{true, ensemble.Apache}
+
+var ways = []way{reference, {false, ensemble.Apache}, {true, ensemble.Zkserver}, {false, ensemble.Zkserver}}
+
+func (w way) String() string {
+	return fmt.Sprintf("%s at %v", map[bool]string{true: "zkCli.sh", false: "zkcli"}[w.java], w.server)
+}
+
+// flags are those of a JVM that starts faster, and does not complain that there is nothing to log to.
+func (w way) flags() []string {
+	if !w.java {
+		return nil
+	}
+	return []string{"-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"}
+}
+
+// command is the client's command line; flags are further ones of the JVM.
+func (w way) command(flags []string, server string, args ...string) *exec.Cmd {
+	cmd := exec.Command(zkcli, append([]string{"-server", server}, args...)...)
+	cmd.Env = os.Environ()
+	if w.java {
+		cmd = ensemble.Zkcli(server, args...)
+	}
+	cmd.Env = append(cmd.Env, "LC_ALL=C.UTF-8", "TZ=UTC", "CLIENT_JVMFLAGS="+strings.Join(append(w.flags(), flags...), " "))
+	return cmd
+}
+
+// pair is a server of each kind, with the same configuration.
+type pair map[ensemble.Kind]*ensemble.Ensemble
+
+// servers starts a pair of ensembles of some size, which end with the test.
+func servers(t *testing.T, size int, extra ...string) pair {
+	t.Helper()
+	if err := ensemble.HaveApache(); err != nil {
+		t.Skip(err)
+	}
+	p := make(pair)
+	for _, kind := range []ensemble.Kind{ensemble.Zkserver, ensemble.Apache} {
+		kinds := make([]ensemble.Kind, size)
+		for i := range kinds {
+			kinds[i] = kind
+		}
+		e, err := ensemble.New(ensemble.Settings{Extra: extra}, kinds...)
+		must(t, err)
+		t.Cleanup(func() { e.Close() })
+		must(t, e.Start())
+		p[kind] = e
+	}
+	for _, e := range p {
+		must(t, e.Await(30*time.Second))
+	}
+	return p
+}
+
+// clean deletes what a script has left at the servers.
+func (p pair) clean(t *testing.T, kind ensemble.Kind) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := client.Connect(p[kind].Connection(), client.Options{})
+	must(t, err)
+	defer c.Close(ctx)
+	var walk func(path string)
+	walk = func(path string) {
+		children, _, _ := c.Children(ctx, path, false) // of what may not be read there are none in the scripts
+		for _, child := range children {
+			below := strings.TrimSuffix(path, "/") + "/" + child
+			if below != "/zookeeper" {
+				walk(below)
+			}
+		}
+		if path != "/" && path != "/zookeeper/quota" {
+			_ = c.Delete(ctx, path, -1) // what stays shows in the next script
+		}
+	}
+	walk("/")
+	walk("/zookeeper/quota")
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare plays a script in all ways. If the servers are known to differ, the clients are compared at each of them, and the
+// difference must show.
+func (p pair) compare(t *testing.T, differs string, play func(*testing.T, way) transcript) {
+	t.Helper()
+	all := make(map[way]transcript)
+	for _, w := range ways {
+		p.clean(t, w.server)
+		all[w] = play(t, w)
+		against := reference
+		if differs != "" {
+			against.server = w.server
+		}
+		if diff := all[against].diff(all[w]); diff != "" {
+			t.Errorf("%v and %v:\n%s", against, w, diff)
+		}
+	}
+	if differs != "" && all[reference].diff(all[way{true, ensemble.Zkserver}]) == "" {
+		t.Errorf("the servers do not differ any more: %s", differs)
+	}
+}
