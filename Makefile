@@ -59,7 +59,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet -tags lab,interop,chaos,diff,suites,soak ./...
 	$(GO) tool staticcheck ./...
 
-.PHONY: lab-up lab-down lab-test interop-test diff-test suites chaos soak bench
+.PHONY: lab-up lab-down lab-test interop-test transcript-test diff-test suites chaos soak bench
 lab-up: ## N test hosts on this machine (root)
 	lab/lab.sh up $(N)
 
@@ -71,6 +71,9 @@ lab-test: build ## end-to-end tests on three bare test hosts (root)
 
 interop-test: build ## clients and servers written by others (root, Debian packages)
 	$(GO) test -tags interop -count=1 -timeout 20m -v ./test/interop
+
+transcript-test: ## the same commands typed at zkCli.sh and zkcli, at both servers (Debian packages)
+	$(GO) test -tags interop -count=1 -timeout 15m -v ./test/transcript
 
 diff-test: ## the same REQUESTS to zkserver and Apache ZooKeeper, every answer compared (Debian packages)
 	$(GO) test -tags diff -count=1 -timeout 15m -v ./test/diff -requests $(REQUESTS)
