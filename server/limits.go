@@ -15,6 +15,18 @@ func setLimits(c *node.Config, cfg *config.Config) {
 	c.ReadOnlyMode, c.LeaderServesNot = cfg.ReadOnlyMode, !cfg.LeaderServes
 }
 
+// outstandingLimit is globalOutstandingLimit, which the participants of an ensemble share: their leader gets the requests of
+// all of them (LeaderZooKeeperServer.getGlobalOutstandingLimit).
+func outstandingLimit(cfg *config.Config) int {
+	if !cfg.Distributed || cfg.Observer {
+		return cfg.GlobalOutstandingLimit
+	}
+	if voters := len(cfg.Members.Voters()); voters > 2 {
+		return cfg.GlobalOutstandingLimit / (voters - 1)
+	}
+	return cfg.GlobalOutstandingLimit
+}
+
 // quotaExceeded logs a request beyond a quota.
 func (s *Server) quotaExceeded(e node.QuotaExceeded) {
 	unit, kind := "count", "soft"

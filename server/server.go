@@ -202,7 +202,8 @@ func (s *Server) clientConfig(address string) clientport.Config {
 	return clientport.Config{
 		Address: address, Backlog: s.cfg.ListenBacklog, MaxFrameBytes: s.cfg.MaxBufferBytes,
 		MaxPerAddress: s.cfg.MaxClientCnxns, Max: s.cfg.MaxCnxns,
-		OutstandingLimit:   s.cfg.GlobalOutstandingLimit,
+		OutstandingLimit:      outstandingLimit(s.cfg),
+		LargeRequestThreshold: s.cfg.LargeRequestThreshold, LargeRequestMaxBytes: s.cfg.LargeRequestMaxBytes,
 		SessionlessTimeout: s.cfg.SessionlessTimeout, KeepAlive: s.cfg.ClientKeepAlive,
 		View: s.mu.RLocker(), Read: s.node.Read, Deliver: s.inbox.put,
 		Word:    func(word, argument string) string { return admin.Answer(source{s}, word, argument) },

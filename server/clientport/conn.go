@@ -76,6 +76,8 @@ type arrival struct {
 	at  time.Duration
 	op  wire.OpCode
 	xid int32
+	// large is the length of a large request that went to the node; see largeRequests.
+	large int
 }
 
 // serve reads the connection to its end.
@@ -130,6 +132,9 @@ func (c *conn) end() {
 	c.port.forget(c)
 	c.dropQueue()
 	c.port.outstanding.Add(-int64(len(c.waiting)))
+	for _, a := range c.waiting {
+		c.port.large.giveBack(a.large)
+	}
 	c.waiting = nil
 	c.change.Broadcast()
 	c.mu.Unlock()
@@ -230,7 +235,7 @@ func (c *conn) take() error {
 				c.port.touch(c)
 				latency := c.port.now() - now
 				noted.note(header.Type, latency, len(frame), len(reply))
-				if full := c.queueRead(reply, arrival{now, header.Type, header.Xid}, latency); full {
+				if full := c.queueRead(reply, arrival{at: now, op: header.Type, xid: header.Xid}, latency); full {
 					handOver()
 					if err := c.waitForRoom(); err != nil {
 						return err
@@ -246,8 +251,12 @@ func (c *conn) take() error {
 		if !large {
 			body = slices.Clone(body)
 		}
+		a := arrival{at: now, op: header.Type, xid: header.Xid}
+		if a.large, err = c.port.large.take(len(body)); err != nil {
+			return err
+		}
 		inputs = append(inputs, node.ClientRequest{Client: c.id, Header: header, Body: body})
-		c.begin(len(frame), arrival{now, header.Type, header.Xid})
+		c.begin(len(frame), a)
 		if header.Type == wire.OpCloseSession {
 			c.over = true
 			c.reader.discard()

@@ -56,6 +56,10 @@ type Config struct {
 	// OutstandingLimit is the number of requests in process above which connections with requests in process are not
 	// read (globalOutstandingLimit).
 	OutstandingLimit int
+	// LargeRequestThreshold is the length in bytes above which a request counts as large (largeRequestThreshold), not
+	// positive for none; a large request that would bring those in process beyond LargeRequestMaxBytes
+	// (largeRequestMaxBytes) ends its connection.
+	LargeRequestThreshold, LargeRequestMaxBytes int
 	// SessionlessTimeout is how long a connection may stay without having sent its first frame.
 	SessionlessTimeout time.Duration
 	// KeepAlive switches TCP keep-alive on.
@@ -82,6 +86,8 @@ type Port struct {
 	lastID atomic.Uint64
 	// outstanding are the requests of all connections that wait for their answer.
 	outstanding atomic.Int64
+	// large are the large ones of them.
+	large largeRequests
 	// queued is how much waits to be written to connections for which more than a little does.
 	queued atomic.Int64
 	// handshakes are connections that are about to become plain or TLS.
@@ -123,6 +129,7 @@ func Listen(cfg Config) (*Port, error) {
 	if p.cfg.Metrics == nil {
 		p.cfg.Metrics = metrics.New()
 	}
+	p.large.set(cfg.LargeRequestThreshold, cfg.LargeRequestMaxBytes, &p.cfg.Metrics.LargeRequestsRejected)
 	var err error
 	if p.plain, err = listen(cfg.Address, "client port", cfg.Backlog); err != nil {
 		return nil, err
@@ -245,7 +252,7 @@ func (p *Port) admit(tcp *net.TCPConn, secure bool) (*conn, error) {
 		large: firstAnswerBytes,
 	}
 	c.change.L = &c.mu
-	if c.reader, err = newFrameReader(tcp, p.cfg.MaxFrameBytes); err != nil {
+	if c.reader, err = newFrameReader(tcp, p.cfg.MaxFrameBytes, &p.large); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()

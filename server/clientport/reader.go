@@ -28,6 +28,7 @@ type frameReader struct {
 	raw      syscall.RawConn
 	secure   *tls.Conn // nil for a plain connection
 	maxFrame int
+	requests *largeRequests
 
 	buffer     *readBuffer
 	start, end int // what of the buffer is not consumed yet
@@ -37,12 +38,12 @@ type frameReader struct {
 	read    func(fd uintptr) bool
 }
 
-func newFrameReader(tcp *net.TCPConn, maxFrame int) (*frameReader, error) {
+func newFrameReader(tcp *net.TCPConn, maxFrame int, requests *largeRequests) (*frameReader, error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	r := &frameReader{raw: raw, maxFrame: maxFrame}
+	r := &frameReader{raw: raw, maxFrame: maxFrame, requests: requests}
 	r.read = r.tryRead
 	return r, nil
 }
@@ -134,6 +135,9 @@ func (r *frameReader) next() (frame []byte, whole, large bool, err error) {
 	length := int(int32(binary.BigEndian.Uint32(b)))
 	if length < 0 || length > r.maxFrame {
 		return nil, false, false, fmt.Errorf("%w: %d", ErrFrameLength, length)
+	}
+	if err := r.requests.announced(length); err != nil {
+		return nil, false, false, err
 	}
 	if len(b)-4 >= length {
 		r.start += 4 + length

@@ -1,6 +1,8 @@
 package clientport
 
 import (
+	"errors"
+	"os"
 	"time"
 
 	"github.com/zkctl/zkctl/wire"
@@ -45,6 +47,7 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 		c.large = max(len(frame), c.large-c.large/16)
 		c.inFlight.Add(-1)
 		c.port.outstanding.Add(-1)
+		c.port.large.giveBack(a.large)
 	}
 	c.out.addFrame(frame)
 	if c.out.bytes > highWaterBytes && c.tooMuch() {
@@ -126,6 +129,9 @@ func (c *conn) write() {
 			c.port.queued.Add(-int64(counted))
 		}
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.port.often.Warn("client did not read what was left for it", "remote", c.remote)
+			}
 			c.mu.Lock()
 			c.abandon()
 			c.mu.Unlock()
