@@ -8,6 +8,7 @@
 package auth
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,6 +27,8 @@ const (
 type Conn struct {
 	// Remote is the address of the client.
 	Remote netip.Addr
+	// Certificates are those that the client has shown in the handshake of TLS, verified, its own first; none without.
+	Certificates []*x509.Certificate
 	// Data returns the data of a node, nil if there is none. A nil function knows no nodes.
 	Data func(path string) []byte
 }
@@ -101,9 +104,14 @@ func (p *Policy) Admits(ids []wire.ID) bool {
 	return len(p.enforced) == 0 || slices.ContainsFunc(ids, func(id wire.ID) bool { return slices.Contains(p.enforced, id.Scheme) })
 }
 
-// Initial returns the ids that a connection has from the beginning: its address.
+// Initial returns the ids that a connection has from the beginning: its address, and the name in its certificate.
 func (p *Policy) Initial(c Conn) []wire.ID {
-	return []wire.ID{{Scheme: ipScheme, ID: AddrText(c.Remote)}}
+	ids := []wire.ID{{Scheme: ipScheme, ID: AddrText(c.Remote)}}
+	if s := p.schemes[x509Scheme]; s != nil && len(c.Certificates) > 0 {
+		shown, _ := s.Authenticate(c, nil) // failing leaves it without
+		ids = append(ids, shown...)
+	}
+	return ids
 }
 
 // Add authenticates an auth packet and returns the connection's ids with those gained. ids itself is not changed.
