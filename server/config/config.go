@@ -100,6 +100,8 @@ type Config struct {
 	Source Source
 	// Metrics is how what the server measures is shown.
 	Metrics Metrics
+	// TLS is how connections are encrypted.
+	TLS TLS
 
 	// Distributed says whether this is a member of an ensemble; a standalone server ignores what follows.
 	Distributed bool
@@ -164,6 +166,7 @@ func defaults(file string) *Config {
 		Quorum:                 defaultQuorum(),
 		ElectionConnectTimeout: 5 * time.Second,
 		ElectionBindRetries:    3,
+		TLS:                    defaultTLS(),
 		AckLoggingFrequency:    1000,
 		Metrics:                defaultMetrics(),
 		Reconfig:               Reconfig{StandaloneEnabled: true},

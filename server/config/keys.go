@@ -29,6 +29,7 @@ var keys = slices.Concat(
 	accessKeys,
 	quorumSASLKeys,
 	reconfigKeys,
+	tlsKeys,
 )
 
 var basicKeys = []key{
@@ -49,9 +50,6 @@ var basicKeys = []key{
 	{"autopurge.purgeInterval", setPurgeInterval},
 	{"electionAlg", only("3", "fast leader election over TCP is the only algorithm left")},
 
-	{"sslQuorum", onlyFalse("TLS between members is not supported by this server")},
-	{"portUnification", onlyFalse("TLS between members is not supported by this server")},
-	{"secureClientPort", refused("TLS for clients is not supported by this server", "remove the key")},
 	{"multiAddress.enabled", onlyFalse("several addresses of one member are not supported by this server")},
 	{"oraclePath", refused("a quorum with an oracle is not supported by this server", "remove the key")},
 
@@ -83,9 +81,7 @@ var basicKeys = []key{
 // withoutEffect are keys that Apache ZooKeeper knows and this server does not need or does not act on.
 var withoutEffect = []string{
 	"syncEnabled",
-	"secureClientPortAddress",
 	"observerMasterPort",
-	"sslQuorumReloadCertFiles",
 	"multiAddress.reachabilityCheckTimeoutMs",
 	"multiAddress.reachabilityCheckEnabled",
 	"request_throttler.shutdownTimeout",
@@ -94,9 +90,6 @@ var withoutEffect = []string{
 	"observer.reconnectDelayMs",
 	"observer.election.DelayMs",
 	"observerMaster.sizeLimit",
-	"fips-mode",
-	"client.portUnification",
-	"client.certReload",
 }
 
 // asIs are values of such keys that say what this server does anyway.
@@ -107,10 +100,8 @@ var asIs = map[string]string{
 // withoutEffectPrefixes are families of such keys.
 var withoutEffectPrefixes = []string{
 	"metricsProvider.",
-	"ssl.",
 	"audit.",
 	"IPAuthenticationProvider.",
-	"X509AuthenticationProvider.",
 }
 
 // aliases are other names under which Apache ZooKeeper finds the same value.

@@ -34,6 +34,9 @@ func LoadFrom(disk vfs.FS, file string, flags ...Flags) (*Config, error) {
 		p.readMyID()
 		p.readLastSeen(text)
 	}
+	if len(p.problems) == 0 {
+		p.readStores()
+	}
 	return p.result()
 }
 
@@ -261,6 +264,7 @@ func (p *parser) check() {
 	p.checkAccess()
 	p.checkMembers()
 	p.checkQuorumSASL()
+	p.checkTLS()
 }
 
 func (p *parser) checkSessions() {

@@ -118,7 +118,7 @@ func (p *parser) adoptClientPort(self quorum.Member) {
 }
 
 func (p *parser) noticeNoClientPort() {
-	if p.config.ClientPort == 0 && p.seen["clientPort"].line == 0 {
+	if p.config.ClientPort == 0 && p.config.TLS.SecureClientPort == 0 && p.seen["clientPort"].line == 0 {
 		p.notice(property{key: "clientPort"}, "missing, clients cannot connect", "add a line such as clientPort=2181")
 	}
 }

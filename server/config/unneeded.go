@@ -21,10 +21,8 @@ var unneeded = []struct {
 		"maxResponseCacheSize", "maxGetChildrenResponseCacheSize",
 	}},
 	{"one implementation of the client port serves plain and TLS connections", []string{"serverCnxnFactory"}},
-	{"this server does without Netty", []string{
-		"netty.advancedFlowControl.enabled", "netty.server.outstandingHandshake.limit",
-		"netty.server.earlyDropSecureConnectionHandshakes",
-	}},
+	{"this server does without Netty", []string{"netty.advancedFlowControl.enabled"}},
+	{"this server has one implementation of TLS", []string{"ssl.sslProvider"}},
 	{"without a JVM there are no pauses of one to watch for", []string{
 		"jvm.pause.monitor", "jvm.pause.info-threshold.ms", "jvm.pause.warn-threshold.ms", "jvm.pause.sleep.time.ms",
 	}},

@@ -70,7 +70,9 @@ func (r row) name() string {
 // companions are the lines without which a key is not accepted.
 var companions = map[string]string{
 	"clientPortAddress":        "clientPort=2181",
-	"secureClientPortAddress":  "secureClientPort=2281",
+	"secureClientPort":         tlsStores,
+	"secureClientPortAddress":  "secureClientPort=2281\n" + tlsStores,
+	"client.portUnification":   tlsStores,
 	"weight.N":                 "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ngroup.1=1:2:3\ninitLimit=5\nsyncLimit=5",
 	"group.G":                  "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ninitLimit=5\nsyncLimit=5",
 	"peerType":                 "server.1=a:1:2:observer\nserver.2=b:1:2\nserver.3=c:1:2\nserver.4=d:1:2\ninitLimit=5\nsyncLimit=5",
@@ -92,6 +94,9 @@ var companions = map[string]string{
 	"sasl.serverconfig":                        login,
 	"server.N":                                 "server.2=b:1:2\nserver.3=c:1:2\ninitLimit=5\nsyncLimit=5",
 }
+
+// tlsStores are those without which nobody can speak TLS.
+const tlsStores = "ssl.keyStore.location=../../server/keystore/testdata/ec.pem\nssl.trustStore.location=../../server/keystore/testdata/trust.pem"
 
 const prometheus = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 
@@ -119,11 +124,13 @@ var files = map[string]string{
 // noticed are the keys whose example works and is warned of all the same, with a part of the warning.
 var noticed = map[string]string{
 	"forceSync": "acknowledged writes are lost",
+	"fips-mode": "only approved algorithms are used",
 }
 
 // anything are the keys for which every text is a value.
 var anything = []string{
 	"4lw.commands.whitelist", // words that are none are warned of
+	"ssl.keyStore.password", "ssl.trustStore.password", "ssl.quorum.keyStore.password", "ssl.quorum.trustStore.password",
 	"metricsProvider.httpHost", "metricsProvider.exportJvmInfo", "admin.enableServer",
 }
 
