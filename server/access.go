@@ -22,6 +22,9 @@ func authOptions(c *config.Config) auth.Options {
 	if c.SASLUsers != nil {
 		o.SASL.Password = lookUp(c.SASLUsers)
 	}
+	if c.ClientTLS() {
+		o.Schemes = append(o.Schemes, auth.X509(c.TLS.X509SuperUser))
+	}
 	for _, scheme := range c.Providers {
 		switch scheme {
 		case "sasl":

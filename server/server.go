@@ -27,6 +27,7 @@ import (
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/peer"
 	"github.com/zkctl/zkctl/server/ratelog"
+	"github.com/zkctl/zkctl/server/secure"
 	"github.com/zkctl/zkctl/server/snap"
 	"github.com/zkctl/zkctl/server/store"
 	"github.com/zkctl/zkctl/server/tree"
@@ -66,6 +67,8 @@ type Server struct {
 	disk      *disk
 	peers     *peer.Peer // nil when standalone
 	clients   *clientport.Port
+	clientTLS *secure.Context // nil without TLS, as the next one
+	quorumTLS *secure.Context
 	metrics   *metrics.Metrics
 	proposals proposals
 	adminPort net.Listener // nil without
@@ -108,6 +111,9 @@ func newServer(cfg *config.Config, opts Options) *Server {
 
 // open reads the disk and opens the ports.
 func (s *Server) open(disk vfs.FS) error {
+	if err := s.openStores(); err != nil {
+		return err
+	}
 	options := tree.Options{NoDigest: s.cfg.Storage.NoDigest, ExtendedTypes: s.cfg.ExtendedTypes}
 	data := disk
 	if !s.cfg.ForceSync {
@@ -145,8 +151,8 @@ func (s *Server) open(disk vfs.FS) error {
 			return &Failure{ExitQuorumPort, err}
 		}
 	}
-	if address := s.cfg.ClientAddress(); address != "" || s.disk.members != nil {
-		if s.clients, err = clientport.Listen(s.clientConfig(address)); err != nil {
+	if s.cfg.ClientAddress() != "" || s.cfg.SecureClientAddress() != "" || s.disk.members != nil {
+		if s.clients, err = clientport.Listen(s.clientConfig()); err != nil {
 			return err
 		}
 	}
@@ -185,7 +191,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 }
 
 func (s *Server) peerConfig(options tree.Options) peer.Config {
-	return peer.Config{
+	c := peer.Config{
 		Self: s.cfg.ServerID, Members: &s.cfg.Members,
 		ListenOnAllIPs: s.cfg.ListenOnAllIPs, KeepAlive: s.cfg.ElectionKeepAlive,
 		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
@@ -196,11 +202,13 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 		MaxPacketBytes: s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
 		Tree:           options, View: s.mu.RLocker(), Deliver: s.inbox.put, Metrics: s.metrics, Log: s.log,
 	}
+	s.secureMembers(&c)
+	return c
 }
 
-func (s *Server) clientConfig(address string) clientport.Config {
-	return clientport.Config{
-		Address: address, Backlog: s.cfg.ListenBacklog, MaxFrameBytes: s.cfg.MaxBufferBytes,
+func (s *Server) clientConfig() clientport.Config {
+	c := clientport.Config{
+		Address: s.cfg.ClientAddress(), Backlog: s.cfg.ListenBacklog, MaxFrameBytes: s.cfg.MaxBufferBytes,
 		MaxPerAddress: s.cfg.MaxClientCnxns, Max: s.cfg.MaxCnxns,
 		OutstandingLimit:      outstandingLimit(s.cfg),
 		LargeRequestThreshold: s.cfg.LargeRequestThreshold, LargeRequestMaxBytes: s.cfg.LargeRequestMaxBytes,
@@ -210,6 +218,8 @@ func (s *Server) clientConfig(address string) clientport.Config {
 		Metrics: s.metrics,
 		Log:     s.log,
 	}
+	s.secureClients(&c)
+	return c
 }
 
 // fail ends the server with an error.
@@ -235,7 +245,15 @@ func (s *Server) run(ctx context.Context) error {
 		if address := s.clients.Address(); address != nil {
 			s.log.Info("client port open", "address", address)
 		}
+		if address := s.clients.SecureAddress(); address != nil {
+			s.log.Info("secure client port open", "address", address)
+		}
 		group.Go(func() error { return s.clients.Run(helpers) })
+	}
+	for _, tls := range []*secure.Context{s.clientTLS, s.quorumTLS} {
+		if tls != nil {
+			group.Go(func() error { tls.Run(helpers); return nil })
+		}
 	}
 	if s.adminPort != nil {
 		group.Go(func() error { return s.serveAdmin(helpers) })

@@ -11,7 +11,7 @@ func conf(src Source) string {
 	var b strings.Builder
 	members := src.Members()
 	self, _ := members.Member(c.ServerID)
-	fmt.Fprintf(&b, "clientPort=%d\nsecureClientPort=-1\n", clientPort(src))
+	fmt.Fprintf(&b, "clientPort=%d\nsecureClientPort=%d\n", clientPort(src), cmp.Or(c.TLS.SecureClientPort, -1))
 	fmt.Fprintf(&b, "dataDir=%s\ndataDirSize=%d\n", c.SnapDir(), dirBytes(c.SnapDir()))
 	fmt.Fprintf(&b, "dataLogDir=%s\ndataLogSize=%d\n", c.LogDir(), dirBytes(c.LogDir()))
 	fmt.Fprintf(&b, "tickTime=%d\nmaxClientCnxns=%d\n", c.TickTime.Milliseconds(), c.MaxClientCnxns)

@@ -5,18 +5,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/secure"
 )
 
-const (
-	// recordHandshake is the first byte of a client that speaks TLS. Frames begin with the high byte of their length, which
-	// would be 352 MiB, and four-letter words with a letter.
-	recordHandshake = 0x16
-	// handshakeTimeout is how long the handshake of a client may take, as Netty has it.
-	handshakeTimeout = 10 * time.Second
-)
+// handshakeTimeout is how long the handshake of a client may take, as Netty has it.
+const handshakeTimeout = 10 * time.Second
 
 // socket is what frames are written to.
 type socket interface {
@@ -64,10 +61,10 @@ func (c *conn) negotiate() error {
 			return err
 		}
 		begin := c.reader.buffered()
-		if begin[0] != recordHandshake {
+		if !secure.Begins(begin[0]) {
 			return c.tcp.SetDeadline(time.Time{})
 		}
-		under = &begun{c.tcp, append([]byte(nil), begin...)}
+		under = secure.Resume(c.tcp, slices.Clone(begin))
 		c.reader.discard()
 		c.reader.release()
 	}
@@ -88,22 +85,6 @@ func (p *Port) count(change func(*admin.Traffic)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change(&p.past)
-}
-
-// begun is a connection of which some bytes have been read already.
-type begun struct {
-	*net.TCPConn
-	read []byte
-}
-
-// Read returns the bytes that have been read, then what comes.
-func (b *begun) Read(into []byte) (int, error) {
-	if len(b.read) == 0 {
-		return b.TCPConn.Read(into)
-	}
-	n := copy(into, b.read)
-	b.read = b.read[n:]
-	return n, nil
 }
 
 // certificates are those that the client has shown, its own first.

@@ -165,10 +165,10 @@ func TestBadHandshakes(t *testing.T) {
 	s := secured(t, func(c *Config) { c.Unified = true })
 	for range 20 {
 		s.dialSecure()
-		s.dial().Write([]byte{recordHandshake})
+		s.dial().Write([]byte{0x16})
 	}
 	waitFor(t, "open handshakes", func() bool { return s.Traffic().Handshakes == 40 })
-	hello := append([]byte{recordHandshake, 3, 1, 0xff, 0xff}, bytes.Repeat([]byte{0xfe}, 1<<16)...)
+	hello := append([]byte{0x16, 3, 1, 0xff, 0xff}, bytes.Repeat([]byte{0xfe}, 1<<16)...)
 	for _, garbage := range [][]byte{hello, []byte("GET / HTTP/1.0\r\n\r\n"), make([]byte, 100)} {
 		p := s.dialSecure()
 		p.Write(garbage)

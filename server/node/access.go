@@ -19,7 +19,7 @@ func (ClientRefused) effect() {}
 
 // conn is the client as package auth knows it.
 func (n *Node) conn(c *client) auth.Conn {
-	return auth.Conn{Remote: c.remote, Data: func(path string) []byte {
+	return auth.Conn{Remote: c.remote, Certificates: c.certificates, Data: func(path string) []byte {
 		found, ok := n.tree.Lookup(path)
 		if !ok {
 			return nil

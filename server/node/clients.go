@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/x509"
 	"maps"
 	"net/netip"
 	"slices"
@@ -20,13 +21,15 @@ const ownerHere session.Owner = 1<<64 - 1
 
 // client is a connection of the client port with a session, or on its way to one.
 type client struct {
-	id      ClientID
-	remote  netip.Addr
-	session wire.SessionID
-	timeout time.Duration
-	heard   time.Duration // Now.Mono of the last sign of life
-	auth    []wire.ID
-	reads   *final.Reads
+	id     ClientID
+	remote netip.Addr
+	// certificates are those that the client has shown, verified.
+	certificates []*x509.Certificate
+	session      wire.SessionID
+	timeout      time.Duration
+	heard        time.Duration // Now.Mono of the last sign of life
+	auth         []wire.ID
+	reads        *final.Reads
 	// barred tells that the client has to authenticate itself before it may ask anything.
 	barred   bool
 	exchange auth.Exchange
@@ -101,10 +104,10 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	timeout := time.Duration(r.TimeOut) * time.Millisecond
 	timeout = min(max(timeout, n.cfg.MinSessionTimeout), n.cfg.MaxSessionTimeout)
 	c := &client{
-		id: in.Client, remote: in.Remote, timeout: timeout, heard: n.now.Mono, hasReadOnly: r.HasReadOnly,
+		id: in.Client, remote: in.Remote, certificates: in.Certificates, timeout: timeout, heard: n.now.Mono, hasReadOnly: r.HasReadOnly,
 		reads: final.NewReads(&n.cfg.Metrics.ReadPerNamespace),
 	}
-	n.identify(c, n.policy.Initial(auth.Conn{Remote: in.Remote}))
+	n.identify(c, n.policy.Initial(n.conn(c)))
 	n.clients[c.id] = c
 	if r.SessionID == 0 {
 		c.session = n.newSession()

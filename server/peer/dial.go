@@ -90,6 +90,9 @@ func (c *conn) connectOnce(ctx context.Context, address string) (net.Conn, error
 	if c.p.cfg.FollowerDelay {
 		collectPackets(sock)
 	}
+	if sock, err = c.p.dialed(ctx, sock, address); err != nil {
+		return nil, err
+	}
 	if err := c.p.cfg.SASL.prove(ctx, sock, c.p.cfg.syncLimit()); err != nil {
 		sock.Close()
 		return nil, err
@@ -99,7 +102,7 @@ func (c *conn) connectOnce(ctx context.Context, address string) (net.Conn, error
 
 // collectPackets lets TCP wait for more before it sends what does not fill a segment.
 func collectPackets(sock net.Conn) {
-	if tcp, ok := sock.(*net.TCPConn); ok {
+	if tcp, ok := sock.(interface{ SetNoDelay(bool) error }); ok {
 		_ = tcp.SetNoDelay(false) // the connection works as well without it
 	}
 }

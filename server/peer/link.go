@@ -201,7 +201,7 @@ func (l *link) dial() {
 		l.callBack = l.callBack && l.member
 		l.backOff(minRetry)
 	case l.id > m.p.cfg.Self:
-		m.p.close(sock)
+		m.p.hangUp(sock)
 		l.callBack = false
 		l.backOff(knockRetry)
 	default:
@@ -250,6 +250,9 @@ func (l *link) connectTo(ctx context.Context, address string) (net.Conn, error) 
 	defer cancel()
 	sock, err := l.m.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
+		return nil, err
+	}
+	if sock, err = p.dialed(ctx, sock, address); err != nil {
 		return nil, err
 	}
 	if !p.track(sock) {

@@ -180,16 +180,24 @@ func (m *mesh) take(sock net.Conn) {
 		return
 	}
 	greet := func() {
-		g, in, err := m.greet(sock)
+		ready, ok := m.p.accepted(sock, time.Now().Add(m.p.cfg.GreetingTimeout))
+		var g greeting
+		var in io.Reader
+		var err error
+		if ok {
+			g, in, err = m.greet(ready)
+		}
 		m.mu.Lock()
 		m.greetings--
 		m.mu.Unlock()
-		if err != nil {
-			m.p.refused("election", sock, err)
-			m.p.close(sock)
-			return
+		switch {
+		case !ok:
+		case err != nil:
+			m.p.refused("election", ready, err)
+			m.p.close(ready)
+		default:
+			m.welcome(ready, in, g)
 		}
-		m.welcome(sock, in, g)
 	}
 	if !m.p.spawn(greet) {
 		m.p.close(sock)

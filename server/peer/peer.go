@@ -25,6 +25,7 @@ import (
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/ratelog"
+	"github.com/zkctl/zkctl/server/secure"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -52,6 +53,10 @@ type Config struct {
 	FollowerDelay, LeaderDelay bool
 	// SASL is how servers authenticate each other.
 	SASL SASL
+	// TLS does the handshakes; nil for no TLS. DialTLS has connections opened with it (sslQuorum), AcceptPlain lets plain
+	// ones in beside it (portUnification).
+	TLS                  *secure.Context
+	DialTLS, AcceptPlain bool
 	// BindRetries is how often Listen tries to bind the election port, a second apart; 0 is for ever.
 	BindRetries int
 

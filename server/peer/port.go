@@ -151,11 +151,20 @@ func (o *port) take(sock net.Conn) {
 	}
 }
 
-func (o *port) introduce(sock net.Conn) {
-	packet, in, err := o.firstPacket(sock)
+func (o *port) introduce(accepted net.Conn) {
+	sock, ok := o.p.accepted(accepted, time.Now().Add(o.p.cfg.initLimit()))
+	var packet wire.QuorumPacket
+	var in io.Reader
+	var err error
+	if ok {
+		packet, in, err = o.firstPacket(sock)
+	}
 	o.mu.Lock()
-	delete(o.introducing, sock)
+	delete(o.introducing, accepted)
 	o.mu.Unlock()
+	if !ok {
+		return
+	}
 	if err != nil {
 		o.p.refused("quorum", sock, err)
 		o.p.close(sock)

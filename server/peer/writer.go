@@ -74,10 +74,10 @@ func (c *conn) take(done []outgoing) ([]outgoing, bool) {
 			return batch, true
 		case c.closing:
 			half, ok := c.sock.(interface{ CloseWrite() error })
-			if !ok || half.CloseWrite() != nil {
-				c.end(nil)
-			}
 			c.mu.Unlock()
+			if !ok || half.CloseWrite() != nil { // over TLS it may wait for the socket
+				c.fail(nil)
+			}
 			return nil, false
 		}
 		c.mu.Unlock()

@@ -23,6 +23,9 @@ func (c *Conn) CloseWrite() error {
 	return c.tcp.CloseWrite()
 }
 
+// SetNoDelay is that of the socket.
+func (c *Conn) SetNoDelay(on bool) error { return c.tcp.SetNoDelay(on) }
+
 // SyscallConn is that of the socket.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.tcp.SyscallConn() }
 
