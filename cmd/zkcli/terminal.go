@@ -79,6 +79,19 @@ func (t *terminal) width() int {
 	return width
 }
 
+// raw begins raw mode.
+func (t *terminal) raw(server string, state client.State, number int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	cooked, err := term.MakeRaw(int(t.keys.in.Fd()))
+	if err != nil {
+		return err
+	}
+	t.cooked, t.server, t.number = cooked, server, number
+	t.prompt(state)
+	return nil
+}
+
 // restore ends raw mode.
 func (t *terminal) restore() {
 	t.mu.Lock()
@@ -92,20 +105,25 @@ func (t *terminal) restore() {
 // readLine waits for a line behind the prompt of the server, the state and the number of the command. It returns io.EOF
 // for Ctrl-D and errInterrupted for Ctrl-C, both on an empty line.
 func (t *terminal) readLine(server string, state client.State, number int) (string, error) {
-	cooked, err := term.MakeRaw(int(t.keys.in.Fd()))
-	if err != nil {
+	if err := t.raw(server, state, number); err != nil {
 		return "", err
 	}
-	t.mu.Lock()
-	t.cooked, t.server, t.number = cooked, server, number
-	t.prompt(state)
-	t.mu.Unlock()
 	defer t.restore()
 	line, err := t.ReadLine()
 	if err == term.ErrPasteIndicator {
 		err = nil
 	}
 	return line, err
+}
+
+// Write prints above the line being typed, if one is.
+func (t *terminal) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cooked == nil {
+		return t.keys.out.Write(b)
+	}
+	return t.Terminal.Write(b)
 }
 
 // prompt changes the prompt, which the next output repeats. mu is held.
