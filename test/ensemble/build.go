@@ -11,9 +11,15 @@ import (
 
 // ServerBinary returns the path of the zkserver to run: the environment variable ZKSERVER, else bin/zkserver, built from
 // this tree the first time a program asks.
-func ServerBinary() (string, error) {
-	return buildServer()
-}
+func ServerBinary() (string, error) { return serverBinary() }
+
+// ClientBinary is the same for zkcli.
+func ClientBinary() (string, error) { return clientBinary() }
+
+var (
+	serverBinary = sync.OnceValues(func() (string, error) { return build("zkserver") })
+	clientBinary = sync.OnceValues(func() (string, error) { return build("zkcli") })
+)
 
 // CtlBinary is the same for zkctl: ZKCTL, else bin/zkctl, which `make build` has left (it embeds the server bundle).
 func CtlBinary() (string, error) {
@@ -31,22 +37,22 @@ func CtlBinary() (string, error) {
 	return path, nil
 }
 
-var buildServer = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("ZKSERVER"); path != "" {
+func build(name string) (string, error) {
+	if path := os.Getenv(strings.ToUpper(name)); path != "" {
 		return filepath.Abs(path)
 	}
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-o", "bin/zkserver", "./cmd/zkserver")
-	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build zkserver: %w\n%s", err, out)
+	cmd := exec.Command("go", "build", "-trimpath", "-o", "bin/"+name, "./cmd/"+name)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
-	return filepath.Join(root, "bin", "zkserver"), nil
-})
+	return filepath.Join(root, "bin", name), nil
+}
 
 // Root is the top directory of the source tree that holds the working directory.
 func Root() (string, error) {

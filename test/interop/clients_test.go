@@ -54,7 +54,21 @@ func TestJavaCLI(t *testing.T) {
 		need(t, "zkCli.sh", "zookeeper")
 	}
 	e := three(t)
-	d := talk(t, ensemble.Zkcli(e.Connection()))
+	shell(t, e, ensemble.Zkcli(e.Connection()))
+}
+
+// TestCLI types the same at zkcli.
+func TestCLI(t *testing.T) {
+	zkcli, err := ensemble.ClientBinary()
+	must(t, err)
+	e := three(t)
+	shell(t, e, exec.Command(zkcli, "-server", e.Connection()))
+}
+
+// shell types commands, and goes on when the member that serves it is gone.
+func shell(t *testing.T, e *ensemble.Ensemble, cmd *exec.Cmd) {
+	t.Helper()
+	d := talk(t, cmd)
 	d.expect(`SyncConnected`)
 	d.say("create /java one")
 	d.expect(`Created /java\b`)

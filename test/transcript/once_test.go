@@ -67,7 +67,7 @@ func TestOnce(t *testing.T) {
 			if i := slices.Index(words, "''"); i >= 0 {
 				words[i] = ""
 			}
-			cmd := w.command(nil, words[1], words[2:]...)
+			cmd := w.command(t, nil, words[1], words[2:]...)
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			must(t, cmd.Start())

@@ -22,7 +22,7 @@ var counted = regexp.MustCompile(`^(\d+)! (.*)$`)
 // play types a script.
 func (s script) play(t *testing.T, w way, server string) transcript {
 	t.Helper()
-	p := start(t, w.command(nil, server+s.chroot))
+	p := start(t, w.command(t, nil, server+s.chroot))
 	p.events = 1 // that the session stands
 	var lines []string
 	for line := range strings.Lines(strings.TrimPrefix(s.lines, "\n")) {

@@ -100,7 +100,7 @@ func TestTerminal(t *testing.T) {
 	server := e.Connection()
 	open := func(columns uint16) *console {
 		t.Helper()
-		c := openConsole(t, way{}.command(nil, server), columns)
+		c := openConsole(t, way{}.command(t, nil, server), columns)
 		c.typed("", "JLine support is enabled\r\n")
 		c.typed("", fmt.Sprintf("[zk: %s(CONNECTED) 0] ", server))
 		return c
@@ -149,7 +149,7 @@ func TestTerminal(t *testing.T) {
 	last.typed("quit\r", "state:Closed")
 	last.ended("", 1)
 
-	c = openConsole(t, way{}.command(nil, server), 80)
+	c = openConsole(t, way{}.command(t, nil, server), 80)
 	c.typed("", "(CONNECTING) 0] ")
 	must(t, c.cmd.Process.Signal(syscall.SIGTERM))
 	c.ended("", 128+int(syscall.SIGTERM))

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,26 +17,6 @@ import (
 	"github.com/zkctl/zkctl/client"
 	"github.com/zkctl/zkctl/test/ensemble"
 )
-
-// zkcli is the binary that is compared, built by TestMain.
-var zkcli string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "zkcli-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	zkcli = filepath.Join(dir, "zkcli")
-	build := exec.Command("go", "build", "-o", zkcli, "github.com/zkctl/zkctl/cmd/zkcli")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build zkcli: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
 
 // way is one client at one server.
 type way struct {
@@ -63,11 +42,15 @@ func (w way) flags() []string {
 }
 
 // command is the client's command line; flags are further ones of the JVM.
-func (w way) command(flags []string, server string, args ...string) *exec.Cmd {
-	cmd := exec.Command(zkcli, append([]string{"-server", server}, args...)...)
-	cmd.Env = os.Environ()
+func (w way) command(t *testing.T, flags []string, server string, args ...string) *exec.Cmd {
+	var cmd *exec.Cmd
 	if w.java {
 		cmd = ensemble.Zkcli(server, args...)
+	} else {
+		zkcli, err := ensemble.ClientBinary()
+		must(t, err)
+		cmd = exec.Command(zkcli, append([]string{"-server", server}, args...)...)
+		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env, "LC_ALL=C.UTF-8", "TZ=UTC", "CLIENT_JVMFLAGS="+strings.Join(append(w.flags(), flags...), " "))
 	return cmd
