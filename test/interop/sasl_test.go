@@ -25,7 +25,7 @@ type javaSASL struct {
 
 func startJavaSASL(t *testing.T, user, password string) *javaSASL {
 	t.Helper()
-	need(t, "javac", "openjdk-17-jdk-headless")
+	need(t, "javac", "default-jdk-headless")
 	cmd := exec.Command("java", "testdata/DigestMD5.java")
 	in, err := cmd.StdinPipe()
 	must(t, err)
