@@ -69,7 +69,8 @@ func TestSoak(t *testing.T) {
 	for _, m := range e.Members() {
 		targets = append(targets,
 			Target{fmt.Sprintf("client port of %d", m.ID), m.Addr(), ClientAttacks()},
-			Target{fmt.Sprintf("election port of %d", m.ID), m.ElectionAddr(), ElectionAttacks()})
+			Target{fmt.Sprintf("election port of %d", m.ID), m.ElectionAddr(), ElectionAttacks()},
+			Target{fmt.Sprintf("admin port of %d", m.ID), admin[m.ID], HTTPAttacks()})
 	}
 	targets = append(targets, Target{"quorum port", leader.QuorumAddr(), QuorumAttacks()})
 
