@@ -16,6 +16,7 @@ import (
 
 	"github.com/zkctl/zkctl/server"
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/toolkit"
 )
 
 // version is set by the linker.
@@ -49,6 +50,14 @@ Examples:
   zkserver --config /etc/zookeeper/zoo.cfg
   zkserver --config zoo.cfg --check-config && systemctl restart zookeeper
   zkserver zoo.cfg --log-format json
+
+Programs that look at files of a server, as Apache ZooKeeper's scripts start them:
+
+  zkserver txn-log-toolkit   zkTxnLogToolkit.sh: dumps, tests, repairs and chops a log
+  zkserver snapshot-toolkit  zkSnapShotToolkit.sh: dumps and tests a snapshot
+  zkserver snapshot-comparer zkSnapshotComparer.sh: compares two snapshots
+  zkserver snapshot-summary  zkSnapshotRecursiveSummaryToolkit.sh: sums up a snapshot
+  zkserver purge-txn-log     zkCleanup.sh: deletes old snapshots and logs
 
 Environment: the -D words of SERVER_JVMFLAGS and JVMFLAGS count like those of the command
 line, which wins.
@@ -150,6 +159,11 @@ func obey(signals <-chan os.Signal, stop func(), exit func(code int)) {
 
 // run carries out one command line until ctx ends, and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		if program, ok := toolkit.Find(args[0]); ok {
+			return program(args[1:], toolkit.IO{In: os.Stdin, Out: stdout, Err: stderr})
+		}
+	}
 	o, err := parseArgs(args)
 	switch {
 	case err != nil:

@@ -194,6 +194,30 @@ func ReadFile(in io.Reader, zxid wire.Zxid, opts tree.Options) (Snapshot, error)
 	return s, nil
 }
 
+// ReadNodes reads the nodes of a snapshot file whatever its seals say, for those who want to see what is left of it: the
+// tree may be there with an error. Without a tree the file cannot be read.
+func ReadNodes(in io.Reader, zxid wire.Zxid, opts tree.Options) (*tree.Tree, error) {
+	d := &decoder{in: bufio.NewReaderSize(in, 64<<10), sum: adler32.New()}
+	if d.int32() != magic {
+		d.fail(errors.New("wrong magic"))
+	}
+	d.int32()
+	d.int64()
+	restorer := d.body(opts)
+	if d.err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, d.err)
+	}
+	t, err := restorer.Tree(zxid)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	d.seal()
+	if d.trailers(); d.err != nil {
+		return t, fmt.Errorf("%w: %w", ErrInvalid, d.err)
+	}
+	return t, nil
+}
+
 // trailers reads what follows the first seal. Which ones there are shows in the length only.
 func (d *decoder) trailers() wire.Zxid {
 	if d.err != nil {

@@ -2,8 +2,10 @@ package store
 
 import (
 	"fmt"
+	"path"
 
 	"github.com/zkctl/zkctl/server/txnlog"
+	"github.com/zkctl/zkctl/server/vfs"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -22,6 +24,16 @@ func (s *Store) Purge(retain int) (int, error) {
 		return n, s.writes(fmt.Errorf("purge: %w", err))
 	}
 	return n, nil
+}
+
+// PurgeFiles does what Purge does to the directories of a server that may be running, and tells of each file before it
+// deletes it.
+func PurgeFiles(fs vfs.FS, logDir, snapDir string, retain int, removing func(name string)) error {
+	s := &Store{fs: fs, logDir: path.Clean(logDir), snapDir: path.Clean(snapDir), removing: removing}
+	if _, err := s.purge(max(retain, minRetained)); err != nil {
+		return fmt.Errorf("purge: %w", err)
+	}
+	return nil
 }
 
 func (s *Store) purge(retain int) (int, error) {

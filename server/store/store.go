@@ -67,7 +67,9 @@ type Store struct {
 	log     *txnlog.Writer
 	last    wire.Zxid // of the history, durable or not
 	temps   atomic.Int64
-	failed  atomic.Pointer[failure]
+	// removing is told of each file that is about to be deleted; nil for nobody.
+	removing func(name string)
+	failed   atomic.Pointer[failure]
 
 	mu      sync.Mutex
 	synced  wire.Zxid   // of the history that is durable
@@ -322,6 +324,9 @@ func (s *Store) temp(name string) string {
 }
 
 func (s *Store) removeFile(dir, name string) error {
+	if s.removing != nil {
+		s.removing(path.Join(dir, name))
+	}
 	if err := s.fs.Remove(path.Join(dir, name)); err != nil {
 		return err
 	}
