@@ -38,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 	good := writeFile(t, filepath.Join(dir, "good.cfg"), "dataDir="+dir+"\nclientPort=2181\n")
 	odd := writeFile(t, filepath.Join(dir, "odd.cfg"), "dataDir="+dir+"\nclientPort=2181\ntickTme=5\n")
 	bad := writeFile(t, filepath.Join(dir, "bad.cfg"), "dataDir="+dir+"\nclientPort=x\ntickTime=2s\n")
-	secret := writeFile(t, filepath.Join(dir, "secret.cfg"), "dataDir="+dir+"\nclientPort=2181\nssl.keyStore.password=hunter2\n")
+	secret := writeFile(t, filepath.Join(dir, "secret.cfg"), "dataDir="+dir+"\nclientPort=2181\nssl.keyStore.passwrd=hunter2\n")
 	for _, c := range []struct {
 		args   []string
 		code   int
@@ -64,7 +64,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{good, "--check-config"}, 0, "", ""},
 		{[]string{"--check-config", good}, 0, "", ""},
 		{[]string{odd, "--check-config"}, 0, "", "zkserver: warning: " + odd + ":3: tickTme=5: unknown key, ignored; did you mean tickTime?\n"},
-		{[]string{secret, "--check-config"}, 0, "", "zkserver: warning: " + secret + ":3: ssl.keyStore.password=(hidden): has no effect in this server\n"},
+		{[]string{secret, "--check-config"}, 0, "", "zkserver: warning: " + secret + ":3: ssl.keyStore.passwrd=(hidden): unknown key, ignored; did you mean ssl.keyStore.password?\n"},
 		{[]string{bad, "--check-config"}, 2, "", "zkserver: error: " + bad + ":2: clientPort=x: not a whole number; give a port, such as 2181\n" +
 			"zkserver: error: " + bad + ":3: tickTime=2s: not a whole number; give milliseconds, such as 2000\n"},
 		{[]string{bad}, 2, "", "zkserver: error: " + bad + ":2: clientPort=x: not a whole number; give a port, such as 2181\n" +
