@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -55,8 +56,8 @@ func loadSettings(file string) (settings, error) {
 	return s, nil
 }
 
-// apply changes what a session does as the settings say.
-func (s settings) apply(o *client.Options) error {
+// apply changes what a session does as the settings say. What goes wrong later is told of at complaints.
+func (s settings) apply(o *client.Options, complaints io.Writer) error {
 	if text, ok := s["jute.maxbuffer"]; ok {
 		n, err := parseIndex(text)
 		if err != nil {
@@ -65,6 +66,9 @@ func (s settings) apply(o *client.Options) error {
 		o.MaxReplyBytes = n
 	}
 	var err error
+	if o.Dial, err = s.dialer(complaints); err != nil {
+		return err
+	}
 	o.SASL, err = s.sasl()
 	return err
 }
@@ -72,7 +76,7 @@ func (s settings) apply(o *client.Options) error {
 // sasl looks up who we are in the login configuration, if there is one.
 func (s settings) sasl() (func() client.SASL, error) {
 	file := s["java.security.auth.login.config"]
-	if enabled, ok := s["zookeeper.sasl.client"]; file == "" || ok && !strings.EqualFold(enabled, "true") {
+	if file == "" || !s.is("zookeeper.sasl.client", true) {
 		return nil, nil
 	}
 	data, err := os.ReadFile(file)

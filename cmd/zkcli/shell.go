@@ -93,7 +93,7 @@ func (s *shell) connect(server string) error {
 		return err
 	}
 	o := client.Options{SessionTimeout: time.Duration(ms) * time.Millisecond, ReadOnly: s.readOnly}
-	if err := settings.apply(&o); err != nil {
+	if err := settings.apply(&o, s.err); err != nil {
 		return exit{err, codeInvalid}
 	}
 	connected := make(chan struct{}, 1)
