@@ -39,6 +39,7 @@ var normal = []struct {
 	with string
 }{
 	{regexp.MustCompile(`(?m)^SLF4J: .*\n`), ""},
+	{regexp.MustCompile(`(?m)^msg="TLS handshake with a server failed" .*\n`), ""}, // what zkCli.sh has in its log
 	// Stack traces of what nothing catches; zkcli says the same without the class.
 	{regexp.MustCompile(`(?m)^(\tat |\t\.\.\. ).*\n`), ""},
 	{regexp.MustCompile(`(?m)^Exception in thread "main" (?:[\w.$]+: )+`), ""},
@@ -66,10 +67,20 @@ func newTranscript(lines []string, out, errors string, code int) transcript {
 	sortRemovals(t.events)
 	out = event.ReplaceAllString(out, "")
 	t.out = regexp.MustCompile(regexp.QuoteMeta(markOut)+`(?:on|off)\n`).Split(normalise(out), -1)
+	for i, text := range t.out {
+		t.out[i] = identities.ReplaceAllStringFunc(text, func(list string) string {
+			lines := strings.SplitAfter(list, "\n")
+			slices.Sort(lines[1:])
+			return strings.Join(lines, "")
+		})
+	}
 	errors = strings.ReplaceAll(usage.ReplaceAllString(errors, "USAGE\n"), "USAGE\n"+markErr, markErr)
 	t.errors = strings.Split(usageLines.Replace(normalise(errors)), markErr)
 	return t
 }
+
+// identities are what whoami prints, at Apache ZooKeeper in the order of a hash table.
+var identities = regexp.MustCompile(`(?m)^Auth scheme: User\n(?:.*: .*\n)+`)
 
 // sortRemovals puts events about removed watches that stand together in one order; in zkCli.sh it is that of a hash table.
 func sortRemovals(events []string) {

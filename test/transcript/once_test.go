@@ -58,27 +58,30 @@ var once = []string{
 // TestOnce runs single commands and compares how they end.
 func TestOnce(t *testing.T) {
 	p := servers(t, 1)
-	p.compare(t, "", func(t *testing.T, w way) transcript {
-		var all transcript
-		server := p[w.server].Connection()
-		alike := strings.NewReplacer(server, "SERVER")
-		for _, line := range once {
-			words := strings.Fields(strings.ReplaceAll(line, "SERVER", server))
-			if i := slices.Index(words, "''"); i >= 0 {
-				words[i] = ""
-			}
-			cmd := w.command(t, nil, words[1], words[2:]...)
-			var stdout, stderr bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			must(t, cmd.Start())
-			killer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-			_ = cmd.Wait() // the code says it
-			killer.Stop()
-			one := newTranscript(nil, alike.Replace(stdout.String()), alike.Replace(stderr.String()), cmd.ProcessState.ExitCode())
-			all.lines = append(all.lines, line)
-			all.out = append(all.out, strings.Join(one.out, markOut))
-			all.errors = append(all.errors, fmt.Sprintf("%sexit code %d\n", strings.Join(one.errors, markErr), one.code))
+	p.compare(t, "", func(t *testing.T, w way) transcript { return playOnce(t, w, p[w.server].Connection(), once) })
+}
+
+// playOnce runs command lines one after the other.
+func playOnce(t *testing.T, w way, server string, lines []string) transcript {
+	t.Helper()
+	var all transcript
+	alike := strings.NewReplacer(server, "SERVER")
+	for _, line := range lines {
+		words := strings.Fields(strings.ReplaceAll(line, "SERVER", server))
+		if i := slices.Index(words, "''"); i >= 0 {
+			words[i] = ""
 		}
-		return all
-	})
+		cmd := w.command(t, nil, words[1], words[2:]...)
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		must(t, cmd.Start())
+		killer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		_ = cmd.Wait() // the code says it
+		killer.Stop()
+		one := newTranscript(nil, alike.Replace(stdout.String()), alike.Replace(stderr.String()), cmd.ProcessState.ExitCode())
+		all.lines = append(all.lines, line)
+		all.out = append(all.out, strings.Join(one.out, markOut))
+		all.errors = append(all.errors, fmt.Sprintf("%sexit code %d\n", strings.Join(one.errors, markErr), one.code))
+	}
+	return all
 }

@@ -19,11 +19,11 @@ type script struct {
 
 var counted = regexp.MustCompile(`^(\d+)! (.*)$`)
 
-// play types a script.
-func (s script) play(t *testing.T, w way, server string) transcript {
+// play types a script. Some options may go before, and some flags of the JVM; events are those of the session's beginning.
+func (s script) play(t *testing.T, w way, flags []string, events int, server string, options ...string) transcript {
 	t.Helper()
-	p := start(t, w.command(t, nil, server+s.chroot))
-	p.events = 1 // that the session stands
+	p := start(t, w.command(t, flags, server+s.chroot, options...))
+	p.events = events
 	var lines []string
 	for line := range strings.Lines(strings.TrimPrefix(s.lines, "\n")) {
 		line = strings.TrimSuffix(line, "\n")
@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 	p := servers(t, 1)
 	for _, s := range scripts {
 		t.Run(strings.ReplaceAll(s.name, " ", "-"), func(t *testing.T) {
-			p.compare(t, s.differs, func(t *testing.T, w way) transcript { return s.play(t, w, p[w.server].Connection()) })
+			p.compare(t, s.differs, func(t *testing.T, w way) transcript { return s.play(t, w, nil, 1, p[w.server].Connection()) })
 		})
 	}
 }

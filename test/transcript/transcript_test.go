@@ -38,7 +38,7 @@ func (w way) flags() []string {
 	if !w.java {
 		return nil
 	}
-	return []string{"-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"}
+	return []string{"-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar:" + ensemble.NettyJars}
 }
 
 // command is the client's command line; flags are further ones of the JVM.
@@ -59,8 +59,13 @@ func (w way) command(t *testing.T, flags []string, server string, args ...string
 // pair is a server of each kind, with the same configuration.
 type pair map[ensemble.Kind]*ensemble.Ensemble
 
-// servers starts a pair of ensembles of some size, which end with the test.
+// servers starts a pair of ensembles of some size with further lines in their zoo.cfg. They end with the test.
 func servers(t *testing.T, size int, extra ...string) pair {
+	t.Helper()
+	return serversWith(t, size, func(ensemble.Kind) []string { return extra })
+}
+
+func serversWith(t *testing.T, size int, extra func(ensemble.Kind) []string) pair {
 	t.Helper()
 	if err := ensemble.HaveApache(); err != nil {
 		t.Skip(err)
@@ -71,14 +76,16 @@ func servers(t *testing.T, size int, extra ...string) pair {
 		for i := range kinds {
 			kinds[i] = kind
 		}
-		e, err := ensemble.New(ensemble.Settings{Extra: extra}, kinds...)
+		e, err := ensemble.New(ensemble.Settings{Extra: extra(kind)}, kinds...)
 		must(t, err)
 		t.Cleanup(func() { e.Close() })
 		must(t, e.Start())
 		p[kind] = e
 	}
-	for _, e := range p {
-		must(t, e.Await(30*time.Second))
+	for kind, e := range p {
+		if err := e.Await(30 * time.Second); err != nil {
+			t.Fatalf("%v: %v\n%s", kind, err, e.Member(1).LogTail(20))
+		}
 	}
 	return p
 }
