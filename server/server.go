@@ -114,7 +114,7 @@ func (s *Server) open(disk vfs.FS) error {
 	if err := s.openStores(); err != nil {
 		return err
 	}
-	options := tree.Options{NoDigest: s.cfg.Storage.NoDigest, ExtendedTypes: s.cfg.ExtendedTypes}
+	options := tree.Options{NoDigest: s.cfg.Storage.NoDigest, ExtendedTypes: s.cfg.ExtendedTypes, Emulate353TTL: s.cfg.Emulate353TTL}
 	data := disk
 	if !s.cfg.ForceSync {
 		data = lazyLogs{disk}

@@ -59,6 +59,7 @@ type Config struct {
 	LeaderServes bool
 	Sessions
 	Limits
+	Observers
 	Reconfig
 
 	// SnapCount and SnapSizeLimitBytes bound the txns between two snapshots; the latter is off where not positive.
@@ -152,6 +153,7 @@ func defaults(file string) *Config {
 		SessionlessTimeout:     10 * time.Second,
 		LeaderServes:           true,
 		Limits:                 defaultLimits(),
+		Observers:              defaultObservers(),
 		SnapCount:              100000,
 		SnapSizeLimitBytes:     4194304 << 10,
 		PreAllocBytes:          65536 << 10,

@@ -22,6 +22,7 @@ var keys = slices.Concat(
 	basicKeys,
 	sessionKeys,
 	limitKeys,
+	observerKeys,
 	metricsKeys,
 	adminKeys,
 	storageKeys,
@@ -80,21 +81,8 @@ var basicKeys = []key{
 
 // withoutEffect are keys that Apache ZooKeeper knows and this server does not need or does not act on.
 var withoutEffect = []string{
-	"syncEnabled",
-	"observerMasterPort",
 	"multiAddress.reachabilityCheckTimeoutMs",
 	"multiAddress.reachabilityCheckEnabled",
-	"request_throttler.shutdownTimeout",
-	"emulate353TTLNodes",
-	"observer.syncEnabled",
-	"observer.reconnectDelayMs",
-	"observer.election.DelayMs",
-	"observerMaster.sizeLimit",
-}
-
-// asIs are values of such keys that say what this server does anyway.
-var asIs = map[string]string{
-	"syncEnabled": "true",
 }
 
 // withoutEffectPrefixes are families of such keys.

@@ -205,7 +205,6 @@ func (p *parser) take(at property) {
 			p.refuse(at, "unknown role", "give participant or observer")
 		}
 		p.peerType = at
-	case asIs[at.key] != "" && strings.EqualFold(at.value, asIs[at.key]):
 	case isWithoutEffect(at.key):
 		p.notice(at, "has no effect in this server", "")
 	default:

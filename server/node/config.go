@@ -67,6 +67,12 @@ type Config struct {
 	// (znode.container.maxNeverUsedIntervalMs); 0 for never.
 	ContainerMaxNeverUsed time.Duration
 
+	// ObserverElectionDelay and ObserverReconnectDelay bound the random times that an observer waits before it looks for a
+	// leader again, and before it connects to one (zookeeper.observer.election.DelayMs, zookeeper.observer.reconnectDelayMs).
+	ObserverElectionDelay, ObserverReconnectDelay time.Duration
+	// NoLog lets an observer keep no log (syncEnabled=false): what it misses while it is down it gets from its leader.
+	NoLog bool
+
 	// EnforceQuota refuses what goes beyond a hard limit of a quota, and tells of what goes beyond a soft one
 	// (zookeeper.enforceQuota).
 	EnforceQuota bool

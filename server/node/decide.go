@@ -103,10 +103,15 @@ func (n *Node) tickDecider() {
 		n.nextContainerCheck = n.now.Mono + n.cfg.ContainerCheckInterval
 		n.expendable = n.tree.Expendable(n.now.WallMillis, n.cfg.ContainerMaxNeverUsed)
 	}
-	// Evenly over the minute.
-	elapsed := n.now.Mono - n.lastContainerTick
-	n.lastContainerTick = n.now.Mono
-	for few := 1 + int(int64(n.cfg.ContainerMaxPerMinute)*int64(elapsed)/int64(time.Minute)); few > 0 && len(n.expendable) > 0; few-- {
+	n.deleteExpendable()
+}
+
+// deleteExpendable deletes a few of the containers and TTL nodes that are to go: evenly over the minute, so that other
+// requests are not held up.
+func (n *Node) deleteExpendable() {
+	each := time.Minute / time.Duration(n.cfg.ContainerMaxPerMinute)
+	n.nextContainerDelete = max(n.nextContainerDelete, n.now.Mono-2*TickInterval) // what was not used up is lost
+	for ; len(n.expendable) > 0 && n.now.Mono >= n.nextContainerDelete; n.nextContainerDelete += each {
 		path := n.expendable[0]
 		n.expendable = n.expendable[1:]
 		n.prepare(ownerHere, zab.Request{Op: wire.OpDeleteContainer, Body: wire.AppendString(nil, path)})

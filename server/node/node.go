@@ -84,11 +84,11 @@ type Node struct {
 	reloading bool
 
 	// Leader and standalone server.
-	tracker            *session.Tracker
-	preparer           *prep.Preparer
-	nextContainerCheck time.Duration
-	lastContainerTick  time.Duration
-	expendable         []string
+	tracker             *session.Tracker
+	preparer            *prep.Preparer
+	nextContainerCheck  time.Duration
+	nextContainerDelete time.Duration
+	expendable          []string
 	// local are the sessions that only this member knows; nil where there are none.
 	local *session.Tracker
 	// readOnly tells that this member, without a leader, serves clients that only read.

@@ -238,7 +238,7 @@ func TestSilentSessionsExpire(t *testing.T) {
 
 // A container on the list of those to delete may be something else when its turn comes.
 func TestOnlyContainersAreDeletedAsContainers(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, func(c *node.Config) { c.ContainerMaxPerMinute = 100 })
 	s.open(1)
 	xid := int32(0)
 	ask := func(op wire.OpCode, body []byte) {
@@ -271,6 +271,7 @@ func TestOnlyContainersAreDeletedAsContainers(t *testing.T) {
 	s.ask(1, xid, wire.OpCreateContainer, container("/f"))
 	s.sync()
 	for range 10 {
+		s.now.Mono += 600 * time.Millisecond
 		s.step(node.Tick{})
 	}
 	s.sync()
@@ -278,6 +279,29 @@ func TestOnlyContainersAreDeletedAsContainers(t *testing.T) {
 		_, ok := s.n.Tree().Lookup(path)
 		if want := i >= 4; ok != want {
 			t.Errorf("%s is there: %v", path, ok)
+		}
+	}
+}
+
+// At most znode.container.maxPerMinute containers are deleted in a minute, evenly.
+func TestContainersAreDeletedEvenly(t *testing.T) {
+	for perMinute, want := range map[int]int{1: 1, 60: 10, 6000: 500} {
+		s := newServer(t, func(c *node.Config) { c.ContainerMaxPerMinute, c.ContainerMaxNeverUsed = perMinute, 1 })
+		s.open(1)
+		for i := range 500 {
+			s.ask(1, int32(i), wire.OpCreateContainer, wire.CreateRequest{Path: fmt.Sprintf("/c%d", i), ACL: wire.OpenACL()}.Append(nil))
+		}
+		s.sync()
+		nodes := s.n.Tree().NodeCount()
+		s.now.WallMillis += 1000
+		s.now.Mono = 59*time.Second + 500*time.Millisecond
+		for s.now.Mono < 69900*time.Millisecond {
+			s.step(node.Tick{})
+			s.sync()
+			s.now.Mono += node.TickInterval
+		}
+		if deleted := nodes - s.n.Tree().NodeCount(); deleted != want {
+			t.Errorf("%d of 500 containers are deleted in 10 s, want %d", deleted, want)
 		}
 	}
 }

@@ -343,11 +343,11 @@ func (p *Preparer) deleteContainer(d *wire.Decoder, now int64) (txn.Record, wire
 	if n.children > 0 {
 		return nil, wire.ErrNotEmpty
 	}
-	age := now - n.stat.Mtime
+	age, ttl := now-n.stat.Mtime, n.stat.EphemeralOwner&tree.MaxTTL
 	unused := p.MaxNeverUsed > 0 && age > p.MaxNeverUsed.Milliseconds()
 	switch {
 	case n.kind == tree.Container && (n.stat.Cversion > 0 || unused):
-	case n.kind == tree.TTL && age > n.stat.EphemeralOwner&tree.MaxTTL:
+	case n.kind == tree.TTL && ttl > 0 && age > ttl:
 	default:
 		return nil, wire.ErrBadVersion
 	}

@@ -265,7 +265,7 @@ func (t *Tree) Expendable(wallMillis int64, neverUsed time.Duration) []string {
 		}
 	}
 	for n := range t.ttls {
-		if n.kids == nil && wallMillis-n.mtime > n.owner&MaxTTL {
+		if ttl := n.owner & MaxTTL; n.kids == nil && ttl > 0 && wallMillis-n.mtime > ttl {
 			paths = append(paths, n.path)
 		}
 	}
