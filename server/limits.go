@@ -12,6 +12,7 @@ func setLimits(c *node.Config, cfg *config.Config) {
 	c.ConnectionThrottle = cfg.ConnectionThrottle
 	c.RequestThrottle = node.RequestThrottle(cfg.RequestThrottle)
 	c.LocalSessions, c.LocalSessionsUpgrading = cfg.LocalSessions, cfg.LocalSessionsUpgrading
+	c.ObserverMasters = cfg.ObserverMasterPort > 0
 	c.ObserverReconnectDelay, c.ObserverElectionDelay = cfg.ObserverReconnectDelay, cfg.ObserverElectionDelay
 	c.NoLog = cfg.Observer && !cfg.SyncEnabled
 	c.ReadOnlyMode, c.LeaderServesNot = cfg.ReadOnlyMode, !cfg.LeaderServes

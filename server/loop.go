@@ -134,6 +134,10 @@ func (s *Server) carryOut(e node.Effect) {
 		s.peers.OpenQuorumPort()
 	case node.CloseQuorumPort:
 		s.peers.CloseQuorumPort()
+	case node.OpenObserverPort:
+		s.peers.OpenObserverPort()
+	case node.CloseObserverPort:
+		s.peers.CloseObserverPort()
 	case node.DialLeader:
 		s.peers.DialLeader(e)
 	case node.SendPacket:

@@ -195,6 +195,7 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 		Self: s.cfg.ServerID, Members: &s.cfg.Members,
 		ListenOnAllIPs: s.cfg.ListenOnAllIPs, KeepAlive: s.cfg.ElectionKeepAlive,
 		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
+		ObserverPort:    s.cfg.ObserverMasterPort,
 		GreetingTimeout: s.cfg.Quorum.ElectionGreetingTimeout, LeaderRedial: s.cfg.Quorum.LeaderConnectDelay,
 		FollowerDelay: s.cfg.Quorum.FollowerDelay, LeaderDelay: s.cfg.Quorum.LeaderDelay,
 		SASL:     quorumSASL(&s.cfg.QuorumSASL),

@@ -130,7 +130,7 @@ func newFixed(t *testing.T, role node.Role) *fixed {
 	f := &fixed{
 		cfg: cfg, watches: watch.New(),
 		status: node.Status{
-			Self: wire.ServerID(id), Role: role, Serving: role != node.Looking, TakesClients: role != node.Looking, Leader: 3, Zxid: 0x100000016,
+			Self: wire.ServerID(id), Role: role, Serving: role != node.Looking, TakesClients: role != node.Looking, Leader: 3, LearnerMaster: 3, Zxid: 0x100000016,
 			ServingSince: 30 * time.Second, Outstanding: 2, Sessions: 3, Nodes: 9, Ephemerals: 4, DataBytes: 258,
 			Watches: 4, DigestMismatches: 0,
 		},

@@ -35,5 +35,5 @@ func zabState(s node.Status) string {
 
 // observerMaster is the server on which an observer hangs.
 func observerMaster(s node.Status) (id int64, ok bool) {
-	return int64(s.Leader), s.Role == node.Observing && s.Leader != 0
+	return int64(s.LearnerMaster), s.Role == node.Observing && s.LearnerMaster != 0
 }

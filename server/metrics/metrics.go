@@ -141,8 +141,8 @@ type Metrics struct {
 	LearnerCommitReceivedCount    Counter    `metric:"learner_commit_received_count" help:"commits that arrived at this learner"`
 	LearnerHandlerQpSize          SummarySet `metric:"learner_handler_qp_size" help:"packets that wait for a learner, by server id"`
 	LearnerHandlerQpTime          SummarySet `metric:"learner_handler_qp_time_ms" show:"advanced,ms" help:"waiting of packets for a learner, by server id; one packet at a time is measured"`
-	OMProposalProcessTime         Summary    `metric:"om_proposal_process_time_ms" show:"advanced,ms" help:"handing proposals to observers of this follower" never:"followers serve no observers"`
-	OMCommitProcessTime           Summary    `metric:"om_commit_process_time_ms" show:"advanced,ms" help:"handing commits to observers of this follower" never:"followers serve no observers"`
+	OMProposalProcessTime         Summary    `metric:"om_proposal_process_time_ms" show:"advanced,ms" help:"handing proposals to observers of this follower" never:"it is part of applying the txn"`
+	OMCommitProcessTime           Summary    `metric:"om_commit_process_time_ms" show:"advanced,ms" help:"handing commits to observers of this follower" never:"it is part of applying the txn"`
 	QuitLeadingDueToDisloyalVoter Counter    `metric:"quit_leading_due_to_disloyal_voter" help:"terms of leadership ended because most others follow another leader"`
 	SocketClosingTime             Summary    `metric:"socket_closing_time" show:"ms" help:"closing a connection between servers"`
 	DigestMismatchesCount         Counter    `metric:"digest_mismatches_count" help:"txns after which the tree is not that of the leader: alarm"`

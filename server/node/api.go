@@ -120,12 +120,17 @@ type (
 	// OpenQuorumPort and CloseQuorumPort start and stop accepting learners.
 	OpenQuorumPort  struct{}
 	CloseQuorumPort struct{}
-	// DialLeader opens a connection to the quorum port of a server; answered by LeaderConnected or ConnClosed.
-	// The caller retries until Timeout is over.
+	// OpenObserverPort and CloseObserverPort start and stop accepting observers on a follower (observerMasterPort). They
+	// arrive as LearnerAccepted.
+	OpenObserverPort  struct{}
+	CloseObserverPort struct{}
+	// DialLeader opens a connection to the quorum port of a server, or to its port for observers; answered by
+	// LeaderConnected or ConnClosed. The caller retries until Timeout is over.
 	DialLeader struct {
-		Conn    ConnID
-		Leader  wire.ServerID
-		Timeout time.Duration
+		Conn         ConnID
+		Leader       wire.ServerID
+		ObserverPort bool
+		Timeout      time.Duration
 	}
 	// SendPacket sends one packet. Data is shared and must not be changed.
 	SendPacket struct {
@@ -237,24 +242,26 @@ func (ClientRequest) input()        {}
 func (ClientClosed) input()         {}
 func (ClientsTouched) input()       {}
 
-func (SendNotification) effect() {}
-func (OpenQuorumPort) effect()   {}
-func (CloseQuorumPort) effect()  {}
-func (DialLeader) effect()       {}
-func (SendPacket) effect()       {}
-func (SendSnapshot) effect()     {}
-func (ReadLog) effect()          {}
-func (CloseConn) effect()        {}
-func (Append) effect()           {}
-func (RollLog) effect()          {}
-func (SaveEpoch) effect()        {}
-func (SaveMembers) effect()      {}
-func (TakeSnapshot) effect()     {}
-func (Truncate) effect()         {}
-func (Reload) effect()           {}
-func (SendFrame) effect()        {}
-func (CloseClient) effect()      {}
-func (QuotaExceeded) effect()    {}
-func (MembersChanged) effect()   {}
-func (RoleChanged) effect()      {}
-func (Halt) effect()             {}
+func (SendNotification) effect()  {}
+func (OpenQuorumPort) effect()    {}
+func (CloseQuorumPort) effect()   {}
+func (OpenObserverPort) effect()  {}
+func (CloseObserverPort) effect() {}
+func (DialLeader) effect()        {}
+func (SendPacket) effect()        {}
+func (SendSnapshot) effect()      {}
+func (ReadLog) effect()           {}
+func (CloseConn) effect()         {}
+func (Append) effect()            {}
+func (RollLog) effect()           {}
+func (SaveEpoch) effect()         {}
+func (SaveMembers) effect()       {}
+func (TakeSnapshot) effect()      {}
+func (Truncate) effect()          {}
+func (Reload) effect()            {}
+func (SendFrame) effect()         {}
+func (CloseClient) effect()       {}
+func (QuotaExceeded) effect()     {}
+func (MembersChanged) effect()    {}
+func (RoleChanged) effect()       {}
+func (Halt) effect()              {}

@@ -67,6 +67,9 @@ type Config struct {
 	// (znode.container.maxNeverUsedIntervalMs); 0 for never.
 	ContainerMaxNeverUsed time.Duration
 
+	// ObserverMasters lets this server serve observers while it follows, and, if it is one, get by without the leader, at a
+	// follower (observerMasterPort).
+	ObserverMasters bool
 	// ObserverElectionDelay and ObserverReconnectDelay bound the random times that an observer waits before it looks for a
 	// leader again, and before it connects to one (zookeeper.observer.election.DelayMs, zookeeper.observer.reconnectDelayMs).
 	ObserverElectionDelay, ObserverReconnectDelay time.Duration

@@ -9,6 +9,10 @@ import (
 
 // append writes a txn to the log, and begins a snapshot when enough of them have been.
 func (n *Node) append(e txn.Entry) {
+	if n.cfg.NoLog && n.role == Observing {
+		n.unlogged = true
+		return
+	}
 	id := n.storage.nextID()
 	n.write(id, Append{ID: id, Zxid: e.Header.Zxid, Txn: e.Bytes})
 	n.sinceRoll++

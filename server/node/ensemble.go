@@ -64,6 +64,7 @@ func (n *Node) carryOut(e zab.Effect) {
 	case zab.SaveSnapshot:
 		id := n.storage.nextID()
 		n.write(id, TakeSnapshot{ID: id, Zxid: e.Zxid, Tree: n.tree, Supersede: true})
+		n.unlogged = false
 	case zab.SeeMembers:
 		n.see(e.Members)
 	case zab.Activate:
@@ -85,6 +86,10 @@ func (n *Node) carryOut(e zab.Effect) {
 	case zab.Touched:
 		for _, t := range e.Sessions {
 			n.tracker.Renew(t.Session, t.Timeout, n.now.Mono)
+		}
+	case zab.Moved:
+		if c := n.sessions[e.Session]; c != nil {
+			n.closeClient(c)
 		}
 	case zab.Synced:
 		n.handleSynced()
@@ -148,12 +153,16 @@ func (n *Node) isForsaken(in NotificationReceived) bool {
 }
 
 func (n *Node) handleLearnerAccepted(in LearnerAccepted) {
-	if n.leader == nil {
+	switch {
+	case n.leader != nil:
+		n.conns[in.Conn] = struct{}{}
+		n.leader.Accept(zab.ConnID(in.Conn), in.Remote)
+	case n.learner != nil:
+		n.conns[in.Conn] = struct{}{}
+		n.learner.AcceptObserver(zab.ConnID(in.Conn), in.Remote)
+	default:
 		n.note(CloseConn{Conn: in.Conn})
-		return
 	}
-	n.conns[in.Conn] = struct{}{}
-	n.leader.Accept(zab.ConnID(in.Conn), in.Remote)
 	n.drain()
 }
 
@@ -175,6 +184,8 @@ func (n *Node) handlePacket(in PacketReceived) {
 			n.syncingSince = n.now.Mono
 		}
 		n.learner.Receive(in.Packet)
+	case n.learner != nil:
+		n.learner.ReceiveFromObserver(zab.ConnID(in.Conn), in.Packet)
 	}
 	n.drain()
 }
@@ -186,6 +197,9 @@ func (n *Node) handleConnClosed(in ConnClosed) {
 		n.leader.Closed(zab.ConnID(in.Conn))
 	case n.learner != nil && in.Conn == n.leaderConn:
 		n.learner.Closed(in.Err)
+	case n.learner != nil:
+		delete(n.conns, in.Conn)
+		n.learner.ObserverClosed(zab.ConnID(in.Conn))
 	}
 	n.drain()
 }
@@ -199,10 +213,13 @@ func (n *Node) handleSnapshotReceived(in SnapshotReceived) {
 }
 
 func (n *Node) handleSnapshotSent(in SnapshotSent) {
-	if n.leader != nil {
+	switch {
+	case n.leader != nil:
 		n.leader.SnapshotSent(zab.ConnID(in.Conn))
-		n.drain()
+	case n.learner != nil:
+		n.learner.ObserverSnapshotSent(zab.ConnID(in.Conn))
 	}
+	n.drain()
 }
 
 func (n *Node) handleLogRead(in LogRead) {

@@ -35,14 +35,14 @@ func (n *Node) measureRole(e zab.Effect) {
 	m := n.cfg.Metrics
 	switch e := e.(type) {
 	case zab.Send:
-		if n.leader != nil && (e.Packet.Type == wire.PacketDiff || e.Packet.Type == wire.PacketTrunc) {
+		if e.Packet.Type == wire.PacketDiff || e.Packet.Type == wire.PacketTrunc {
 			m.DiffCount.Add(1)
-			byTxns, _ := n.leader.Syncing()
+			byTxns, _ := n.synchronising()
 			m.InflightDiffCount.Add(int64(byTxns))
 		}
 	case zab.SendSnapshot:
 		m.SnapCount.Add(1)
-		_, bySnapshot := n.leader.Syncing()
+		_, bySnapshot := n.synchronising()
 		m.InflightSnapCount.Add(int64(bySnapshot))
 	case zab.Append:
 		switch {
@@ -53,6 +53,14 @@ func (n *Node) measureRole(e zab.Effect) {
 			m.ProposalLatency.Took(n.age(e.Entry.Header.Time))
 		}
 	}
+}
+
+// synchronising counts the learners that are being synchronised by this server.
+func (n *Node) synchronising() (byTxns, bySnapshot int) {
+	if n.leader != nil {
+		return n.leader.Syncing()
+	}
+	return n.learner.SyncingObservers()
 }
 
 // measurePacket handles a packet of a learner and notes what it says.

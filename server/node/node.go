@@ -73,11 +73,22 @@ type Node struct {
 	conns        map[ConnID]struct{} // learners'
 	learner      *zab.Learner
 	leaderConn   ConnID
-	lastConn     ConnID
-	roleEffects  []zab.Effect
-	draining     bool
-	standalone   []txn.Entry // on their way to the disk
-	proposed     wire.Zxid   // by a standalone server
+	// master is whom this learner has a connection with: the leader, or a follower that serves observers. masters are those
+	// still to be tried, of a list that has been begun before if triedMasters; dialAt is when the connection is to be opened, 0
+	// when it has been.
+	master       wire.ServerID
+	masters      []wire.ServerID
+	triedMasters bool
+	dialAt       time.Duration
+	// restUntil is when an observer looks for a leader again.
+	restUntil time.Duration
+	// unlogged tells that the disk lacks txns that memory has; see Config.NoLog.
+	unlogged    bool
+	lastConn    ConnID
+	roleEffects []zab.Effect
+	draining    bool
+	standalone  []txn.Entry // on their way to the disk
+	proposed    wire.Zxid   // by a standalone server
 	// What an ended role leaves behind, while Stopping.
 	unapplied []txn.Entry
 	tainted   bool
@@ -225,6 +236,7 @@ func (n *Node) tick() {
 		n.tickDecider()
 		n.drain()
 	}
+	n.tickObserver()
 	n.maybeBecomeReadOnly()
 	if n.serving || n.readOnly {
 		n.expireLocal()

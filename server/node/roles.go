@@ -29,7 +29,7 @@ func (n *Node) becomeLooking() {
 	n.cfg.Metrics.LookingCount.Add(1)
 	n.setRole(Looking)
 	last := n.history.Last()
-	if n.blank {
+	if n.blank || n.unlogged && !n.observes() {
 		last = -1 // which neither votes nor is voted for
 	}
 	n.election.Look(n.now.Mono, last, n.current)
@@ -78,9 +78,9 @@ func (n *Node) durable() zab.Durable {
 func (n *Node) zabConfig() zab.Config {
 	return zab.Config{
 		Self: n.cfg.Self, Members: n.members, LastSeen: n.lastSeen, Reconfig: n.cfg.ReconfigEnabled, Leader: n.leaderID,
-		NeedSnapshot: n.needSnapshot,
+		NeedSnapshot: n.needSnapshot || n.unlogged && !n.observes(),
 		TickTime:     n.cfg.TickTime, InitLimitTicks: n.cfg.InitLimitTicks, SyncLimitTicks: n.cfg.SyncLimitTicks,
-		Sync:   n.cfg.Sync,
+		Sync: n.cfg.Sync, ServeObservers: n.cfg.ObserverMasters,
 		Unsafe: n.cfg.Unsafe,
 	}
 }
@@ -102,7 +102,12 @@ func (n *Node) becomeLearning() {
 	n.leaderConn = n.lastConn + 2
 	n.lastConn = n.leaderConn
 	n.learner = zab.NewLearner(n.zabConfig(), zab.ConnID(n.leaderConn), n.durable(), n.history, n.now.Mono)
-	n.note(DialLeader{Conn: n.leaderConn, Leader: n.leaderID, Timeout: n.cfg.ConnectTimeout})
+	n.master = n.leaderID
+	if role == Observing {
+		n.chooseMaster()
+		return
+	}
+	n.dial()
 }
 
 func (n *Node) becomeStandalone() {
@@ -127,6 +132,9 @@ func (n *Node) serve() {
 	n.showMembers()
 	if n.decides() {
 		n.becomeDecider()
+	}
+	if n.role == Following && n.cfg.ObserverMasters {
+		n.note(OpenObserverPort{})
 	}
 	n.note(RoleChanged{Status: n.Status()})
 }
@@ -153,10 +161,19 @@ func (n *Node) endRole(reason string) {
 		n.unapplied = n.learner.LoggedPending()
 		n.tainted = n.learner.Tainted()
 		n.note(CloseConn{Conn: n.leaderConn})
+		for _, conn := range n.learnerConns() {
+			n.note(CloseConn{Conn: conn})
+		}
+		if n.serving && n.role == Following && n.cfg.ObserverMasters {
+			n.note(CloseObserverPort{})
+		}
+		if n.role == Observing {
+			n.restUntil = n.now.Mono + n.upTo(n.cfg.ObserverElectionDelay)
+		}
 	case n.role == Standalone:
 		n.unapplied = n.standalone
 	}
-	n.leader, n.learner, n.standalone = nil, nil, nil
+	n.leader, n.learner, n.standalone, n.dialAt = nil, nil, nil, 0
 	clear(n.conns)
 	if n.serving {
 		n.unavailableSince = n.now.Mono
@@ -198,5 +215,7 @@ func (n *Node) settle() {
 		n.becomeDesignated(leader)
 		return
 	}
-	n.becomeLooking()
+	if n.now.Mono >= n.restUntil {
+		n.becomeLooking()
+	}
 }

@@ -58,6 +58,8 @@ type Status struct {
 	ReadOnly     bool
 	// Leader is the server that leads as far as this one knows; 0 if none.
 	Leader wire.ServerID
+	// LearnerMaster is the server that a learner is connected to: its leader, or a follower that serves observers.
+	LearnerMaster wire.ServerID
 	// Epoch is currentEpoch, AcceptedEpoch the highest promised.
 	Epoch         wire.Epoch
 	AcceptedEpoch wire.Epoch
@@ -116,6 +118,14 @@ func (n *Node) Status() Status {
 	}
 	if n.local != nil {
 		s.LocalSessions = n.local.Len()
+	}
+	if n.learner != nil {
+		s.LearnerMaster, s.Learners = n.master, n.learner.Observers()
+		for _, l := range s.Learners {
+			if l.Synced {
+				s.SyncedObservers++
+			}
+		}
 	}
 	if n.leader == nil {
 		return s

@@ -137,5 +137,6 @@ func (n *Node) install(db *Database) {
 	n.tree = db.Tree
 	n.blank = db.Blank
 	n.needSnapshot = n.needSnapshot || n.blank
+	n.unlogged = false
 	n.history = zab.NewHistory(n.cfg.CommitLogCount, db.LastZxid, db.Recent)
 }

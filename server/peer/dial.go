@@ -60,7 +60,11 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 	wait := min(minRedial, c.p.cfg.LeaderRedial)
 	other := time.Now() // last seen anything but a refusal
 	for {
-		sock, err := c.connectOnce(ctx, leader.QuorumAddress())
+		address := leader.QuorumAddress()
+		if e.ObserverPort {
+			address = c.p.observerAddress(address)
+		}
+		sock, err := c.connectOnce(ctx, address)
 		if err == nil || errors.Is(err, ErrNotAuthenticated) {
 			return sock, err
 		}

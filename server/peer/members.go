@@ -52,6 +52,7 @@ func (p *Peer) MembersChanged(e node.MembersChanged) {
 	}
 	if before.QuorumAddress() != after.QuorumAddress() {
 		p.port.notify()
+		p.observerPort.notify()
 	}
 }
 

@@ -57,6 +57,8 @@ type Config struct {
 	// ones in beside it (portUnification).
 	TLS                  *secure.Context
 	DialTLS, AcceptPlain bool
+	// ObserverPort is the port for observers of each server (observerMasterPort); 0 for none.
+	ObserverPort int
 	// BindRetries is how often Listen tries to bind the election port, a second apart; 0 is for ever.
 	BindRetries int
 
@@ -117,14 +119,15 @@ type Stats struct {
 // Peer is the sockets of one server. Its methods are safe for concurrent use; those that carry out effects never block
 // and do nothing once Run has ended.
 type Peer struct {
-	cfg    Config
-	log    *slog.Logger
-	often  *ratelog.Logger
-	ctx    context.Context // ends with Run
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	mesh   *mesh
-	port   *port
+	cfg          Config
+	log          *slog.Logger
+	often        *ratelog.Logger
+	ctx          context.Context // ends with Run
+	cancel       context.CancelFunc
+	wg           sync.WaitGroup
+	mesh         *mesh
+	port         *port
+	observerPort *port
 
 	members members
 
@@ -149,7 +152,8 @@ func New(cfg Config) *Peer {
 	p.members.set(cfg.Self, cfg.Members, cfg.Members)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mesh = newMesh(p)
-	p.port = newPort(p)
+	p.port = newPort(p, "quorum", func() string { return p.listed().QuorumAddress() })
+	p.observerPort = newPort(p, "observer", func() string { return p.observerAddress(p.listed().QuorumAddress()) })
 	return p
 }
 
@@ -171,6 +175,7 @@ func (p *Peer) Listen() error { return p.mesh.listen() }
 func (p *Peer) Run(ctx context.Context) error {
 	p.spawn(p.mesh.run)
 	p.spawn(p.port.run)
+	p.spawn(p.observerPort.run)
 	<-ctx.Done()
 	p.end()
 	p.wg.Wait()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,9 +20,13 @@ const (
 	bindRetry           = 200 * time.Millisecond
 )
 
-// port is the quorum port, which is open while this server leads. Its goroutine makes what is so what is wanted.
+// port is the quorum port, which is open while this server leads, or the port for observers, which is open while it follows.
+// Its goroutine makes what is so what is wanted.
 type port struct {
 	p    *Peer
+	name string
+	// own is where this server has the port.
+	own  func() string
 	wake chan struct{}
 
 	mu      sync.Mutex
@@ -32,8 +37,8 @@ type port struct {
 	introducing map[net.Conn]struct{}
 }
 
-func newPort(p *Peer) *port {
-	return &port{p: p, wake: make(chan struct{}, 1), introducing: make(map[net.Conn]struct{})}
+func newPort(p *Peer, name string, own func() string) *port {
+	return &port{p: p, name: name, own: own, wake: make(chan struct{}, 1), introducing: make(map[net.Conn]struct{})}
 }
 
 // OpenQuorumPort begins to accept learners. If the port cannot be bound it tries again until it is no longer wanted.
@@ -41,6 +46,19 @@ func (p *Peer) OpenQuorumPort() { p.port.want(true) }
 
 // CloseQuorumPort ends to accept learners. Those who have introduced themselves stay.
 func (p *Peer) CloseQuorumPort() { p.port.want(false) }
+
+// OpenObserverPort and CloseObserverPort do the same for the port for observers.
+func (p *Peer) OpenObserverPort()  { p.observerPort.want(true) }
+func (p *Peer) CloseObserverPort() { p.observerPort.want(false) }
+
+// observerAddress is where a server has its port for observers, given its address for the quorum.
+func (p *Peer) observerAddress(quorumAddress string) string {
+	host, _, err := net.SplitHostPort(quorumAddress)
+	if err != nil {
+		return quorumAddress
+	}
+	return net.JoinHostPort(host, strconv.Itoa(p.cfg.ObserverPort))
+}
 
 func (o *port) want(open bool) {
 	o.mu.Lock()
@@ -74,7 +92,7 @@ func (o *port) run() {
 				complained = false
 			} else {
 				if !complained && o.p.ctx.Err() == nil {
-					o.p.log.Error("quorum port cannot be opened yet", "error", err)
+					o.p.log.Error(o.name+" port cannot be opened yet", "error", err)
 				}
 				complained = true
 				retry.Reset(bindRetry)
@@ -91,14 +109,14 @@ func (o *port) run() {
 }
 
 // listenAddress is where to listen.
-func (o *port) listenAddress() string { return o.p.listenAddress(o.p.listed().QuorumAddress()) }
+func (o *port) listenAddress() string { return o.p.listenAddress(o.own()) }
 
 func (o *port) bind() error {
 	address := o.listenAddress()
 	var config net.ListenConfig
 	ln, err := config.Listen(o.p.ctx, "tcp", address)
 	if err != nil {
-		return bindError("quorum", address, err)
+		return bindError(o.name, address, err)
 	}
 	if !o.p.track(ln) {
 		return net.ErrClosed
@@ -106,13 +124,13 @@ func (o *port) bind() error {
 	o.mu.Lock()
 	o.ln, o.address = ln, address
 	o.mu.Unlock()
-	o.p.log.Info("quorum port is open", "address", ln.Addr().String())
+	o.p.log.Info(o.name+" port is open", "address", ln.Addr().String())
 	o.p.spawn(func() {
 		err := accept(o.p, ln, o.take)
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if o.ln == ln { // nobody has closed it
-			o.p.log.Error("quorum port has closed", "error", err)
+			o.p.log.Error(o.name+" port has closed", "error", err)
 			o.p.close(ln)
 			o.ln = nil
 			o.notify()
@@ -129,7 +147,7 @@ func (o *port) unbind() {
 	for sock := range o.introducing {
 		o.p.close(sock)
 	}
-	o.p.log.Info("quorum port is closed")
+	o.p.log.Info(o.name + " port is closed")
 }
 
 // take waits for the first packet of an accepted connection. The node learns of it only then, so that whoever connects
@@ -142,7 +160,7 @@ func (o *port) take(sock net.Conn) {
 	}
 	o.mu.Unlock()
 	if full {
-		o.p.often.Warn("too many connections wait on the quorum port", "remote", remote(sock))
+		o.p.often.Warn("too many connections wait on a port for learners", "port", o.name, "remote", remote(sock))
 		o.p.close(sock)
 		return
 	}
@@ -166,7 +184,7 @@ func (o *port) introduce(accepted net.Conn) {
 		return
 	}
 	if err != nil {
-		o.p.refused("quorum", sock, err)
+		o.p.refused(o.name, sock, err)
 		o.p.close(sock)
 		return
 	}

@@ -21,13 +21,14 @@ type machine struct {
 	life int        // counts starts and crashes, to tell what belongs to an earlier life
 	disk *disk
 
-	portOpen  bool
-	ends      map[node.ConnID]*end
-	abandoned map[node.ConnID]bool // dials that the node has given up
-	links     map[node.ClientID]*link
-	role      node.Role
-	serving   bool
-	halted    error
+	portOpen         bool
+	observerPortOpen bool
+	ends             map[node.ConnID]*end
+	abandoned        map[node.ConnID]bool // dials that the node has given up
+	links            map[node.ClientID]*link
+	role             node.Role
+	serving          bool
+	halted           error
 
 	model    model
 	digestAt wire.Zxid
@@ -109,9 +110,13 @@ func (m *machine) carryOut(e node.Effect) {
 		m.portOpen = true
 	case node.CloseQuorumPort:
 		m.portOpen = false
+	case node.OpenObserverPort:
+		m.observerPortOpen = true
+	case node.CloseObserverPort:
+		m.observerPortOpen = false
 	case node.DialLeader:
 		if to := m.w.machine(e.Leader); to != nil {
-			net.dial(m, e.Conn, to, e.Timeout)
+			net.dial(m, e, to)
 		}
 	case node.SendPacket:
 		m.w.tracef("%s sends %v %v on %d", m.name, e.Packet.Type, e.Packet.Zxid, e.Conn)
@@ -163,7 +168,7 @@ func (m *machine) start() {
 	m.ends = make(map[node.ConnID]*end)
 	m.abandoned = make(map[node.ConnID]bool)
 	m.links = make(map[node.ClientID]*link)
-	m.portOpen, m.serving, m.paused, m.inbox = false, false, false, nil
+	m.portOpen, m.observerPortOpen, m.serving, m.paused, m.inbox = false, false, false, false, nil
 	db, err := m.disk.open()
 	if err != nil {
 		m.w.fail("recovery", "%s does not start: %v", m.name, err)
@@ -197,7 +202,7 @@ func (m *machine) crash() {
 	m.w.tracef("%s crashes", m.name)
 	m.node = nil
 	m.life++
-	m.portOpen, m.serving = false, false
+	m.portOpen, m.observerPortOpen, m.serving = false, false, false
 	m.disk.crash()
 	for _, c := range append([]*conn(nil), m.w.net.conns...) {
 		if c.ends[0].m == m || c.ends[1].m == m {

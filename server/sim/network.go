@@ -83,10 +83,22 @@ func (n *network) vote(from, to *machine, v wire.Notification) {
 	}
 }
 
-// dial opens a connection to the quorum port, trying again until the time is over.
-func (n *network) dial(from *machine, id node.ConnID, to *machine, timeout time.Duration) {
-	life := from.life
-	deadline := n.w.now + timeout
+// refusedTime is how long a learner tries to connect to a port that nobody opens.
+const refusedTime = time.Second
+
+// dial opens a connection to one of the two ports for learners, trying again until the time is over.
+func (n *network) dial(from *machine, e node.DialLeader, to *machine) {
+	life, id := from.life, e.Conn
+	deadline := n.w.now + e.Timeout
+	if e.ObserverPort {
+		deadline = min(deadline, n.w.now+refusedTime)
+	}
+	open := func() bool {
+		if e.ObserverPort {
+			return to.observerPortOpen
+		}
+		return to.portOpen
+	}
 	var try func()
 	try = func() {
 		switch {
@@ -95,7 +107,7 @@ func (n *network) dial(from *machine, id node.ConnID, to *machine, timeout time.
 		case n.w.now > deadline:
 			from.step(node.ConnClosed{Conn: id, Err: errTimeout})
 			return
-		case !to.up() || !to.portOpen || n.isBlocked(from, to) || n.isBlocked(to, from) || !n.w.calm && n.w.chance(0.02):
+		case !to.up() || !open() || n.isBlocked(from, to) || n.isBlocked(to, from) || !n.w.calm && n.w.chance(0.02):
 			n.w.after(n.w.between(50*time.Millisecond, 100*time.Millisecond), try)
 			return
 		}

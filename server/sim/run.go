@@ -71,6 +71,7 @@ func Shape(seed uint64) Options {
 	}
 	if r.IntN(4) == 0 {
 		opts.Observers = 1
+		opts.ObserverMasters = r.IntN(2) == 0
 	}
 	opts.Pace = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}[r.IntN(3)]
 	return opts
@@ -100,6 +101,7 @@ func (w *World) config(m *machine) node.Config {
 		SnapCount:         20 + 2*m.rand.IntN(60),
 		CommitLogCount:    1 + m.rand.IntN(30),
 		Sync:              zab.SyncPolicy{FromLog: true},
+		ObserverMasters:   w.opts.ObserverMasters,
 		Rand:              m.rand,
 		Unsafe:            w.opts.Unsafe,
 	}

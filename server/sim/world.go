@@ -47,6 +47,8 @@ type Options struct {
 	Voters    int
 	Observers int
 	Clients   int
+	// ObserverMasters lets followers serve the observers.
+	ObserverMasters bool
 	// Faults is how long faults happen; Calm how long the ensemble then has to heal.
 	Faults time.Duration
 	Calm   time.Duration

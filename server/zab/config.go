@@ -27,6 +27,8 @@ type Config struct {
 	// SyncLimitTicks bounds silence and unanswered proposals afterwards.
 	SyncLimitTicks int
 
+	// ServeObservers lets a follower serve observers.
+	ServeObservers bool
 	// Sync is how a leader synchronises its learners.
 	Sync SyncPolicy
 

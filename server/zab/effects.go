@@ -92,6 +92,8 @@ type (
 	// Touched reports sessions that were active at a learner.
 	Touched struct{ Sessions []Touch }
 
+	// Moved tells that a session of this server, if it is one, goes on at an observer of this follower.
+	Moved struct{ Session wire.SessionID }
 	// Synced tells that the oldest pending sync is complete: everything that was committed when it reached the
 	// leader has been delivered here.
 	Synced struct{}
@@ -119,6 +121,7 @@ func (GiveUp) effect()       {}
 func (Forwarded) effect()    {}
 func (Revalidate) effect()   {}
 func (Touched) effect()      {}
+func (Moved) effect()        {}
 func (Synced) effect()       {}
 func (Revalidated) effect()  {}
 

@@ -92,8 +92,10 @@ func (l *Leader) Outstanding() int { return len(l.outstanding) - l.done }
 func (l *Leader) LoggedPending() []txn.Entry { return l.outstanding[l.done:] }
 
 // Syncing is the number of learners that are being synchronised by txns alone, and by a snapshot.
-func (l *Leader) Syncing() (byTxns, bySnapshot int) {
-	for _, p := range l.peers {
+func (l *Leader) Syncing() (byTxns, bySnapshot int) { return syncing(l.peers) }
+
+func syncing(peers []*peer) (byTxns, bySnapshot int) {
+	for _, p := range peers {
 		switch {
 		case p.state != peerReads && p.state != peerSyncs:
 		case p.op == wire.PacketSnap:

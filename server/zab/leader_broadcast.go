@@ -85,7 +85,7 @@ func (l *Leader) maybeCommit() {
 		l.done++
 		l.committed = zxid
 		commit := wire.QuorumPacket{Type: wire.PacketCommit, Zxid: zxid}
-		inform := wire.QuorumPacket{Type: wire.PacketInform, Zxid: zxid, Data: e.Bytes}
+		inform := inform(e)
 		heir := l.cfg.Self
 		if e.Header.Type == wire.OpReconfig {
 			commit, inform, heir = l.commitReconfig(e)

@@ -67,8 +67,7 @@ func (l *Leader) commitReconfig(e txn.Entry) (commit, inform wire.QuorumPacket, 
 	l.activate()
 	data := binary.BigEndian.AppendUint64(nil, uint64(heir))
 	commit = wire.QuorumPacket{Type: wire.PacketCommitAndActivate, Zxid: zxid, Data: data}
-	inform = wire.QuorumPacket{Type: wire.PacketInformAndActivate, Zxid: zxid, Data: append(data[:len(data):len(data)], e.Bytes...)}
-	return commit, inform, heir
+	return commit, informAndActivate(e, heir), heir
 }
 
 // heir is who leads in the membership that was proposed last: this server, if it votes there at the same address, or

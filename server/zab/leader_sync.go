@@ -154,7 +154,7 @@ func (l *Leader) continues(last wire.Zxid, txns []txn.Entry) ([]txn.Entry, bool)
 // carryOut queues what the learner lacks of the committed history, then every proposal without a quorum, and from then on
 // it gets all that is broadcast.
 func (l *Leader) carryOut(p *peer, plan syncPlan) {
-	if p.observer && l.isBusy(plan.op) {
+	if p.observer && l.cfg.Sync.isBusy(l.peers, plan.op) {
 		l.drop(p, "too many learners are being synchronised")
 		return
 	}
@@ -181,18 +181,12 @@ func (l *Leader) carryOut(p *peer, plan syncPlan) {
 }
 
 // isBusy tells whether as many learners are being synchronised in this way as may be.
-func (l *Leader) isBusy(op wire.PacketType) bool {
-	limit := l.cfg.Sync.MaxDiffs
+func (s *SyncPolicy) isBusy(peers []*peer, op wire.PacketType) bool {
+	byTxns, bySnapshot := syncing(peers)
 	if op == wire.PacketSnap {
-		limit = l.cfg.Sync.MaxSnaps
+		return s.MaxSnaps > 0 && bySnapshot >= s.MaxSnaps
 	}
-	n := 0
-	for _, p := range l.peers {
-		if (p.state == peerReads || p.state == peerSyncs) && (p.op == wire.PacketSnap) == (op == wire.PacketSnap) {
-			n++
-		}
-	}
-	return limit > 0 && n >= limit
+	return s.MaxDiffs > 0 && byTxns >= s.MaxDiffs
 }
 
 // SnapshotSent tells that the stream of SendSnapshot has been read from the tree; what was committed meanwhile is

@@ -58,6 +58,12 @@ type Learner struct {
 	unacked []wire.Zxid
 
 	touched map[wire.SessionID]time.Duration
+
+	// observers are those that this server serves; nil if it serves none. What they and this server ask of the leader is
+	// in revalidations and syncs, in the order in which it was asked.
+	observers     *observers
+	revalidations []asked
+	syncs         []ConnID // with 0 for this server
 }
 
 // NewLearner begins a term as a follower or observer over a connection that is still being opened. The history must be
@@ -113,6 +119,8 @@ func (l *Learner) Tick(now time.Duration) {
 	}
 	if now-l.lastRead > limit {
 		l.leave("the leader is silent")
+	} else if l.observers != nil {
+		l.observers.tick()
 	}
 }
 
@@ -261,11 +269,11 @@ func (l *Learner) SnapshotReceived(t *tree.Tree) {
 func (l *Learner) Touch(session wire.SessionID, timeout time.Duration) { l.touched[session] = timeout }
 
 // Request forwards a request of a client to the leader. One with OpSync is answered by Synced, in order.
-func (l *Learner) Request(r Request) { l.send(requestPacket(r)) }
+func (l *Learner) Request(r Request) { l.forward(0, r) }
 
 // Revalidate asks the leader whether a session is alive; answered by Revalidated.
 func (l *Learner) Revalidate(session wire.SessionID, timeout time.Duration) {
-	l.send(wire.QuorumPacket{Type: wire.PacketRevalidate, Zxid: -1, Data: revalidateRequest(session, timeout)})
+	l.askFor(0, session, timeout)
 }
 
 func (l *Learner) send(packet wire.QuorumPacket) { l.note(Send{Conn: l.conn, Packet: packet}) }

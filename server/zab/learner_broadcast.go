@@ -40,9 +40,9 @@ func (l *Learner) handleBroadcast(packet wire.QuorumPacket) error {
 		if err != nil {
 			return err
 		}
-		l.note(Revalidated{Session: session, Valid: valid})
+		l.revalidated(session, valid, packet)
 	case wire.PacketSync:
-		l.note(Synced{})
+		l.synced(packet)
 	case wire.PacketCommitAndActivate:
 		if l.observer {
 			return nil

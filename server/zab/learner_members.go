@@ -77,7 +77,7 @@ func (l *Learner) handleActivate(packet wire.QuorumPacket) error {
 	moves := l.moves(c, heir)
 	l.activate(c)
 	if l.state == following {
-		l.deliverNext()
+		l.deliver(informAndActivate(e, heir))
 	}
 	if moves {
 		l.leaveFor(heir)

@@ -154,7 +154,10 @@ func (l *Learner) ackNewLeader() {
 }
 
 // deliverNext delivers the first of the pending txns, which is committed.
-func (l *Learner) deliverNext() {
+func (l *Learner) deliverNext() { l.deliver(inform(l.pending[0])) }
+
+// deliver does so with the packet that tells observers of it.
+func (l *Learner) deliver(packet wire.QuorumPacket) {
 	e := l.pending[0]
 	l.pending[0] = txn.Entry{}
 	l.pending = l.pending[1:]
@@ -164,6 +167,9 @@ func (l *Learner) deliverNext() {
 	}
 	l.history.Add(e)
 	l.note(Deliver{Entry: e})
+	if l.observers != nil {
+		l.observers.commit(packet)
+	}
 }
 
 // handleUpToDate begins broadcast. What arrived since NEWLEADER, or without its COMMIT before it, is logged only now,
@@ -177,6 +183,9 @@ func (l *Learner) handleUpToDate() error {
 	}
 	l.ack(wire.MakeZxid(l.epoch, 0))
 	l.state = following
+	if l.cfg.ServeObservers && !l.observer {
+		l.observers = newObservers(l)
+	}
 	l.note(Serve{Epoch: l.epoch})
 	for _, e := range l.pending {
 		l.log(e)

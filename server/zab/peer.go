@@ -99,9 +99,11 @@ type LearnerStatus struct {
 }
 
 // Learners describes the learners in the order in which they came.
-func (l *Leader) Learners() []LearnerStatus {
+func (l *Leader) Learners() []LearnerStatus { return statusOf(l.peers) }
+
+func statusOf(peers []*peer) []LearnerStatus {
 	var list []LearnerStatus
-	for _, p := range l.peers {
+	for _, p := range peers {
 		if p.state == peerUnknown {
 			continue
 		}
