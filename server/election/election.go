@@ -167,6 +167,9 @@ func (e *Election) stepLooking(now time.Duration, from wire.ServerID, n wire.Not
 		e.propose(now, better)
 	case e.beats(v, e.vote):
 		e.propose(now, v)
+	case e.beats(e.vote, v):
+		// It may have missed this vote, sent before it looked, and has to know it before it decides.
+		e.send(from, e.notification(e.round))
 	}
 	e.received[from] = n
 	e.maybeFinalize(now)

@@ -171,7 +171,9 @@ func TestBetterVoteIsTakenOver(t *testing.T) {
 	s := newScene(t, voters(t, 3), 2)
 	s.says("1:2/1", "3:2/1")
 	s.hears(1, vote(looking, 1, 1, 1, ownLast))
-	s.says() // worse: nothing to say
+	s.says("1:2/1") // worse: it has to know of the better one, which it may have missed
+	s.hears(1, vote(looking, 2, 1, 1, ownLast))
+	s.says()
 	s.hears(3, vote(looking, 3, 1, 1, ownLast))
 	s.says("1:3/1", "3:3/1")
 	s.hears(3, vote(looking, 3, 1, 1, ownLast))
