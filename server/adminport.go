@@ -34,7 +34,7 @@ func (s *Server) openAdmin() error {
 }
 
 func (s *Server) serveAdmin(ctx context.Context) error {
-	err := admin.Serve(ctx, s.adminPort, admin.CommandHandler(source{s}), s.cfg.Admin.IdleTimeout, s.log)
+	err := admin.Serve(ctx, s.adminPort, admin.CommandHandler(source{s}, s.log), s.cfg.Admin.IdleTimeout, s.log)
 	if err != nil {
 		return fmt.Errorf("serve the AdminServer: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/store"
+	"github.com/zkctl/zkctl/wire"
 )
 
 // snapPiece is how many nodes of a tree are read at a time for a snapshot in the background, while nothing else can
@@ -28,6 +29,8 @@ type disk struct {
 	metrics *metrics.Metrics
 	// deliver hands StorageDone to the loop, and may wait.
 	deliver func([]node.Input)
+	// taken is told of a snapshot that somebody asked for.
+	taken func(request uint64, zxid wire.Zxid)
 	// failed takes the error after which nothing is written any more.
 	failed func(error)
 
@@ -249,6 +252,9 @@ func (d *disk) snapshot(ctx context.Context, e node.TakeSnapshot) {
 		return
 	}
 	d.wroteSnapshot(e, began)
+	for _, request := range e.Requests {
+		d.taken(request, e.Zxid)
+	}
 	d.deliver([]node.Input{node.StorageDone{ID: e.ID}})
 }
 

@@ -123,6 +123,8 @@ func (s *Server) settle() {
 func (s *Server) carryOut(e node.Effect) {
 	switch e := e.(type) {
 	case node.SendFrame, node.CloseClient:
+	case node.Operated:
+		s.operations.end(e.Request, outcome{e.Zxid, e.Err})
 	case node.Append:
 		if s.role == node.Leading {
 			s.proposals.add(len(e.Txn))

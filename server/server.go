@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/clientport"
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/metrics"
@@ -33,6 +34,7 @@ import (
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/vfs"
 	"github.com/zkctl/zkctl/server/zab"
+	"github.com/zkctl/zkctl/wire"
 )
 
 // Options are what a server is told besides its configuration.
@@ -63,15 +65,17 @@ type Server struct {
 	mu   sync.RWMutex
 	node *node.Node
 
-	inbox     *inbox
-	disk      *disk
-	peers     *peer.Peer // nil when standalone
-	clients   *clientport.Port
-	clientTLS *secure.Context // nil without TLS, as the next one
-	quorumTLS *secure.Context
-	metrics   *metrics.Metrics
-	proposals proposals
-	adminPort net.Listener // nil without
+	inbox      *inbox
+	disk       *disk
+	peers      *peer.Peer // nil when standalone
+	clients    *clientport.Port
+	clientTLS  *secure.Context // nil without TLS, as the next one
+	quorumTLS  *secure.Context
+	metrics    *metrics.Metrics
+	operations operations
+	policy     *auth.Policy // of operators; the node has one of its own
+	proposals  proposals
+	adminPort  net.Listener // nil without
 	// traceMask is only kept for those who ask for it.
 	traceMask atomic.Int64
 	// failure ends the loop with an error. It has room for one; later ones are consequences.
@@ -103,7 +107,7 @@ func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 func newServer(cfg *config.Config, opts Options) *Server {
 	s := &Server{
 		cfg: cfg, opts: opts, log: opts.Log, often: ratelog.New(opts.Log), began: time.Now(),
-		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(),
+		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(), policy: auth.New(authOptions(cfg)),
 	}
 	s.traceMask.Store(defaultTraceMask)
 	return s
@@ -114,7 +118,7 @@ func (s *Server) open(disk vfs.FS) error {
 	if err := s.openStores(); err != nil {
 		return err
 	}
-	options := tree.Options{NoDigest: s.cfg.Storage.NoDigest, ExtendedTypes: s.cfg.ExtendedTypes, Emulate353TTL: s.cfg.Emulate353TTL}
+	options := s.treeOptions()
 	data := disk
 	if !s.cfg.ForceSync {
 		data = lazyLogs{disk}
@@ -139,6 +143,7 @@ func (s *Server) open(disk vfs.FS) error {
 	s.metrics.DBInitTime.Took(time.Since(s.began))
 	s.disk = newDisk(opened, s.cfg, s.log, s.mu.RLocker(), s.metrics)
 	s.disk.deliver, s.disk.failed = s.inbox.put, func(err error) { s.fail(&Failure{ExitStorage, err}) }
+	s.disk.taken = func(request uint64, zxid wire.Zxid) { s.operations.end(request, outcome{zxid: zxid}) }
 	if err := s.openAdmin(); err != nil {
 		return err
 	}
@@ -157,6 +162,12 @@ func (s *Server) open(disk vfs.FS) error {
 		}
 	}
 	return nil
+}
+
+func (s *Server) treeOptions() tree.Options {
+	return tree.Options{
+		NoDigest: s.cfg.Storage.NoDigest, ExtendedTypes: s.cfg.ExtendedTypes, Emulate353TTL: s.cfg.Emulate353TTL,
+	}
 }
 
 func (s *Server) nodeConfig(options tree.Options) node.Config {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
@@ -152,4 +153,24 @@ func (a source) ResetConnections() {
 	if a.s.clients != nil {
 		a.s.clients.ResetConnections()
 	}
+}
+
+func (a source) Authorize(c admin.Credentials) admin.Access {
+	ids, verdict := a.s.policy.Add(nil, auth.Conn{Remote: c.Remote, Certificates: c.Certificates}, c.Scheme, c.Data)
+	if verdict != auth.Accepted || len(ids) == 0 {
+		return admin.NotAuthenticated
+	}
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	if !a.s.node.Administers(ids) {
+		return admin.NotAuthorized
+	}
+	return admin.Granted
+}
+
+func (a source) Shed(percent int) int {
+	if a.s.clients == nil {
+		return 0
+	}
+	return a.s.clients.Shed(percent)
 }

@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"cmp"
+	"context"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"os"
@@ -49,6 +52,15 @@ type fixed struct {
 	mask       int64
 	expiries   Expiries
 	digests    []tree.ZxidDigest
+
+	// access is what whoever asks has; asked are the last credentials.
+	access Access
+	asked  Credentials
+	// snapshot is the file of the next snapshot, restored what was restored; failure fails both.
+	snapshot string
+	restored string
+	failure  error
+	shed     int
 }
 
 var started = time.Date(2026, 2, 11, 20, 0, 0, 0, time.UTC)
@@ -75,6 +87,26 @@ func (f *fixed) Expiries() Expiries         { return f.expiries }
 
 func (f *fixed) LastSnapshot() (wire.Zxid, time.Time, bool) {
 	return 0x100000003, started, f.status.Role != node.Observing
+}
+
+func (f *fixed) Authorize(c Credentials) Access {
+	f.asked = c
+	return f.access
+}
+
+func (f *fixed) TakeSnapshot(context.Context) (string, wire.Zxid, error) {
+	return f.snapshot, 0x100000016, f.failure
+}
+
+func (f *fixed) Restore(_ context.Context, from io.Reader) (wire.Zxid, error) {
+	b, err := io.ReadAll(from)
+	f.restored = string(b)
+	return 0x100000017, cmp.Or(f.failure, err)
+}
+
+func (f *fixed) Shed(percent int) int {
+	f.shed = percent
+	return 3
 }
 
 func (f *fixed) Quotas() map[string]tree.NamespaceQuota { return f.quotas }

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,9 +25,12 @@ type command struct {
 
 // call is one request for a command, and what becomes of it.
 type call struct {
-	src  Source
-	args url.Values
-	body io.Reader // of a POST
+	src    Source
+	ctx    context.Context
+	log    *slog.Logger
+	limits *limits
+	args   url.Values
+	body   io.Reader // of a POST; nil if there is none
 
 	fields object
 	status int               // of HTTP; 0 for 200

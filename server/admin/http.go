@@ -43,9 +43,15 @@ func Serve(ctx context.Context, l net.Listener, handler http.Handler, idle time.
 }
 
 // CommandHandler answers requests for commands.
-func CommandHandler(src Source) http.Handler { return &commandHandler{src: src} }
+func CommandHandler(src Source, log *slog.Logger) http.Handler {
+	return &commandHandler{src: src, log: log, limits: newLimits(src.Config().Admin.RateLimit)}
+}
 
-type commandHandler struct{ src Source }
+type commandHandler struct {
+	src    Source
+	log    *slog.Logger
+	limits *limits
+}
 
 func (h *commandHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	base := h.src.Config().Admin.CommandURL
@@ -100,7 +106,24 @@ func (h *commandHandler) serve(w http.ResponseWriter, r *http.Request, name stri
 		notAllowed(w, "GET, HEAD, OPTIONS")
 		return
 	}
-	run := &call{src: h.src, args: r.URL.Query(), body: r.Body, header: make(map[string]string)}
+	run := &call{
+		src: h.src, ctx: r.Context(), log: h.log, limits: h.limits, args: r.URL.Query(), header: make(map[string]string),
+	}
+	patience := h.src.Config().Admin.IdleTimeout
+	control := http.NewResponseController(w)
+	if c.guarded {
+		if status, reason := h.authorize(r); status != 0 {
+			h.log.Warn("refused", "command", name, "remote", r.RemoteAddr, "reason", reason)
+			writeAnswer(w, status, answer(nil, name, reason))
+			return
+		}
+		// These take their time: only silence of the client ends them.
+		control.SetReadDeadline(time.Time{})
+		control.SetWriteDeadline(time.Time{})
+	}
+	if c.posts && r.ContentLength != 0 {
+		run.body = &patientReader{r.Body, control, patience}
+	}
 	c.run(run)
 	for key, value := range run.header {
 		w.Header()[key] = []string{value} // as they are: a canonical form would change their case
@@ -116,8 +139,32 @@ func (h *commandHandler) serve(w http.ResponseWriter, r *http.Request, name stri
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.WriteHeader(run.status)
 	if r.Method != http.MethodHead {
-		io.Copy(w, run.stream) // a client that goes away has no use for an error
+		io.Copy(&patientWriter{w, control, patience}, run.stream) // a client that goes away has no use for an error
 	}
+}
+
+// patientReader reads a body for as long as it does not stop coming.
+type patientReader struct {
+	io.Reader
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+func (r *patientReader) Read(b []byte) (int, error) {
+	r.control.SetReadDeadline(time.Now().Add(r.patience)) // fails for a connection that the read will fail for
+	return r.Reader.Read(b)
+}
+
+// patientWriter writes a body for as long as it does not stop being taken.
+type patientWriter struct {
+	io.Writer
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+func (w *patientWriter) Write(b []byte) (int, error) {
+	w.control.SetWriteDeadline(time.Now().Add(w.patience)) // as above
+	return w.Writer.Write(b)
 }
 
 func writeAnswer(w http.ResponseWriter, status int, o object) {

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +21,7 @@ import (
 // request asks for a command.
 func request(src Source, method, path string) *httptest.ResponseRecorder {
 	r := httptest.NewRecorder()
-	CommandHandler(src).ServeHTTP(r, httptest.NewRequest(method, path, nil))
+	CommandHandler(src, slog.New(slog.DiscardHandler)).ServeHTTP(r, httptest.NewRequest(method, path, nil))
 	return r
 }
 

@@ -18,6 +18,11 @@ import (
 // serve serves the commands of a standalone server on loopback until the test ends.
 func serve(t *testing.T, idle time.Duration) (address string) {
 	t.Helper()
+	return serveSource(t, newFixed(t, node.Standalone), idle)
+}
+
+func serveSource(t *testing.T, src Source, idle time.Duration) (address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +30,7 @@ func serve(t *testing.T, idle time.Duration) (address string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, l, CommandHandler(newFixed(t, node.Standalone)), idle, slog.New(slog.DiscardHandler))
+		ended <- Serve(ctx, l, CommandHandler(src, slog.New(slog.DiscardHandler)), idle, slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -145,7 +150,7 @@ func TestServeEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, l, CommandHandler(newFixed(t, node.Standalone)), time.Minute, slog.New(slog.DiscardHandler))
+		ended <- Serve(ctx, l, CommandHandler(newFixed(t, node.Standalone), slog.New(slog.DiscardHandler)), time.Minute, slog.New(slog.DiscardHandler))
 	}()
 	for range maxConnections - 1 {
 		dial(t, l.Addr().String())

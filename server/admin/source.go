@@ -7,6 +7,8 @@
 package admin
 
 import (
+	"context"
+	"io"
 	"time"
 
 	"github.com/zkctl/zkctl/server/config"
@@ -54,6 +56,14 @@ type Source interface {
 	Expiries() Expiries
 	// LastSnapshot is the newest snapshot on disk and when it was written; ok is false if there is none.
 	LastSnapshot() (zxid wire.Zxid, written time.Time, ok bool)
+	// Authorize tells whether somebody may do everything with the root.
+	Authorize(c Credentials) Access
+	// TakeSnapshot writes a snapshot, while everything goes on, and returns its file.
+	TakeSnapshot(ctx context.Context) (file string, zxid wire.Zxid, err error)
+	// Restore puts a snapshot in the place of the state, and returns the zxid of that.
+	Restore(ctx context.Context, from io.Reader) (wire.Zxid, error)
+	// Shed closes client connections, each with the given probability in percent, and returns how many.
+	Shed(percent int) int
 	// Quotas are those of each namespace that has any.
 	Quotas() map[string]tree.NamespaceQuota
 	// Sessions are all sessions that this server knows of, by id.

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -345,4 +346,18 @@ func (p *Port) touch(c *conn) {
 	p.mu.Lock()
 	p.touched = append(p.touched, c)
 	p.mu.Unlock()
+}
+
+// Shed closes each connection that has asked for a session with a probability of so many percent, and returns how many.
+func (p *Port) Shed(percent int) int {
+	shed := 0
+	for _, c := range p.everyConn() {
+		c.mu.Lock()
+		if !c.closed && !c.asks && rand.IntN(100) < percent {
+			c.tcp.Close() // which ends its reader
+			shed++
+		}
+		c.mu.Unlock()
+	}
+	return shed
 }

@@ -342,6 +342,22 @@ func TestLimits(t *testing.T) {
 	first.expect(1, "")
 }
 
+func TestShed(t *testing.T) {
+	s := newStand(t, nil)
+	first, second := s.connect(), s.connect()
+	if n := s.Shed(0); n != 0 {
+		t.Errorf("%d of none", n)
+	}
+	first.send(request(1, opEcho, "x"))
+	first.expect(1, "x")
+	if n := s.Shed(100); n != 2 {
+		t.Errorf("%d of two", n)
+	}
+	first.gone()
+	second.gone()
+	waitFor(t, "the connections to be forgotten", func() bool { return len(s.Connections()) == 0 })
+}
+
 func TestSessionless(t *testing.T) {
 	s := newStand(t, func(c *Config) { c.SessionlessTimeout = 50 * time.Millisecond })
 	s.dial().gone()

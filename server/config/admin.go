@@ -25,6 +25,8 @@ type Admin struct {
 	// Snapshot and Restore allow the commands of these names, each once in RateLimit.
 	Snapshot, Restore bool
 	RateLimit         time.Duration
+	// TrustForwardedFor believes what the header X-Forwarded-For says of the client's address.
+	TrustForwardedFor bool
 }
 
 func defaultAdmin() Admin {
@@ -51,6 +53,7 @@ var adminKeys = []key{
 	{"admin.needClientAuth", onlyFalse("TLS for the AdminServer is not supported by this server")},
 	{"admin.snapshot.enabled", strictBool(func(c *Config) *bool { return &c.Admin.Snapshot })},
 	{"admin.restore.enabled", strictBool(func(c *Config) *bool { return &c.Admin.Restore })},
+	{"IPAuthenticationProvider.usexforwardedfor", strictBool(func(c *Config) *bool { return &c.Admin.TrustForwardedFor })},
 	{"admin.rateLimiterIntervalInMS", millis(0, func(c *Config) *time.Duration { return &c.Admin.RateLimit })},
 }
 

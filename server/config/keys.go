@@ -89,7 +89,6 @@ var withoutEffect = []string{
 var withoutEffectPrefixes = []string{
 	"metricsProvider.",
 	"audit.",
-	"IPAuthenticationProvider.",
 }
 
 // aliases are other names under which Apache ZooKeeper finds the same value.

@@ -101,6 +101,15 @@ type (
 	}
 	// ClientClosed says that the client connection is gone, whoever ended it.
 	ClientClosed struct{ Client ClientID }
+	// SnapshotWanted asks for a snapshot besides those that are taken anyway. TakeSnapshot has Request among its Requests,
+	// or Operated says why there is none.
+	SnapshotWanted struct{ Request uint64 }
+	// Restore puts a tree, which the node owns from here on, in the place of the state; see handleRestore. Operated tells
+	// what came of it. The tree's zxid is the newest of which it may show effects.
+	Restore struct {
+		Request uint64
+		Tree    *tree.Tree
+	}
 	// ClientsTouched names clients that sent something which did not pass the node (reads answered by Read).
 	ClientsTouched struct{ Clients []ClientID }
 )
@@ -180,6 +189,8 @@ type (
 		Zxid       wire.Zxid
 		Tree       *tree.Tree
 		Background bool
+		// Requests are those of SnapshotWanted that this is for.
+		Requests []uint64
 		// Supersede deletes, once this snapshot is durable, every other log and snapshot: after a SNAP from the
 		// leader they may hold txns of a lost branch, below Zxid as well as above.
 		Supersede bool
@@ -206,6 +217,12 @@ type (
 	// MembersChanged tells of the last committed and the last proposed membership, for the connections to other members and
 	// the own addresses.
 	MembersChanged struct{ Members, LastSeen *quorum.Config }
+	// Operated answers SnapshotWanted, if there is no snapshot, and Restore.
+	Operated struct {
+		Request uint64
+		Zxid    wire.Zxid // of the restored state
+		Err     error
+	}
 	// RoleChanged reports a change of role, for logs and readiness.
 	RoleChanged struct{ Status Status }
 	// Halt ends the process: going on would risk data. Err says why and what the operator should do.
@@ -241,6 +258,8 @@ func (ClientConnected) input()      {}
 func (ClientRequest) input()        {}
 func (ClientClosed) input()         {}
 func (ClientsTouched) input()       {}
+func (SnapshotWanted) input()       {}
+func (Restore) input()              {}
 
 func (SendNotification) effect()  {}
 func (OpenQuorumPort) effect()    {}
@@ -263,5 +282,6 @@ func (SendFrame) effect()         {}
 func (CloseClient) effect()       {}
 func (QuotaExceeded) effect()     {}
 func (MembersChanged) effect()    {}
+func (Operated) effect()          {}
 func (RoleChanged) effect()       {}
 func (Halt) effect()              {}

@@ -76,7 +76,11 @@ func (n *Node) prepare(owner session.Owner, r zab.Request) {
 	n.append(e)
 }
 
-func (n *Node) nextZxid() (wire.Zxid, bool) {
+// nextZxid is that of the next txn. ok is false if this role makes no more of them.
+func (n *Node) nextZxid() (zxid wire.Zxid, ok bool) {
+	if n.restoring != nil && !n.restoring.installed {
+		return 0, false
+	}
 	if n.leader != nil {
 		return n.leader.NextZxid()
 	}

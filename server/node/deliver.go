@@ -23,7 +23,7 @@ func (n *Node) append(e txn.Entry) {
 	n.resetRoll()
 	id = n.storage.nextID()
 	n.write(id, RollLog{ID: id})
-	if n.storage.background != 0 || !n.serving {
+	if n.storage.background != 0 || !n.serving || n.diverges {
 		return
 	}
 	id = n.storage.nextID()

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -24,10 +25,12 @@ type fastEnsemble struct {
 	queue   []func()
 	seen    []string // what clients saw, see glimpse
 	serving map[wire.ServerID]node.Role
-	nextID  node.ConnID
-	cut     map[wire.ServerID]bool // servers that hear nothing from others
-	open    map[wire.ServerID]bool // quorum ports
-	dials   []func()               // to try again
+	// operated are the answers to operators.
+	operated []node.Operated
+	nextID   node.ConnID
+	cut      map[wire.ServerID]bool // servers whose votes go nowhere, and that hear none
+	open     map[wire.ServerID]bool // quorum ports
+	dials    []func()               // to try again
 }
 
 // end is the other end of a connection.
@@ -77,7 +80,7 @@ func (e *fastEnsemble) step(id wire.ServerID, in node.Input) {
 
 func (e *fastEnsemble) later(id wire.ServerID, in node.Input) {
 	e.queue = append(e.queue, func() {
-		if _, fromOther := in.(node.NotificationReceived); fromOther && e.cut[id] {
+		if vote, ok := in.(node.NotificationReceived); ok && (e.cut[id] || e.cut[vote.From]) {
 			return
 		}
 		e.nodes[id].Step(e.now, in)
@@ -104,6 +107,19 @@ func (e *fastEnsemble) carryOut(id wire.ServerID, effect node.Effect) {
 		if to, ok := e.conns[id][effect.Conn]; ok {
 			e.later(to.server, node.PacketReceived{Conn: to.conn, Packet: effect.Packet})
 		}
+	case node.SendSnapshot:
+		if to, ok := e.conns[id][effect.Conn]; ok {
+			e.later(to.server, node.PacketReceived{Conn: to.conn, Packet: wire.QuorumPacket{Type: wire.PacketSnap, Zxid: effect.Zxid}})
+			e.later(to.server, node.SnapshotReceived{Conn: to.conn, Database: &node.Database{Tree: copied(e.t, effect.Tree), LastZxid: effect.Zxid}})
+			e.later(id, node.SnapshotSent{Conn: effect.Conn})
+		}
+	case node.Truncate:
+		e.later(id, node.StorageDone{ID: effect.ID, Err: errors.New("no log to cut")})
+	case node.Reload:
+		t := copied(e.t, e.nodes[id].Tree())
+		e.later(id, node.StorageDone{ID: effect.ID, Database: &node.Database{Tree: t, LastZxid: t.LastZxid()}})
+	case node.Operated:
+		e.operated = append(e.operated, effect)
 	case node.CloseConn:
 		if to, ok := e.conns[id][effect.Conn]; ok {
 			delete(e.conns[id], effect.Conn)

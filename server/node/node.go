@@ -126,6 +126,11 @@ type Node struct {
 	// nextSilenceCheck is when to look for silent clients again.
 	nextSilenceCheck time.Duration
 
+	// What operators asked for.
+	snapshotRequests []uint64
+	restoring        *restoration
+	diverges         bool // a learner's tree is not that of its leader
+
 	// What is measured.
 	digestMismatches int
 	work             Work
@@ -209,6 +214,10 @@ func (n *Node) Step(now Now, in Input) {
 		n.handleClientClosed(in)
 	case ClientsTouched:
 		n.handleClientsTouched(in)
+	case SnapshotWanted:
+		n.handleSnapshotWanted(in)
+	case Restore:
+		n.handleRestore(in)
 	default:
 		panic(fmt.Sprintf("node: input %T", in))
 	}

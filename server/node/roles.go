@@ -112,6 +112,7 @@ func (n *Node) becomeLearning() {
 
 func (n *Node) becomeStandalone() {
 	n.term++
+	n.lookingSince = n.now.Mono
 	n.setRole(Standalone)
 	n.leaderID = n.cfg.Self
 	n.serve()
@@ -137,6 +138,7 @@ func (n *Node) serve() {
 		n.note(OpenObserverPort{})
 	}
 	n.note(RoleChanged{Status: n.Status()})
+	n.answerRestoration()
 }
 
 // decides tells whether this server prepares txns and expires sessions.
@@ -179,8 +181,10 @@ func (n *Node) endRole(reason string) {
 		n.unavailableSince = n.now.Mono
 	}
 	n.serving, n.readOnly, n.local = false, false, nil
+	n.diverges = false
 	n.endDeciding()
 	n.closeAllClients()
+	n.refuseSnapshots()
 	n.setRole(Stopping)
 	n.settle()
 }
@@ -206,6 +210,7 @@ func (n *Node) settle() {
 		n.history.Add(e)
 	}
 	n.unapplied = nil
+	n.settleRestoration()
 	if n.stop {
 		n.setRole(Stopped)
 		return
@@ -213,6 +218,10 @@ func (n *Node) settle() {
 	if leader := n.heir; leader != 0 {
 		n.heir = 0
 		n.becomeDesignated(leader)
+		return
+	}
+	if n.members == nil {
+		n.becomeStandalone()
 		return
 	}
 	if n.now.Mono >= n.restUntil {

@@ -56,6 +56,7 @@ func (n *Node) handleStorageDone(in StorageDone) {
 			n.note(e)
 		}
 		n.storage.held = nil
+		n.maybeTakeWantedSnapshot()
 		return
 	}
 	for len(n.storage.queue) > 0 && n.storage.queue[0].id <= in.ID {
@@ -95,6 +96,9 @@ func (n *Node) finish(op storageOp, last bool, in StorageDone) {
 	case TakeSnapshot:
 		if e.Supersede {
 			n.needSnapshot, n.blank = false, false
+		}
+		if n.restoring != nil && n.restoring.file == e.ID && n.role != Stopping {
+			n.endRole("a snapshot is restored")
 		}
 	case Truncate:
 		if in.Err == nil {

@@ -44,6 +44,18 @@ const (
 // Valid tells whether the compression exists.
 func (c Compression) Valid() bool { return c == None || c == Gzip || c == Snappy }
 
+// Detect tells how what comes next is compressed. It reads nothing.
+func Detect(in *bufio.Reader) Compression {
+	begin, _ := in.Peek(len(snappyMagic)) // what is shorter is none of them
+	switch {
+	case bytes.HasPrefix(begin, []byte{0x1f, 0x8b}):
+		return Gzip
+	case string(begin) == snappyMagic:
+		return Snappy
+	}
+	return None
+}
+
 // Name is the name of the file of a snapshot that is not compressed.
 func Name(zxid wire.Zxid) string { return prefix + strconv.FormatUint(uint64(zxid), 16) }
 

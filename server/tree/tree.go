@@ -165,6 +165,18 @@ func (t *Tree) Lookup(path string) (Node, bool) {
 // LastZxid is the zxid of the last transaction applied.
 func (t *Tree) LastZxid() wire.Zxid { return t.lastZxid }
 
+// SetLastZxid makes the tree the state after another transaction, as an operator wants who restores a snapshot.
+func (t *Tree) SetLastZxid(zxid wire.Zxid) { t.lastZxid, t.digests = zxid, nil }
+
+// NewestChange is the highest zxid that a node names.
+func (t *Tree) NewestChange() wire.Zxid {
+	newest := wire.Zxid(0)
+	for _, n := range t.nodes {
+		newest = max(newest, n.czxid, n.mzxid, n.pzxid)
+	}
+	return newest
+}
+
 // Digest is the digest of the tree as it is (see Digester).
 func (t *Tree) Digest() uint64 { return t.digest }
 

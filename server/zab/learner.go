@@ -84,6 +84,9 @@ func (l *Learner) Serving() bool { return l.state == following }
 // Tainted tells that memory does not match the disk and must be read again if the role ends now.
 func (l *Learner) Tainted() bool { return l.tainted }
 
+// Taint tells that memory was changed, and does not match the disk any more.
+func (l *Learner) Taint() { l.tainted = true }
+
 // LoggedPending returns the txns that are in the log and not delivered. When the role ends they are history like any other.
 func (l *Learner) LoggedPending() []txn.Entry { return l.pending[:l.logged] }
 
