@@ -133,7 +133,7 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 	case e.received == nil:
 	default:
 		if n.State == wire.Looking && n.ElectionEpoch < e.round {
-			e.send(from, e.notification(e.round))
+			e.send(from, e.late(n))
 		}
 		e.stepVote(now, from, n)
 	}
@@ -143,6 +143,7 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 func (e *Election) stepVote(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
 	case !e.isVoter(n.Leader):
+		e.maybeJoin(now, n)
 	case n.State == wire.Looking:
 		e.stepLooking(now, from, n)
 	case n.State == wire.Following || n.State == wire.Leading:

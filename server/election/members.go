@@ -1,6 +1,8 @@
 package election
 
 import (
+	"time"
+
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -38,4 +40,24 @@ func (e *Election) mayLead(id wire.ServerID) bool {
 func (e *Election) observes() bool {
 	m, _ := e.cfg.Members.Member(e.cfg.Self)
 	return m.Observer
+}
+
+// late is the answer to the vote of an earlier round than this server's. A server that does not know yet that it votes
+// agrees if it can, so that its round, which may be far ahead, does not keep those waiting who do know and need its vote.
+func (e *Election) late(n wire.Notification) wire.Notification {
+	answer := e.notification(e.round)
+	if v := voteOf(n); !e.cfg.Members.IsVoter(e.cfg.Self) && e.isVoter(v.Leader) && e.beats(v, e.initial) {
+		answer.Leader, answer.Zxid, answer.PeerEpoch, answer.ElectionEpoch = v.Leader, v.Zxid, v.PeerEpoch, n.ElectionEpoch
+	}
+	return answer
+}
+
+// maybeJoin joins the round of a voter that does not know yet that it votes, and so votes for nobody: in an earlier round
+// it would not hear of this server's candidate.
+func (e *Election) maybeJoin(now time.Duration, n wire.Notification) {
+	if n.Leader == none.Leader && n.State == wire.Looking && n.ElectionEpoch > e.round && e.initial.Zxid != -1 {
+		e.round = n.ElectionEpoch
+		clear(e.received)
+		e.propose(now, e.initial)
+	}
 }

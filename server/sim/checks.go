@@ -17,6 +17,7 @@ type checks struct {
 	digests digestCheck
 	clients clientCheck
 	owners  ephemeralCheck
+	members memberCheck
 }
 
 func newChecks(w *World) checks {
@@ -27,6 +28,7 @@ func newChecks(w *World) checks {
 		durable: durableCheck{w: w},
 		digests: digestCheck{w: w, at: make(map[wire.Zxid]uint64)},
 		clients: clientCheck{w: w},
+		members: memberCheck{w: w, texts: make(map[int64]string)},
 		owners:  ephemeralCheck{w: w, heard: make(map[wire.SessionID]heard), closed: make(map[wire.SessionID]wire.Zxid)},
 	}
 }
@@ -39,7 +41,7 @@ func (c *checks) effect(m *machine, e node.Effect) {
 		c.owners.proposed(m, e.Zxid, e.Txn)
 	case node.SendPacket:
 		switch e.Packet.Type {
-		case wire.PacketCommit:
+		case wire.PacketCommit, wire.PacketCommitAndActivate:
 			c.history.commit(m, e.Packet.Zxid)
 		case wire.PacketAck:
 			c.durable.ack(m, e.Packet.Zxid)
@@ -48,6 +50,8 @@ func (c *checks) effect(m *machine, e node.Effect) {
 		case wire.PacketLeaderInfo:
 			c.durable.leaderInfo(m, e.Packet)
 		}
+	case node.MembersChanged:
+		c.members.changed(m, e)
 	case node.RoleChanged:
 		c.leaders.roleChanged(m, e.Status)
 		if e.Status.Role == node.Looking {

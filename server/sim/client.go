@@ -32,6 +32,7 @@ type simClient struct {
 	epoch       int // counts connections, for timers
 	resting     bool
 	reader      bool // it never writes, so that nothing of its own keeps its syncs waiting
+	operator    bool // it changes the membership now and then
 
 	seen clientView
 }
@@ -233,6 +234,10 @@ func (c *simClient) act() {
 	choice := w.rand.IntN(16)
 	if c.reader {
 		choice = 13
+	}
+	if c.operator && !w.calm && w.chance(0.3) {
+		c.reconfigure()
+		return
 	}
 	switch choice {
 	case 0, 1, 2:

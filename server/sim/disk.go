@@ -118,7 +118,7 @@ func (d *disk) begin(e node.Effect) error {
 		return d.files.store.SaveEpoch(e.Current, e.Epoch)
 	case node.TakeSnapshot:
 		return d.files.snapshot(e.Tree, e.Zxid, e.Supersede)
-	case node.Truncate, node.Reload:
+	case node.Truncate, node.Reload, node.SaveMembers:
 		return nil
 	}
 	return fmt.Errorf("unknown effect")
@@ -146,6 +146,8 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 			d.m.model.restart(e.Zxid)
 		}
 		return node.StorageDone{ID: e.ID}, nil
+	case node.SaveMembers:
+		return node.StorageDone{ID: e.ID}, d.files.members.Save(e.Members, e.LastSeen)
 	case node.Truncate:
 		db, err := d.files.store.Truncate(e.Zxid)
 		if err == nil {

@@ -116,7 +116,7 @@ func decodeAnswer(op *operation, h wire.ReplyHeader, b []byte) (*answer, error) 
 			a.stat = r.stat()
 		case wire.OpSetData:
 			a.stat = r.stat()
-		case wire.OpGetData:
+		case wire.OpGetData, wire.OpReconfig:
 			a.data = r.buf()
 			a.stat = r.stat()
 		case wire.OpGetChildren2:
@@ -154,7 +154,7 @@ func decodeMulti(a *answer, r *reader) {
 
 func isWrite(op wire.OpCode) bool {
 	switch op {
-	case wire.OpCreate, wire.OpCreate2, wire.OpDelete, wire.OpSetData, wire.OpMulti, wire.OpCloseSession:
+	case wire.OpCreate, wire.OpCreate2, wire.OpDelete, wire.OpSetData, wire.OpMulti, wire.OpReconfig, wire.OpCloseSession:
 		return true
 	}
 	return false

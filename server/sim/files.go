@@ -3,6 +3,7 @@ package sim
 import (
 	"math/rand/v2"
 
+	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/store"
 	"github.com/zkctl/zkctl/server/tree"
@@ -12,8 +13,9 @@ import (
 
 // files are the files of one machine.
 type files struct {
-	mem   *vfs.Mem
-	store *store.Store
+	mem     *vfs.Mem
+	store   *store.Store
+	members *config.Files // nil where memberships do not change
 }
 
 func newDisk(m *machine) *disk { return &disk{m: m, files: files{mem: vfs.NewMem()}} }

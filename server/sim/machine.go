@@ -28,6 +28,7 @@ type machine struct {
 	links            map[node.ClientID]*link
 	role             node.Role
 	serving          bool
+	members          int64 // version of the committed membership that it has had in this life
 	halted           error
 
 	model    model
@@ -143,6 +144,8 @@ func (m *machine) carryOut(e node.Effect) {
 		if l := m.links[e.Client]; l != nil {
 			l.hangUp()
 		}
+	case node.MembersChanged:
+		m.w.tracef("%s has membership %x, proposed %x", m.name, e.Members.Version(), e.LastSeen.Version())
 	case node.RoleChanged:
 		m.roleChanged(e.Status)
 	case node.ClientRefused: // for the log
@@ -169,13 +172,19 @@ func (m *machine) start() {
 	m.abandoned = make(map[node.ConnID]bool)
 	m.links = make(map[node.ClientID]*link)
 	m.portOpen, m.observerPortOpen, m.serving, m.paused, m.inbox = false, false, false, false, nil
+	m.members = 0
 	db, err := m.disk.open()
 	if err != nil {
 		m.w.fail("recovery", "%s does not start: %v", m.name, err)
 		return
 	}
 	m.w.tracef("%s starts at %v, epochs %d %d", m.name, db.LastZxid, db.AcceptedEpoch, db.CurrentEpoch)
-	n, err := node.New(m.w.config(m), db)
+	cfg, err := m.w.config(m)
+	if err != nil {
+		m.w.fail("recovery", "%s does not start: %v", m.name, err)
+		return
+	}
+	n, err := node.New(cfg, db)
 	if err != nil {
 		m.w.fail("recovery", "%s does not start: %v", m.name, err)
 		return

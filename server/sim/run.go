@@ -73,6 +73,10 @@ func Shape(seed uint64) Options {
 		opts.Observers = 1
 		opts.ObserverMasters = r.IntN(2) == 0
 	}
+	if seed%3 == 0 {
+		opts.Voters = 1 + r.IntN(4)
+		opts.Spares = 2 + r.IntN(3)
+	}
 	opts.Pace = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}[r.IntN(3)]
 	return opts
 }
@@ -81,11 +85,17 @@ func newWorld(seed uint64, opts Options) *World {
 	w := &World{seed: seed, rand: rand.New(rand.NewPCG(seed, 2)), opts: opts}
 	w.net = network{w: w, blocked: make(map[[2]int]bool), voteAt: make(map[[2]int]time.Duration)}
 	w.checks = newChecks(w)
-	for i := range opts.Voters + opts.Observers {
+	for i := range opts.Voters + opts.Observers + opts.Spares {
 		m := &machine{w: w, index: i, id: wire.ServerID(i + 1), name: fmt.Sprintf("zk%d", i+1)}
 		m.rand = rand.New(rand.NewPCG(seed, uint64(100+i)))
 		m.disk = newDisk(m)
 		w.machines = append(w.machines, m)
+	}
+	if opts.Spares > 0 {
+		for _, m := range w.machines {
+			m.writeConfig(w.members())
+		}
+		w.clients = append(w.clients, newOperator(w, opts.Clients))
 	}
 	for i := range opts.Clients {
 		w.clients = append(w.clients, newClient(w, i))
@@ -94,7 +104,7 @@ func newWorld(seed uint64, opts Options) *World {
 }
 
 // config is what a machine's zoo.cfg would say.
-func (w *World) config(m *machine) node.Config {
+func (w *World) config(m *machine) (node.Config, error) {
 	cfg := node.Config{
 		Self: m.id, TickTime: tickTime, InitLimitTicks: 10, SyncLimitTicks: 5,
 		MaxSessionTimeout: 20 * tickTime,
@@ -105,10 +115,13 @@ func (w *World) config(m *machine) node.Config {
 		Rand:              m.rand,
 		Unsafe:            w.opts.Unsafe,
 	}
-	if len(w.machines) > 1 {
+	switch {
+	case w.opts.Spares > 0:
+		return cfg, m.readMembers(&cfg)
+	case len(w.machines) > 1:
 		cfg.Members = w.members()
 	}
-	return cfg
+	return cfg, nil
 }
 
 func (w *World) machine(id wire.ServerID) *machine {
@@ -151,6 +164,7 @@ func (w *World) checkEnd() {
 	}
 	first := w.machines[0]
 	for _, m := range w.machines {
+		w.checks.members.finish(m)
 		t, u := first.node.Tree(), m.node.Tree()
 		if t.LastZxid() != u.LastZxid() && t.LastZxid().Counter() != 0 && u.LastZxid().Counter() != 0 {
 			w.fail("liveness", "%s is at %v, %s at %v", first.name, t.LastZxid(), m.name, u.LastZxid())
@@ -185,8 +199,10 @@ var Mutations = []struct {
 
 func (w *World) members() *quorum.Config {
 	var list []quorum.Member
-	for i := range w.machines {
-		list = append(list, quorum.Member{ID: wire.ServerID(i + 1), Observer: i >= w.opts.Voters})
+	for i := range w.opts.Voters + w.opts.Observers {
+		m := address(wire.ServerID(i + 1))
+		m.Observer = i >= w.opts.Voters
+		list = append(list, m)
 	}
 	c, err := quorum.New(list, nil, 0)
 	if err != nil {

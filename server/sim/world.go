@@ -49,6 +49,8 @@ type Options struct {
 	Clients   int
 	// ObserverMasters lets followers serve the observers.
 	ObserverMasters bool
+	// Spares are machines that are no members at first. With them, an operator changes the membership.
+	Spares int
 	// Faults is how long faults happen; Calm how long the ensemble then has to heal.
 	Faults time.Duration
 	Calm   time.Duration

@@ -1,0 +1,63 @@
+package sim
+
+import (
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// memberCheck: one version stands for one membership; versions of a machine never go back while it runs; a membership that
+// a reconfiguration brought is active anywhere only if that was committed; and at rest everybody has the newest one.
+type memberCheck struct {
+	w     *World
+	texts map[int64]string // by version, of those that were established
+	last  *quorum.Config
+}
+
+// changed sees a machine with a membership.
+func (c *memberCheck) changed(m *machine, e node.MembersChanged) {
+	version := e.Members.Version()
+	if version == 0 {
+		return // what it was told by its operator
+	}
+	if text, ok := c.texts[version]; ok && text != e.Members.String() {
+		c.w.fail("one membership per version", "%s has as %x\n%v\nanother server\n%s", m.name, version, e.Members, text)
+	}
+	c.texts[version] = e.Members.String()
+	if c.last == nil || version > c.last.Version() {
+		c.last = e.Members
+	}
+	if version < m.members {
+		c.w.fail("monotonic", "%s went back from membership %x to %x", m.name, m.members, version)
+	}
+	m.members = version
+}
+
+// newest is the newest membership that is active anywhere.
+func (c *memberCheck) newest() *quorum.Config {
+	if c.last == nil {
+		return c.w.members()
+	}
+	return c.last
+}
+
+// finish checks a machine when everything is quiet.
+func (c *memberCheck) finish(m *machine) {
+	if c.w.opts.Spares == 0 {
+		return
+	}
+	for version := range c.texts {
+		zxid := wire.Zxid(version)
+		if _, ok := c.w.checks.history.committed[zxid]; !ok && zxid.Counter() != 0 {
+			c.w.fail("only committed memberships are active", "%v was not committed", zxid)
+		}
+	}
+	if got := m.node.Members().String(); got != c.last.String() {
+		c.w.fail("everybody learns of the membership", "%s has\n%s\nthe newest is\n%v", m.name, got, c.last)
+	}
+	n, ok := m.node.Tree().Lookup(tree.ConfigPath)
+	if !ok || string(n.Data()) != c.last.String() {
+		c.w.fail("everybody learns of the membership", "%s shows\n%s\nthe newest is\n%v", m.name, n.Data(), c.last)
+	}
+}

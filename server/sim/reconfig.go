@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/vfs"
+	"github.com/zkctl/zkctl/wire"
+)
+
+const zooCfg = "/conf/zoo.cfg"
+
+// address is a machine as a member.
+func address(id wire.ServerID) quorum.Member {
+	return quorum.Member{ID: id, Host: fmt.Sprintf("zk%d", id), QuorumPort: 2888, ElectionPort: 3888, ClientHost: "0.0.0.0", ClientPort: 2181}
+}
+
+// writeConfig gives a machine a zoo.cfg with these members, and itself, as an operator would.
+func (m *machine) writeConfig(members *quorum.Config) {
+	lines := members.Lines()
+	if _, ok := members.Member(m.id); !ok {
+		lines = append(lines, fmt.Sprintf("server.%d=%v", m.id, address(m.id)))
+		if members.Hierarchical() {
+			lines = append(lines, fmt.Sprintf("group.%d=%d", 100+m.id, m.id))
+		}
+	}
+	text := "dataDir=/data\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\nstandaloneEnabled=false\n" + strings.Join(lines, "\n") + "\n"
+	mem := m.disk.files.mem
+	for _, dir := range []string{"/conf", "/data"} {
+		if err := mem.MkdirAll(dir); err != nil {
+			panic(err)
+		}
+	}
+	for name, text := range map[string]string{zooCfg: text, "/data/myid": fmt.Sprintln(m.id)} {
+		if err := vfs.Replace(mem, name, []byte(text)); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// readMembers reads what the files of a machine say of the members. A machine that was removed from the ensemble does not
+// start before an operator has told it where the ensemble is.
+func (m *machine) readMembers(cfg *node.Config) error {
+	mem := m.disk.files.mem
+	read, err := config.LoadFrom(mem, zooCfg)
+	if err != nil && strings.Contains(err.Error(), "has no line") {
+		m.w.tracef("%s is no member: it gets a new zoo.cfg", m.name)
+		m.writeConfig(m.w.checks.members.newest())
+		read, err = config.LoadFrom(mem, zooCfg)
+	}
+	if err != nil {
+		return err
+	}
+	files, err := read.Files(mem)
+	if err != nil {
+		return err
+	}
+	m.disk.files.members = files
+	cfg.Members, cfg.LastSeen = &read.Members, read.LastSeen
+	cfg.ReconfigEnabled, cfg.StandaloneEnabled = true, read.StandaloneEnabled
+	cfg.Auth.SkipACL = true
+	return files.Begin()
+}
+
+// newOperator is a client that changes the membership.
+func newOperator(w *World, index int) *simClient {
+	c := newClient(w, index)
+	c.reader, c.operator = false, true
+	return c
+}
+
+// reconfigure asks for another membership, drawn at random; many of them are refused.
+func (c *simClient) reconfigure() {
+	w := c.w
+	version := int64(-1)
+	if w.chance(0.1) {
+		version = w.checks.members.newest().Version() - int64(w.rand.IntN(2))
+	}
+	var joining, leaving, whole string
+	if w.chance(0.25) {
+		whole = w.drawMembers()
+	} else {
+		joining, leaving = w.drawChanges()
+	}
+	c.request(&operation{op: wire.OpReconfig, path: joining + " -" + leaving + " " + whole, body: reconfigBody(joining, leaving, whole, version)})
+}
+
+// drawChanges lets one machine or two join, leave, or change their role or their address.
+func (w *World) drawChanges() (joining, leaving string) {
+	var join, leave []string
+	for range 1 + w.rand.IntN(2) {
+		m := address(w.machines[w.rand.IntN(len(w.machines))].id)
+		switch w.rand.IntN(8) {
+		case 0, 1, 2:
+			leave = append(leave, fmt.Sprint(int64(m.ID)))
+			continue
+		case 3:
+			m.Observer = true
+		case 4:
+			m.QuorumPort += w.rand.IntN(2)
+		}
+		join = append(join, fmt.Sprintf("server.%d=%v", m.ID, m))
+	}
+	return strings.Join(join, ","), strings.Join(leave, ",")
+}
+
+// drawMembers draws a whole membership, sometimes with groups.
+func (w *World) drawMembers() string {
+	var lines []string
+	groups := make(map[int][]string)
+	for _, machine := range w.machines {
+		if w.chance(0.3) {
+			continue
+		}
+		m := address(machine.id)
+		m.Observer = w.chance(0.2)
+		lines = append(lines, fmt.Sprintf("server.%d=%v", m.ID, m))
+		if !m.Observer {
+			g := w.rand.IntN(3)
+			groups[g] = append(groups[g], fmt.Sprint(int64(m.ID)))
+		}
+	}
+	if w.chance(0.4) {
+		for g := range 3 {
+			if len(groups[g]) > 0 {
+				lines = append(lines, fmt.Sprintf("group.%d=%s", g, strings.Join(groups[g], ":")))
+			}
+		}
+		if id := w.machines[w.rand.IntN(len(w.machines))].id; len(groups) > 0 {
+			lines = append(lines, fmt.Sprintf("weight.%d=%d", id, w.rand.IntN(3)))
+		}
+	}
+	return strings.Join(lines, ",")
+}
+
+// reconfigBody is the record of a request; empty lists are null.
+func reconfigBody(joining, leaving, whole string, version int64) body {
+	var b body
+	for _, list := range []string{joining, leaving, whole} {
+		if list == "" {
+			b = b.int(-1)
+		} else {
+			b = b.str(list)
+		}
+	}
+	return b.int(int32(version >> 32)).int(int32(version))
+}
