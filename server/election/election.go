@@ -211,9 +211,10 @@ func unversioned(n wire.Notification) wire.Notification {
 }
 
 // agree tells whether a quorum of votes is for the leader of n. Among servers that have a leader only the leader and its
-// epoch are compared; and if one of two votes has version 0, only the leader.
+// epoch are compared; and if one of two votes has version 0, only the leader. The committed membership is enough to join a
+// leader that there is: one that was proposed may have come to nothing without this server, and have no quorum.
 func (e *Election) agree(votes map[wire.ServerID]wire.Notification, n wire.Notification) bool {
-	return e.quorum(func(id wire.ServerID) bool {
+	return e.cfg.Members.Quorum(func(id wire.ServerID) bool {
 		other, ok := votes[id]
 		switch {
 		case !ok:

@@ -7,11 +7,14 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// memberCheck: one version stands for one membership; versions of a machine never go back while it runs; a membership that
-// a reconfiguration brought is active anywhere only if that was committed; and at rest everybody has the newest one.
+// memberCheck: one version stands for one membership; versions of a machine never go back while it runs; in the epoch of a
+// reconfiguration its membership is active only if it is committed, while a leader of a later epoch completes whatever it
+// finds proposed; and at rest everybody has the newest one.
 type memberCheck struct {
 	w     *World
-	texts map[int64]string // by version, of those that were established
+	texts map[int64]string // by version, of those that were active anywhere
+	// later are those that were active first in a later epoch than their own.
+	later map[int64]bool
 	last  *quorum.Config
 }
 
@@ -23,6 +26,9 @@ func (c *memberCheck) changed(m *machine, e node.MembersChanged) {
 	}
 	if text, ok := c.texts[version]; ok && text != e.Members.String() {
 		c.w.fail("one membership per version", "%s has as %x\n%v\nanother server\n%s", m.name, version, e.Members, text)
+	}
+	if _, known := c.texts[version]; !known {
+		c.later[version] = wire.Zxid(version).Epoch() < m.disk.currentEpoch
 	}
 	c.texts[version] = e.Members.String()
 	if c.last == nil || version > c.last.Version() {
@@ -49,7 +55,7 @@ func (c *memberCheck) finish(m *machine) {
 	}
 	for version := range c.texts {
 		zxid := wire.Zxid(version)
-		if _, ok := c.w.checks.history.committed[zxid]; !ok && zxid.Counter() != 0 {
+		if _, ok := c.w.checks.history.committed[zxid]; !ok && zxid.Counter() != 0 && !c.later[version] {
 			c.w.fail("only committed memberships are active", "%v was not committed", zxid)
 		}
 	}

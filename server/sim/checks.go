@@ -28,7 +28,7 @@ func newChecks(w *World) checks {
 		durable: durableCheck{w: w},
 		digests: digestCheck{w: w, at: make(map[wire.Zxid]uint64)},
 		clients: clientCheck{w: w},
-		members: memberCheck{w: w, texts: make(map[int64]string)},
+		members: memberCheck{w: w, texts: make(map[int64]string), later: make(map[int64]bool)},
 		owners:  ephemeralCheck{w: w, heard: make(map[wire.SessionID]heard), closed: make(map[wire.SessionID]wire.Zxid)},
 	}
 }

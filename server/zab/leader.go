@@ -162,7 +162,9 @@ func (l *Leader) Tick(now time.Duration) {
 	}
 	l.nextPing = now + l.cfg.TickTime/2
 	l.ping()
-	if !l.hasQuorum(func(p *peer) bool { return p.id != noServer }) {
+	l.maybeProposeNothing()
+	// An observer that is to become a voter acknowledges nothing yet, so that a reconfiguration could wait for it for ever.
+	if !l.hasQuorum(func(p *peer) bool { return p.id != noServer && !p.observer }) {
 		l.giveUp("lost the quorum of followers")
 	}
 }

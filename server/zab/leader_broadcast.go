@@ -113,20 +113,32 @@ func (l *Leader) isAcked(zxid wire.Zxid) bool {
 	if l.cfg.Unsafe.CommitAlone {
 		return l.durable >= zxid
 	}
-	return l.members.commits(zxid, l.cfg.Unsafe, func(id wire.ServerID) bool {
-		if id == l.cfg.Self {
-			return l.durable >= zxid
+	if l.members.commits(zxid, l.cfg.Unsafe, func(id wire.ServerID) bool { return l.hasLogged(id, zxid) }) {
+		return true
+	}
+	// Whoever acknowledged what was proposed after the change of the membership has it activated, and so commits what came
+	// before by that alone. The old membership may have no quorum any more.
+	next := l.members.until + 1
+	return zxid < next && l.members.committed.Quorum(func(id wire.ServerID) bool { return l.hasLogged(id, next) })
+}
+
+// hasLogged tells whether a server has a proposal, and all before it, on disk, and whether that counts.
+func (l *Leader) hasLogged(id wire.ServerID, zxid wire.Zxid) bool {
+	if id == l.cfg.Self {
+		return l.durable >= zxid
+	}
+	for _, p := range l.peers {
+		if p.id == id && p.hasAcked(zxid) {
+			return true
 		}
-		for _, p := range l.peers {
-			if p.id == id && p.hasAcked(zxid) {
-				return true
-			}
-		}
-		return false
-	})
+	}
+	return false
 }
 
 func (l *Leader) handleBroadcast(p *peer, packet wire.QuorumPacket) error {
+	if l.phase != broadcast && packet.Type != wire.PacketAck {
+		return nil // it is too early, or too late: the learner will ask the next leader
+	}
 	switch packet.Type {
 	case wire.PacketAck:
 		return l.handleAck(p, packet.Zxid)

@@ -70,6 +70,15 @@ func (l *Leader) commitReconfig(e txn.Entry) (commit, inform wire.QuorumPacket, 
 	return commit, informAndActivate(e, heir), heir
 }
 
+// maybeProposeNothing asks for a txn, whichever it is, if those that wait for a quorum were all proposed before the last
+// change of the membership was committed: they need the old membership, unless something comes after them, and that may
+// have no quorum any more.
+func (l *Leader) maybeProposeNothing() {
+	if l.phase == broadcast && l.Outstanding() > 0 && l.proposed <= l.members.until {
+		l.note(Forwarded{Request: Request{Op: wire.OpCheck}})
+	}
+}
+
 // heir is who leads in the membership that was proposed last: this server, if it votes there at the same address, or
 // otherwise, of the voters that have what is to be committed, the one that has most of what follows it
 // (Leader.getDesignatedLeader).

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ func (s *scene) expect(step string, want ...string) {
 func describe(e Effect) string {
 	switch e := e.(type) {
 	case Send:
+		if e.Packet.Type == wire.PacketCommitAndActivate {
+			return fmt.Sprintf("%d<-COMMITANDACTIVATE %s for %d", e.Conn, zx(e.Packet.Zxid), binary.BigEndian.Uint64(e.Packet.Data))
+		}
 		return fmt.Sprintf("%d<-%s %s", e.Conn, packetName(e.Packet.Type), zx(e.Packet.Zxid))
 	case SendSnapshot:
 		return fmt.Sprintf("%d<-snapshot %s", e.Conn, zx(e.Zxid))
@@ -56,9 +60,18 @@ func describe(e Effect) string {
 		return "save snapshot " + zx(e.Zxid)
 	case Serve:
 		return fmt.Sprintf("serve %d", e.Epoch)
+	case SeeMembers:
+		return fmt.Sprintf("see %x", e.Members.Version())
+	case Activate:
+		return fmt.Sprintf("activate %x", e.Members.Version())
+	case Forwarded:
+		return fmt.Sprintf("ask for %v", e.Request.Op)
 	case GiveUp:
 		if e.NeedSnapshot {
 			return "give up, need a snapshot"
+		}
+		if e.Follow != 0 {
+			return fmt.Sprintf("give up, follow %d", e.Follow)
 		}
 		return "give up"
 	}
@@ -295,12 +308,12 @@ func TestSyncIsConfirmedByAQuorum(t *testing.T) {
 	l.Request(20, Request{Session: 8, Op: wire.OpSync})
 	l.Request(0, Request{Session: 7, Op: wire.OpCreate})
 	l.Request(0, Request{Session: 9, Op: wire.OpCreate})
-	s.expect("its answer may be older than the second sync; what session 7 asked for later waits", "zab.Forwarded")
+	s.expect("its answer may be older than the second sync; what session 7 asked for later waits", "ask for create")
 	l.Receive(20, packet(wire.PacketPing, z(5, 1)))
 	s.expect("it does; the second sync asks again", "20<-PING 5/1")
 	l.Logged(z(5, 1))
 	l.Receive(20, packet(wire.PacketAck, z(5, 1)))
-	s.expect("and what was in flight is committed", "20<-COMMIT 5/1", "deliver 5/1", "zab.Synced", "zab.Forwarded")
+	s.expect("and what was in flight is committed", "20<-COMMIT 5/1", "deliver 5/1", "zab.Synced", "ask for create")
 	l.Receive(20, packet(wire.PacketPing, z(5, 1)))
 	s.expect("the second", "20<-SYNC 0/0")
 }
