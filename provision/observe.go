@@ -72,6 +72,7 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 	s := m.Host.Server
 	contents := []string{m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
 		m.UnitFile(), profilePath(m), bootPath(m, "openrc"), bootPath(m, "sysv"), bootPath(m, "cron")}
+	contents = append(contents, m.ToolPaths()...)
 	files := append([]string{s.Paths.Data, s.Paths.TxnLog, s.Paths.Install, s.Paths.Config, s.Paths.Log,
 		path.Join(s.Paths.Install, "bin"), path.Join(s.Paths.Install, "releases"), m.Server(), m.Client()}, contents...)
 	variables := ""

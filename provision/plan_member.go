@@ -175,6 +175,9 @@ func (m member) planFiles() (changes []hostprep.Change, notes []string) {
 	changes = append(changes, m.file(path.Join(m.Host.Server.Paths.Data, "myid"), templates.MyID(t), 0o644, user)...)
 	changes = append(changes, m.file(t.ServerScript(), templates.ServerScript(t), 0o755, m.root())...)
 	changes = append(changes, m.file(t.ClientScript(), templates.ClientScript(t), 0o755, m.root())...)
+	for _, tool := range templates.Tools(t) {
+		changes = append(changes, m.file(tool.Path, tool.Content, 0o755, m.root())...)
+	}
 	if m.Host.System.Profile == "manage" && privileged(t) {
 		changes = append(changes, m.file(profilePath(t), templates.Profile(t), 0o644, "root")...)
 	}

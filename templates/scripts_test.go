@@ -33,7 +33,6 @@ hosts: [{name: one, id: 1}]
 	}
 	h := &host{t, Member{Ensemble: inv, Host: inv.Hosts[0], Manager: Supervisor}}
 	write(t, h.m.Server(), []byte("#!/bin/sh\n"+server), 0o755)
-	write(t, h.m.Client(), []byte("#!/bin/sh\necho 'Mode: leader'\n"), 0o755)
 	write(t, h.m.Supervisor(), SupervisorScript(h.m), 0o755)
 	write(t, h.m.ServerScript(), ServerScript(h.m), 0o755)
 	write(t, h.m.Config(), ZooCfg(h.m), 0o644)
@@ -74,8 +73,16 @@ func (h *host) pid(before string) string {
 	return ""
 }
 
+// answering is the part of a server that answers instead of running.
+const answering = `case $1 in
+--version) echo zkserver 1.2.3; exit ;;
+four-letter-word) [ "$3" != 4 ] || exit 1; echo "Asked: $*"; echo 'Mode: leader'; exit ;;
+*-*) case $1 in --config) ;; *) echo "$*"; exit ;; esac ;;
+esac
+`
+
 func TestZkServerScript(t *testing.T) {
-	h := newHost(t, "case $1 in --version) echo zkserver 1.2.3; exit;; esac\nexec sleep 1000\n")
+	h := newHost(t, answering+"exec sleep 1000\n")
 	h.expect("no zookeeper to stop", 0, "stop")
 	h.expect("Starting zookeeper ... STARTED", 0, "start")
 	first := h.pid("")
@@ -152,4 +159,143 @@ func TestStalePidFile(t *testing.T) {
 	write(t, h.m.SupervisorPidFile(), []byte(strconv.Itoa(other.Process.Pid)), 0o644)
 	h.expect("no zookeeper to stop", 0, "stop")
 	h.expect("STARTED", 0, "start")
+}
+
+// running is a server that goes on until it is told to stop, under its own name, and says what it was started with.
+const running = answering + `echo "flags: $SERVER_JVMFLAGS $JVMFLAGS, arguments: $*"
+trap 'kill $!; exit 0' TERM
+sleep 1000 &
+wait
+`
+
+// A zoo.cfg that zkctl knows nothing of is started and stopped as by Apache ZooKeeper's script.
+func TestOwnConfiguration(t *testing.T) {
+	h := newHost(t, running)
+	dir := t.TempDir()
+	config := filepath.Join(dir, "own.cfg")
+	write(t, config, []byte("dataDir="+dir+"/data\nclientPort=3\n"), 0o644)
+	pidFile := dir + "/data/zookeeper_server.pid"
+	t.Cleanup(func() { h.run("stop", config) })
+	t.Setenv("ZOO_LOG_DIR", dir+"/logs")
+	h.expect("Stopping zookeeper ... no zookeeper to stop (could not find file "+pidFile+")\n", 0, "stop", config)
+	h.expect("Starting zookeeper ... STARTED\n", 0, "start", config)
+	pid, err := os.ReadFile(pidFile)
+	if err != nil || len(pid) == 0 || pid[len(pid)-1] == '\n' {
+		t.Fatalf("pid file %q, %v", pid, err)
+	}
+	h.expect("Starting zookeeper ... already running as process "+string(pid)+".\n", 1, "start", config)
+	h.expect("Client port found: 3. Client address: localhost. Client SSL: false.\nMode: leader\n", 0, "status", config)
+	h.expect("Stopping zookeeper ... STOPPED\n", 0, "stop", config)
+	if line, err := os.ReadFile("/proc/" + string(pid) + "/cmdline"); err == nil && len(line) > 0 { // empty: dead, not buried
+		t.Errorf("%q lives after stop", line)
+	}
+	out, err := filepath.Glob(dir + "/logs/zookeeper-*-server-*.out")
+	if err != nil || len(out) != 1 {
+		t.Errorf("output in %v, %v", out, err)
+	}
+	t.Setenv("ZOO_DATADIR_AUTOCREATE_DISABLE", "1")
+	h.expect("ZooKeeper data directory is missing at "+dir+"/data fix the path or run initialize\n", 1, "start", config)
+	if err := os.Mkdir(dir+"/data/version-2", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.expect(h.m.Server()+" --config "+config+" -Dzookeeper.datadir.autocreate=false\n", 0, "print-cmd", config)
+	write(t, h.m.Server(), []byte("#!/bin/sh\nexit 2\n"), 0o755)
+	h.expect("Starting zookeeper ... FAILED TO START\n", 1, "start", config)
+}
+
+// What users of a JVM set beside zoo.cfg reaches the server, however it is started.
+func TestEnvironmentFiles(t *testing.T) {
+	h := newHost(t, running)
+	dir := filepath.Dir(h.m.Config())
+	write(t, filepath.Join(dir, "java.env"), []byte("export SERVER_JVMFLAGS=-Dzookeeper.a=1\nJVMFLAGS=-Dzookeeper.b=2\n"), 0o644)
+	const flags = "flags: -Dzookeeper.a=1 -Dzookeeper.b=2, arguments: --config"
+	h.expect("STARTED", 0, "start")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		log, err := os.ReadFile(h.m.Log())
+		if err == nil && strings.Contains(string(log), flags) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("log %q, %v", log, err)
+		}
+	}
+	h.expect("STOPPED", 0, "stop")
+	write(t, h.m.Server(), []byte("#!/bin/sh\necho \"flags: $SERVER_JVMFLAGS $JVMFLAGS, arguments: $*\"\n"), 0o755)
+	h.expect(flags, 0, "start-foreground")
+	write(t, filepath.Join(dir, "zookeeper-env.sh"), []byte("if then\n"), 0o644)
+	h.expect(flags, 0, "start-foreground")
+}
+
+// status finds the client port wherever a configuration can have it.
+func TestStatusFindsThePort(t *testing.T) {
+	h := newHost(t, answering)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "myid"), []byte("2\n"), 0o644)
+	write(t, filepath.Join(dir, "dynamic"), []byte("server.1=a:1:2:participant;5\nserver.2=b:1:2:participant;[::1]:6\n"), 0o644)
+	config := filepath.Join(dir, "zoo.cfg")
+	const where = "Looking for secureClientPort in the static config.\n"
+	for _, c := range []struct {
+		lines, port, address, secure string
+	}{
+		{"clientPort=7", "7", "localhost", "false"},
+		{" clientPort = 7 \nclientPortAddress=::1", "7", "::1", "false"},
+		{"server.1=a:1:2;3\nserver.2=b:1:2:participant;8", "8", "localhost", "false"},
+		{"server.2=b:1:2;10.0.0.1:8;9", "8", "10.0.0.1", "false"},
+		{"dynamicConfigFile=" + dir + "/dynamic", "6", "::1", "false"},
+		{"server.2=b:1:2\nsecureClientPort=9", "9", "localhost", "true"},
+		{"secureClientPort=9\nsecureClientPortAddress=10.0.0.1", "9", "10.0.0.1", "true"},
+	} {
+		write(t, config, []byte("dataDir="+dir+"\n"+c.lines+"\n"), 0o644)
+		h.expect("Client port found: "+c.port+". Client address: "+c.address+". Client SSL: "+c.secure+".\nMode: leader\n", 0, "status", config)
+	}
+	write(t, config, []byte("dataDir="+dir+"\n"), 0o644)
+	h.expect(where+"Unable to find either secure or unsecure client port in any configs. Terminating.\n", 1, "status", config)
+	write(t, config, []byte("clientPort=4\ndataDir="+dir+"\n"), 0o644)
+	h.expect("Error contacting service. It is probably not running.\n", 1, "status", config)
+}
+
+func TestTools(t *testing.T) {
+	h := newHost(t, answering)
+	dir := t.TempDir()
+	for _, tool := range Tools(h.m) {
+		write(t, tool.Path, tool.Content, 0o755)
+	}
+	call := func(want string, code int, name string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(h.m.Host.Server.Paths.Install, "bin", name), args...)
+		out, err := cmd.Output()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), want) {
+			t.Errorf("%s %v: exit code %d, %q, want %d, %q", name, args, got, out, code, want)
+		}
+	}
+	call("txn-log-toolkit -d a b\n", 0, "zkTxnLogToolkit.sh", "-d", "a b")
+	call("snapshot-toolkit -json x\n", 0, "zkSnapShotToolkit.sh", "-json", "x")
+	call("snapshot-comparer -l x\n", 0, "zkSnapshotComparer.sh", "-l", "x")
+	call("snapshot-summary x / 1\n", 0, "zkSnapshotRecursiveSummaryToolkit.sh", "x", "/", "1")
+	call("purge-txn-log "+h.m.Host.Server.Paths.Data+" -n 3\n", 0, "zkCleanup.sh", "-n", "3")
+	write(t, filepath.Join(dir, "zoo.cfg"), []byte("dataDir="+dir+"/d\ndataLogDir="+dir+"/l\n"), 0o644)
+	call("purge-txn-log "+dir+"/l "+dir+"/d -n 3\n", 0, "zkCleanup.sh", "--config", dir, "-n", "3")
+
+	config := "--configfile=" + filepath.Join(dir, "zoo.cfg")
+	call("usage: ", 1, "zkServer-initialize.sh", "--help")
+	call("Unknown option: x\nusage: ", 1, "zkServer-initialize.sh", "x")
+	call("Unable to find config file at /none\n", 1, "zkServer-initialize.sh", "--configfile", "/none")
+	call("No myid provided, be sure to specify it in "+dir+"/d/myid if using non-standalone\n", 0, "zkServer-initialize.sh", config)
+	for _, made := range []string{"d/version-2", "l/version-2", "d/initialize"} {
+		if _, err := os.Stat(filepath.Join(dir, made)); err != nil {
+			t.Error(err)
+		}
+	}
+	write(t, filepath.Join(dir, "d/version-2/log.1"), nil, 0o644)
+	call("ZooKeeper data directory already exists at "+dir+"/d (or use --force to force re-initialization)\n", 1, "zkServer-initialize.sh", config)
+	call("Force enabled, data/txnlog directories will be re-initialized\nUsing myid of 7\n", 0, "zkServer-initialize.sh", "--force", "--myid=7", config)
+	if _, err := os.Stat(filepath.Join(dir, "d/version-2/log.1")); err == nil {
+		t.Error("the old data is still there")
+	}
+	if id, err := os.ReadFile(filepath.Join(dir, "d/myid")); err != nil || string(id) != "7\n" {
+		t.Errorf("myid is %q, %v", id, err)
+	}
 }

@@ -69,6 +69,22 @@ func ServerScript(m Member) []byte { return m.render("zkServer.sh") }
 // ClientScript renders zkCli.sh.
 func ClientScript(m Member) []byte { return m.render("zkCli.sh") }
 
+// Tool is a script that starts one of the programs that look at a server's files.
+type Tool struct {
+	// Path is where it goes on the host.
+	Path    string
+	Content []byte
+}
+
+// Tools renders the scripts of Apache ZooKeeper besides zkServer.sh and zkCli.sh.
+func Tools(m Member) []Tool {
+	var tools []Tool
+	for _, p := range m.ToolPaths() {
+		tools = append(tools, Tool{p, m.render(path.Base(p))})
+	}
+	return tools
+}
+
 // SysVScript renders a script for /etc/init.d.
 func SysVScript(m Member) []byte { return m.render("sysv.sh") }
 
@@ -109,6 +125,18 @@ func (m Member) ServerScript() string {
 // ClientScript is the path of zkCli.sh.
 func (m Member) ClientScript() string { return path.Join(m.Host.Server.Paths.Install, "bin/zkCli.sh") }
 
+// ToolPaths are the paths of Tools.
+func (m Member) ToolPaths() []string {
+	var paths []string
+	for _, name := range []string{
+		"zkCleanup.sh", "zkServer-initialize.sh", "zkSnapShotToolkit.sh", "zkSnapshotComparer.sh",
+		"zkSnapshotRecursiveSummaryToolkit.sh", "zkTxnLogToolkit.sh",
+	} {
+		paths = append(paths, path.Join(m.Host.Server.Paths.Install, "bin", name))
+	}
+	return paths
+}
+
 // Supervisor is the path of the supervisor script.
 func (m Member) Supervisor() string {
 	return path.Join(m.Host.Server.Paths.Install, "bin/zookeeper-supervisor")
@@ -134,6 +162,16 @@ func StartedWith(m Member) []byte {
 		return append(ZooCfg(m), Unit(m)...)
 	}
 	return append(ZooCfg(m), SupervisorScript(m)...)
+}
+
+// Environment is shell script that takes over the settings in zookeeper-env.sh and java.env beside zoo.cfg.
+func (m Member) Environment() string {
+	var b strings.Builder
+	for _, name := range []string{"zookeeper-env.sh", "java.env"} {
+		file := path.Join(m.Host.Server.Paths.Config, name)
+		fmt.Fprintf(&b, "test ! -f %s || . %[1]s; ", file)
+	}
+	return b.String() + "export SERVER_JVMFLAGS JVMFLAGS;"
 }
 
 // ServiceFile is what runs the server: the systemd unit or the supervisor script.

@@ -37,19 +37,25 @@ func TestGolden(t *testing.T) {
 	master := member(t, "master", Systemd)
 	supervised := member(t, "slave1", Supervisor)
 	for name, got := range map[string][]byte{
-		"master.zoo.cfg":      ZooCfg(master),
-		"slave1.zoo.cfg":      ZooCfg(supervised),
-		"far.zoo.cfg":         ZooCfg(member(t, "far", Systemd)),
-		"master.myid":         MyID(master),
-		"profile.sh":          Profile(master),
-		"zookeeper.service":   Unit(master),
-		"supervisor.sh":       SupervisorScript(supervised),
-		"zkServer.systemd.sh": ServerScript(master),
-		"zkServer.sh":         ServerScript(supervised),
-		"zkCli.sh":            ClientScript(master),
-		"sysv.sh":             SysVScript(supervised),
-		"openrc.start":        OpenRCScript(supervised),
-		"cron":                CronTab(supervised),
+		"master.zoo.cfg":                       ZooCfg(master),
+		"slave1.zoo.cfg":                       ZooCfg(supervised),
+		"far.zoo.cfg":                          ZooCfg(member(t, "far", Systemd)),
+		"master.myid":                          MyID(master),
+		"profile.sh":                           Profile(master),
+		"zookeeper.service":                    Unit(master),
+		"supervisor.sh":                        SupervisorScript(supervised),
+		"zkServer.systemd.sh":                  ServerScript(master),
+		"zkServer.sh":                          ServerScript(supervised),
+		"zkCli.sh":                             ClientScript(master),
+		"sysv.sh":                              SysVScript(supervised),
+		"openrc.start":                         OpenRCScript(supervised),
+		"cron":                                 CronTab(supervised),
+		"zkTxnLogToolkit.sh":                   tool(t, master, "zkTxnLogToolkit.sh"),
+		"zkCleanup.sh":                         tool(t, master, "zkCleanup.sh"),
+		"zkServer-initialize.sh":               tool(t, master, "zkServer-initialize.sh"),
+		"zkSnapShotToolkit.sh":                 tool(t, master, "zkSnapShotToolkit.sh"),
+		"zkSnapshotComparer.sh":                tool(t, master, "zkSnapshotComparer.sh"),
+		"zkSnapshotRecursiveSummaryToolkit.sh": tool(t, master, "zkSnapshotRecursiveSummaryToolkit.sh"),
 	} {
 		file := filepath.Join("testdata", name)
 		if *update {
@@ -70,6 +76,18 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
+}
+
+// tool is the script of this name.
+func tool(t *testing.T, m Member, name string) []byte {
+	t.Helper()
+	for _, tool := range Tools(m) {
+		if filepath.Base(tool.Path) == name {
+			return tool.Content
+		}
+	}
+	t.Fatalf("no script %s", name)
+	return nil
 }
 
 // The server lines are the same on every host, and rendering twice gives the same bytes.

@@ -33,6 +33,7 @@ var programs = map[string]func(args []string, io IO) int{
 	"snapshot-comparer": snapshotComparer,
 	"snapshot-summary":  snapshotSummary,
 	"purge-txn-log":     purgeTxnLog,
+	"four-letter-word":  fourLetterWord,
 }
 
 // Find returns the program with a name. Its result is the exit code.

@@ -17,7 +17,8 @@ while [ -z "$stopping" ]; do
   if [ -n "$(find "$log" -size +65536k 2>/dev/null)" ]; then mv -f "$log" "$log.1"; fi
   # What the server was started with tells the next bootstrap whether it needs a restart.
   cat "$config" {{ .ServiceFile }} >{{ .Started }}
-  {{ .Server }} --config "$config" >>"$log" 2>&1 &
+  # What users of a JVM set in java.env counts here, too.
+  ({{ .Environment }} exec {{ .Server }} --config "$config") >>"$log" 2>&1 &
   child=$!
   printf %s "$child" >"$pid_file"
   wait "$child"; code=$?

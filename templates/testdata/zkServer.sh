@@ -1,8 +1,7 @@
 #!/bin/sh
 # Written by zkctl: the ZooKeeper server of this host, by the command that ZooKeeper people know.
-# usage: zkServer.sh [--config DIR] {start|start-foreground|stop|restart|status|version|print-cmd} [FILE]
+# usage: zkServer.sh [--config DIR] {start|start-foreground|stop|restart|status|version|print-cmd|upgrade} [FILE]
 server=/opt/zookeeper/current/bin/zkserver
-client=/opt/zookeeper/current/bin/zkcli
 managed=/etc/zookeeper/zoo.cfg
 service=zookeeper
 manager=supervisor
@@ -13,6 +12,12 @@ supervisor_pid_file=/var/lib/zookeeper/supervisor.pid
 
 dir=${ZOOCFGDIR:-$(dirname "$managed")}
 if [ "$1" = --config ]; then dir=$2; shift 2; fi
+# What users of a JVM set there counts here, too.
+for file in "$dir/zookeeper-env.sh" "$dir/java.env"; do
+  [ -f "$file" ] || continue
+  if sh -n "$file" 2>/dev/null; then . "$file"; else echo "$file is no script for sh, ignored" >&2; fi
+done
+export SERVER_JVMFLAGS JVMFLAGS CLIENT_JVMFLAGS
 verb=$1
 name=${2:-${ZOOCFG:-zoo.cfg}}
 case $name in */*) config=$name ;; *) config=$dir/$name ;; esac
@@ -20,6 +25,9 @@ case $name in */*) config=$name ;; *) config=$dir/$name ;; esac
 usage() {
   echo "Usage: $0 [--config <conf-dir>] {start|start-foreground|stop|version|restart|status|print-cmd} [<conf-file>]" >&2
 }
+
+# value KEY FILE: the value of a key of zoo.cfg.
+value() { sed -n "s/^[[:space:]]*$1[[:space:]]*[=:][[:space:]]*//p" "$2" 2>/dev/null | tail -n 1 | sed 's/[[:space:]]*$//'; }
 
 # running PIDFILE WORD: the process that wrote the file lives and has the word in its command line.
 running() {
@@ -30,12 +38,6 @@ running() {
 # as_user COMMAND: with the service's user where we are root.
 as_user() {
   if [ "$(id -u)" = 0 ] && [ -n "$user" ] && [ "$user" != root ]; then su -s /bin/sh "$user" -c "$1"; else /bin/sh -c "$1"; fi
-}
-
-only_managed() {
-  [ "$config" = "$managed" ] && return
-  echo "$verb works for $managed only; use start-foreground for another configuration." >&2
-  exit 1
 }
 
 # permitted: only root, and the service's user where no systemd is in charge, may start and stop the server.
@@ -54,7 +56,6 @@ alive() {
 }
 
 start() {
-  only_managed
   printf 'Starting zookeeper ... '
   permitted || return 1
   if alive; then
@@ -81,7 +82,6 @@ start() {
 }
 
 stop() {
-  only_managed
   printf 'Stopping zookeeper ... '
   permitted || return 1
   case $manager in
@@ -102,32 +102,121 @@ stop() {
   echo STOPPED
 }
 
-case $verb in start | start-foreground | stop | restart | status | print-cmd) echo "Using config: $config" >&2 ;; esac
+# What follows is for a zoo.cfg of somebody's own: a server in the background, with a pid file beside its data.
 
-case $verb in
-start) start ;;
-stop) stop ;;
-restart) stop && start ;;
-start-foreground)
-  if [ "$(id -u)" = 0 ] && [ -n "$user" ] && [ "$user" != root ]; then exec su -s /bin/sh "$user" -c "exec $server --config $config"; fi
-  exec "$server" --config "$config" ;;
-status)
-  port=$(sed -n 's/^[[:space:]]*clientPort[[:space:]]*[=:][[:space:]]*//p' "$config" | tail -n 1)
-  address=$(sed -n 's/^[[:space:]]*clientPortAddress[[:space:]]*[=:][[:space:]]*//p' "$config" | tail -n 1)
-  if [ -z "$port" ]; then
-    echo "Unable to find either secure or unsecure client port in any configs. Terminating." >&2
+own_paths() {
+  data=$(value dataDir "$config") logs=$(value dataLogDir "$config")
+  own_pid_file=${ZOOPIDFILE:-$data/zookeeper_server.pid}
+  out=${ZOO_LOG_DIR:-$(dirname /var/log/zookeeper/zookeeper.log)}/zookeeper-$(id -un)-server-$(uname -n).out
+  autocreate=
+  [ -n "$ZOO_DATADIR_AUTOCREATE_DISABLE" ] || return 0
+  for place in "data:$data" "txnlog:$logs"; do
+    [ -z "${place#*:}" ] || [ -d "${place#*:}/version-2" ] && continue
+    echo "ZooKeeper ${place%%:*} directory is missing at ${place#*:} fix the path or run initialize"
     exit 1
+  done
+  autocreate=-Dzookeeper.datadir.autocreate=false
+}
+
+own_start() {
+  printf 'Starting zookeeper ... '
+  if running "$own_pid_file" "$server"; then
+    echo "already running as process $pid."
+    return 1
   fi
-  echo "Client port found: $port. Client address: ${address:-localhost}. Client SSL: false."
-  mode=$("$client" -four-letter-word srvr -server "${address:-127.0.0.1}:$port" 2>/dev/null | grep '^Mode: ')
-  if [ -n "$mode" ]; then echo "$mode"; exit 0; fi
-  if alive; then
+  mkdir -p "$(dirname "$own_pid_file")" "$(dirname "$out")" 2>/dev/null
+  nohup "$server" --config "$config" $autocreate >"$out" 2>&1 </dev/null &
+  if ! printf %s "$!" >"$own_pid_file"; then kill "$!"; echo "FAILED TO WRITE PID"; return 1; fi
+  sleep 1
+  if running "$own_pid_file" "$server"; then echo STARTED; return 0; fi
+  echo "FAILED TO START"
+  return 1
+}
+
+own_stop() {
+  printf 'Stopping zookeeper ... '
+  if [ ! -f "$own_pid_file" ]; then echo "no zookeeper to stop (could not find file $own_pid_file)"; return 0; fi
+  if running "$own_pid_file" "$server"; then
+    kill "$pid" || return 1
+    i=0
+    while running "$own_pid_file" "$server" && [ $i -lt 300 ]; do
+      sleep 0.1 2>/dev/null || sleep 1
+      i=$((i + 1))
+    done
+  fi
+  rm -f "$own_pid_file"
+  echo STOPPED
+}
+
+# find_client_port: in the line of this server, here or in the dynamic file.
+find_client_port() {
+  myid=$(cat "$(value dataDir "$config")/myid" 2>/dev/null)
+  case $myid in
+  '' | *[!0-9]*)
+    echo "myid could not be determined, will not able to locate clientPort in the server configs."
+    return ;;
+  esac
+  client=$(value "server\.$myid" "$config" | sed -n 's/^[^;]*;\([^;]*\).*/\1/p')
+  if [ -z "$client" ]; then
+    echo "Client port not found in static config file. Looking in dynamic config file."
+    client=$(value "server\.$myid" "$(value dynamicConfigFile "$config")" | sed -n 's/^[^;]*;\([^;]*\).*/\1/p')
+  fi
+  if [ -z "$client" ]; then
+    echo "Client port not found in the server configs"
+    return
+  fi
+  port=${client##*:}
+  case $client in *:*) address=$(echo "${client%:*}" | tr -d '[]') ;; esac
+}
+
+status() {
+  secure=false
+  address=$(value clientPortAddress "$config")
+  port=$(value clientPort "$config")
+  case $port in '' | *[!0-9]*) port= && find_client_port ;; esac
+  if [ -z "$port" ]; then
+    echo "Client port not found. Looking for secureClientPort in the static config."
+    secure=true
+    address=$(value secureClientPortAddress "$config")
+    port=$(value secureClientPort "$config")
+  fi
+  if [ -z "$port" ]; then
+    echo "Unable to find either secure or unsecure client port in any configs. Terminating."
+    return 1
+  fi
+  echo "Client port found: $port. Client address: ${address:-localhost}. Client SSL: $secure."
+  mode=$("$server" four-letter-word "${address:-127.0.0.1}" "$port" srvr "$secure" 2>/dev/null | grep '^Mode: ')
+  if [ -n "$mode" ]; then echo "$mode"; return 0; fi
+  if [ "$secure" = true ]; then
+    echo "The port is for TLS: CLIENT_JVMFLAGS must name the stores, such as -Dzookeeper.ssl.trustStore.location=FILE."
+  fi
+  if [ "$config" = "$managed" ] && alive; then
     echo "Error contacting service. The process runs, but it serves no clients (no quorum?)."
   else
     echo "Error contacting service. It is probably not running."
   fi
-  exit 1 ;;
+  return 1
+}
+
+own=
+case $verb in start | start-foreground | stop | restart | status | print-cmd)
+  echo "Using config: $config" >&2
+  [ "$config" = "$managed" ] || own=own_
+  [ -z "$own" ] || own_paths ;;
+esac
+
+case $verb in
+start) "${own}start" ;;
+stop) "${own}stop" ;;
+restart) "${own}stop" && "${own}start" ;;
+start-foreground)
+  if [ -z "$own" ] && [ "$(id -u)" = 0 ] && [ -n "$user" ] && [ "$user" != root ]; then
+    exec su -s /bin/sh "$user" -c "exec $server --config $config"
+  fi
+  exec "$server" --config "$config" $autocreate ;;
+status) status ;;
 version) exec "$server" --version ;;
-print-cmd) echo "$server --config $config" ;;
+print-cmd) echo "$server --config $config${autocreate:+ $autocreate}" ;;
+upgrade) echo "Nothing to do: the server reads the files of every release since 3.4. zkctl bootstrap brings a newer server." >&2 ;;
 *) usage ;;
 esac

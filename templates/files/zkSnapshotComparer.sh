@@ -1,0 +1,3 @@
+#!/bin/sh
+# Written by zkctl: compares two snapshots.
+exec {{ .Server }} snapshot-comparer "$@"

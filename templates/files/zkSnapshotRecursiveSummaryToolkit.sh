@@ -1,0 +1,3 @@
+#!/bin/sh
+# Written by zkctl: sums up a snapshot.
+exec {{ .Server }} snapshot-summary "$@"
