@@ -58,6 +58,7 @@ Programs that look at files of a server, as Apache ZooKeeper's scripts start the
   zkserver snapshot-comparer zkSnapshotComparer.sh: compares two snapshots
   zkserver snapshot-summary  zkSnapshotRecursiveSummaryToolkit.sh: sums up a snapshot
   zkserver purge-txn-log     zkCleanup.sh: deletes old snapshots and logs
+  zkserver four-letter-word  HOST PORT WORD [true]: asks a server, with true over TLS
 
 Environment: the -D words of SERVER_JVMFLAGS and JVMFLAGS count like those of the command
 line, which wins.
