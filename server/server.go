@@ -196,6 +196,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 	setLimits(&c, s.cfg)
 	if s.cfg.Distributed {
 		c.Members, c.LastSeen = &s.cfg.Members, s.cfg.LastSeen
+		c.MultiAddress = s.cfg.Quorum.MultiAddress
 		c.ReconfigEnabled, c.StandaloneEnabled = s.cfg.ReconfigEnabled, s.cfg.StandaloneEnabled
 	}
 	return c
@@ -208,6 +209,7 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
 		ObserverPort:    s.cfg.ObserverMasterPort,
 		GreetingTimeout: s.cfg.Quorum.ElectionGreetingTimeout, LeaderRedial: s.cfg.Quorum.LeaderConnectDelay,
+		MultiAddress: s.cfg.Quorum.MultiAddress, ReachabilityTimeout: s.cfg.Quorum.ReachabilityTimeout,
 		FollowerDelay: s.cfg.Quorum.FollowerDelay, LeaderDelay: s.cfg.Quorum.LeaderDelay,
 		SASL:     quorumSASL(&s.cfg.QuorumSASL),
 		TickTime: s.cfg.TickTime, SyncLimitTicks: s.cfg.SyncLimit, InitLimitTicks: s.cfg.InitLimit,

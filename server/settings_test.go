@@ -273,3 +273,32 @@ func count(t *testing.T, m *member, name string) int {
 	t.Fatalf("mntr has no %s", name)
 	return 0
 }
+
+// Members with several addresses form an ensemble and tell of all of them.
+func TestSeveralAddresses(t *testing.T) {
+	members := newEnsemble(t, 3, "multiAddress.enabled=true\n")
+	for _, m := range members {
+		text, err := os.ReadFile(m.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		for i, line := range lines {
+			if key, address, _ := strings.Cut(line, "="); strings.HasPrefix(key, "server.") {
+				lines[i] = line + "|" + strings.Replace(address, "127.0.0.1", "127.0.0.2", 1)
+			}
+		}
+		if err := os.WriteFile(m.cfg, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	startAll(t, members)
+	conn := connect(t, members...)
+	if _, err := conn.Create("/n", nil, 0, open); err != nil {
+		t.Fatal(err)
+	}
+	config, _, err := conn.Get("/zookeeper/config")
+	if err != nil || strings.Count(string(config), "|127.0.0.2:") != 3 {
+		t.Errorf("the configuration is %s, %v", config, err)
+	}
+}

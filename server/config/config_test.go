@@ -167,7 +167,7 @@ func FuzzParse(f *testing.F) {
 		}
 		// The text that votes carry is itself a membership, and the same.
 		lines := string(c.ConfigText())
-		again, err := Parse("again", []byte("dataDir=/d\ninitLimit=1\nsyncLimit=1\nstandaloneEnabled=false\n"+
+		again, err := Parse("again", []byte("dataDir=/d\ninitLimit=1\nsyncLimit=1\nstandaloneEnabled=false\nmultiAddress.enabled=true\n"+
 			lines[:strings.LastIndex(lines, "version=")]))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, lines)

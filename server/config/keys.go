@@ -51,7 +51,6 @@ var basicKeys = []key{
 	{"autopurge.purgeInterval", setPurgeInterval},
 	{"electionAlg", only("3", "fast leader election over TCP is the only algorithm left")},
 
-	{"multiAddress.enabled", onlyFalse("several addresses of one member are not supported by this server")},
 	{"oraclePath", refused("a quorum with an oracle is not supported by this server", "remove the key")},
 
 	{"snapCount", number(2, "txns between snapshots, at least 2", func(c *Config) *int { return &c.SnapCount })},
@@ -79,13 +78,8 @@ var basicKeys = []key{
 	{"electionPortBindRetry", number(0, "attempts, or 0 for ever", func(c *Config) *int { return &c.ElectionBindRetries })},
 }
 
-// withoutEffect are keys that Apache ZooKeeper knows and this server does not need or does not act on.
-var withoutEffect = []string{
-	"multiAddress.reachabilityCheckTimeoutMs",
-	"multiAddress.reachabilityCheckEnabled",
-}
-
-// withoutEffectPrefixes are families of such keys.
+// withoutEffectPrefixes are families of keys that Apache ZooKeeper knows; of those of them that are not listed above this
+// server needs none.
 var withoutEffectPrefixes = []string{
 	"metricsProvider.",
 	"audit.",
@@ -96,11 +90,11 @@ var aliases = map[string]string{"fsyncWarningThresholdMS": "fsync.warningthresho
 
 // knownNames are all names that a misspelt key can have meant, sorted.
 var knownNames = func() []string {
-	names := append([]string{
+	names := []string{
 		"server.N", "group.G", "weight.N", "dynamicConfigFile", "peerType",
 		"metricsProvider.numWorkerThreads",
 		"metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs",
-	}, withoutEffect...)
+	}
 	for _, u := range unneeded {
 		names = append(names, u.names...)
 	}

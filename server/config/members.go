@@ -156,19 +156,32 @@ func (p *parser) readServer(ms *membership, at property, number string) {
 		p.refuseMember(at, wrong.What, wrong.Remedy)
 		return
 	}
+	if m.Further != "" && !p.config.Quorum.MultiAddress {
+		p.refuseMember(at, "names several addresses", "set multiAddress.enabled=true, or give one of them")
+		return
+	}
 	for _, other := range ms.members {
-		if m.Host != other.Host {
-			continue
-		}
-		if m.QuorumPort == other.QuorumPort || m.ElectionPort == other.ElectionPort ||
-			m.QuorumPort == other.ElectionPort || m.ElectionPort == other.QuorumPort {
-			p.refuseMember(at, fmt.Sprintf("a port of %s is also one of server %d in line %d", m.Host, other.ID, ms.lines[other.ID].line),
+		if host, shared := sharePort(m, other); shared {
+			p.refuseMember(at, fmt.Sprintf("a port of %s is also one of server %d in line %d", host, other.ID, ms.lines[other.ID].line),
 				"give each server on a host its own ports")
 			return
 		}
 	}
 	ms.members = append(ms.members, m)
 	ms.lines[id] = at
+}
+
+// sharePort tells whether two servers would listen on the same port of a host.
+func sharePort(m, other quorum.Member) (host string, shared bool) {
+	for _, a := range m.Addresses() {
+		for _, b := range other.Addresses() {
+			if a.Host == b.Host && (a.QuorumPort == b.QuorumPort || a.ElectionPort == b.ElectionPort ||
+				a.QuorumPort == b.ElectionPort || a.ElectionPort == b.QuorumPort) {
+				return a.Host, true
+			}
+		}
+	}
+	return "", false
 }
 
 func (p *parser) readGroup(ms *membership, at property, number string) {

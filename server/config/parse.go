@@ -221,8 +221,7 @@ func isMemberKey(name string) bool {
 }
 
 func isWithoutEffect(name string) bool {
-	return slices.Contains(withoutEffect, name) ||
-		slices.ContainsFunc(withoutEffectPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	return slices.ContainsFunc(withoutEffectPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // check fills in what depends on several keys and refuses what does not fit together.
@@ -247,6 +246,7 @@ func (p *parser) check() {
 		p.notice(p.seen["forceSync"], "acknowledged writes are lost when the machine loses power", "remove it")
 	}
 	c.Storage.complete()
+	c.Quorum.complete()
 	c.SnapRetainCount = max(c.SnapRetainCount, 3)
 	c.CommitLogCount = max(c.CommitLogCount, 500)
 	if c.ExtraSizeBytes < 0 {

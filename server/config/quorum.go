@@ -15,6 +15,11 @@ type Quorum struct {
 	LeaderConnectDelay time.Duration
 	// ElectionGreetingTimeout is how long a connection to the election port may say nothing; not positive for syncLimit.
 	ElectionGreetingTimeout time.Duration
+	// MultiAddress lets servers have several addresses. ReachabilityTimeout is how long one of them may not confirm what was
+	// sent until another is tried; 0 where that is not checked.
+	MultiAddress        bool
+	ReachabilityTimeout time.Duration
+	reachability        reachability
 	// FollowerDelay and LeaderDelay let TCP collect small packets between members (Nagle's algorithm).
 	FollowerDelay, LeaderDelay bool
 }
@@ -26,11 +31,21 @@ func defaultQuorum() Quorum {
 	return Quorum{
 		MinNotificationInterval: 200 * time.Millisecond, MaxNotificationInterval: defaultMaxNotificationInterval,
 		MaxTimeToWaitForEpoch: -time.Millisecond, MaxSnapSyncs: 10, MaxDiffSyncs: 100,
+		reachability:       reachability{enabled: true, timeout: time.Second},
 		LeaderConnectDelay: 100 * time.Millisecond, ElectionGreetingTimeout: -time.Millisecond,
 	}
 }
 
+// reachability are the keys of the check.
+type reachability struct {
+	enabled bool
+	timeout time.Duration
+}
+
 var quorumKeys = []key{
+	{"multiAddress.enabled", strictBool(func(c *Config) *bool { return &c.Quorum.MultiAddress })},
+	{"multiAddress.reachabilityCheckEnabled", strictBool(func(c *Config) *bool { return &c.Quorum.reachability.enabled })},
+	{"multiAddress.reachabilityCheckTimeoutMs", millis(1, func(c *Config) *time.Duration { return &c.Quorum.reachability.timeout })},
 	{"fastleader.minNotificationInterval", millis(1, func(c *Config) *time.Duration { return &c.Quorum.MinNotificationInterval })},
 	{"fastleader.maxNotificationInterval", millis(1, func(c *Config) *time.Duration { return &c.Quorum.MaxNotificationInterval })},
 	{"leader.maxTimeToWaitForEpoch", millis(-1, func(c *Config) *time.Duration { return &c.Quorum.MaxTimeToWaitForEpoch })},
@@ -40,4 +55,11 @@ var quorumKeys = []key{
 	{"quorumCnxnTimeoutMs", millis(-1, func(c *Config) *time.Duration { return &c.Quorum.ElectionGreetingTimeout })},
 	{"follower.nodelay", unless(func(c *Config) *bool { return &c.Quorum.FollowerDelay })},
 	{"leader.nodelay", unless(func(c *Config) *bool { return &c.Quorum.LeaderDelay })},
+}
+
+// complete fills in what depends on several keys.
+func (q *Quorum) complete() {
+	if q.reachability.enabled {
+		q.ReachabilityTimeout = q.reachability.timeout
+	}
 }

@@ -24,6 +24,8 @@ type Config struct {
 	// Members is the last committed membership of the ensemble; nil for a standalone server. LastSeen is the last proposed
 	// one, nil where no newer one is known.
 	Members, LastSeen *quorum.Config
+	// MultiAddress lets the membership give servers several addresses (multiAddress.enabled).
+	MultiAddress bool
 	// ReconfigEnabled lets clients change the membership.
 	ReconfigEnabled bool
 	// StandaloneEnabled keeps them from making an ensemble of a single voter.

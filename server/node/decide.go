@@ -24,6 +24,7 @@ func (n *Node) becomeDecider() {
 	if n.cfg.EnforceQuota {
 		n.preparer.QuotaExceeded = func(e tree.QuotaExcess) { n.note(QuotaExceeded{e}) }
 	}
+	n.preparer.MultiAddress = n.cfg.MultiAddress
 	n.preparer.ReconfigEnabled, n.preparer.StandaloneEnabled = n.cfg.ReconfigEnabled, n.cfg.StandaloneEnabled
 	if n.leader != nil {
 		n.preparer.Membership = n.leader

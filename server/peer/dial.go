@@ -60,11 +60,11 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 	wait := min(minRedial, c.p.cfg.LeaderRedial)
 	other := time.Now() // last seen anything but a refusal
 	for {
-		address := leader.QuorumAddress()
+		addresses := leader.QuorumAddresses()
 		if e.ObserverPort {
-			address = c.p.observerAddress(address)
+			addresses = c.p.observerAddresses(addresses)
 		}
-		sock, err := c.connectOnce(ctx, address)
+		sock, err := c.connectOnce(ctx, addresses)
 		if err == nil || errors.Is(err, ErrNotAuthenticated) {
 			return sock, err
 		}
@@ -83,11 +83,11 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 }
 
 // connectOnce tries for a while only, in which a name may come to mean another address.
-func (c *conn) connectOnce(ctx context.Context, address string) (net.Conn, error) {
+func (c *conn) connectOnce(ctx context.Context, addresses []string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(c.p.cfg.syncLimit(), time.Second))
 	defer cancel()
 	var dialer net.Dialer
-	sock, err := dialer.DialContext(ctx, "tcp", address)
+	sock, address, err := dialFirst(ctx, &dialer, addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +102,45 @@ func (c *conn) connectOnce(ctx context.Context, address string) (net.Conn, error
 		return nil, err
 	}
 	return sock, nil
+}
+
+// dialFirst dials addresses of one server at the same time and returns the first connection, and its address.
+func dialFirst(ctx context.Context, dialer *net.Dialer, addresses []string) (net.Conn, string, error) {
+	if len(addresses) == 1 {
+		sock, err := dialer.DialContext(ctx, "tcp", addresses[0])
+		return sock, addresses[0], err
+	}
+	type dialed struct {
+		sock    net.Conn
+		address string
+		err     error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan dialed)
+	for _, address := range addresses {
+		go func() {
+			sock, err := dialer.DialContext(ctx, "tcp", address)
+			results <- dialed{sock, address, err}
+		}()
+	}
+	var first dialed
+	var failed []error
+	for range addresses {
+		switch got := <-results; {
+		case got.err != nil:
+			failed = append(failed, got.err)
+		case first.sock != nil:
+			got.sock.Close()
+		default:
+			first = got
+			cancel() // the others end at once
+		}
+	}
+	if first.sock == nil {
+		return nil, "", errors.Join(failed...)
+	}
+	return first.sock, first.address, nil
 }
 
 // collectPackets lets TCP wait for more before it sends what does not fill a segment.

@@ -30,6 +30,16 @@ const (
 	maxAddressBytes = 2048
 )
 
+// greeting is what this server says first on an election port. It names all of its addresses if the others understand that.
+func (p *Peer) greeting() []byte {
+	addresses := p.listed().ElectionAddresses()
+	if !p.cfg.MultiAddress {
+		return appendGreeting(nil, p.cfg.Self, addresses[0])
+	}
+	b := wire.AppendInt64(wire.AppendInt64(nil, greetingV2), int64(p.cfg.Self))
+	return wire.AppendString(b, strings.Join(addresses, "|"))
+}
+
 // appendGreeting appends a greeting in version 1, which all servers since 3.5 read.
 func appendGreeting(b []byte, id wire.ServerID, address string) []byte {
 	b = wire.AppendInt64(wire.AppendInt64(b, greetingV1), int64(id))

@@ -33,7 +33,7 @@ type link struct {
 	m          *mesh
 	id         wire.ServerID
 	member     bool
-	configured string // election address, "" for strangers
+	configured []string // election addresses, none for strangers
 	wake       chan struct{}
 
 	announced []string // election addresses that the server named itself
@@ -61,7 +61,7 @@ func (l *link) adopt(sock net.Conn, in io.Reader) {
 		l.m.p.close(sock)
 		return
 	}
-	limitUnacknowledged(sock, l.m.p.cfg.ConnectTimeout)
+	limitUnacknowledged(sock, l.patience())
 	l.sock, l.fresh, l.callBack = sock, true, false
 	l.retry, l.retryAt = 0, time.Time{}
 	if l.cancel != nil {
@@ -69,6 +69,15 @@ func (l *link) adopt(sock net.Conn, in io.Reader) {
 	}
 	l.m.p.often.Info("connected to election port", "server", int64(l.id), "remote", remote(sock))
 	l.notify()
+}
+
+// patience is how long the server may not confirm what was sent to it. The lock is held.
+func (l *link) patience() time.Duration {
+	cfg := l.m.p.cfg
+	if len(l.configured) > 1 && cfg.ReachabilityTimeout > 0 {
+		return min(cfg.ReachabilityTimeout, cfg.ConnectTimeout)
+	}
+	return cfg.ConnectTimeout
 }
 
 // drop closes the connection. The lock is held.
@@ -209,12 +218,16 @@ func (l *link) dial() {
 	}
 }
 
-// addresses are where to dial, the configured address first. The lock is held.
-func (l *link) addresses() []string {
-	var list []string
-	for _, address := range append([]string{l.configured}, l.announced...) {
-		if address != "" && !slices.Contains(list, address) {
-			list = append(list, address)
+// addresses are where to dial: at those of the configuration at the same time, then at each that the server named itself.
+// The lock is held.
+func (l *link) addresses() [][]string {
+	var list [][]string
+	if len(l.configured) > 0 {
+		list = append(list, l.configured)
+	}
+	for _, address := range l.announced {
+		if !slices.Contains(l.configured, address) {
+			list = append(list, []string{address})
 		}
 	}
 	return list
@@ -227,10 +240,10 @@ func (l *link) backOff(least time.Duration) {
 }
 
 // connect dials the election port of the server and greets.
-func (l *link) connect(ctx context.Context, addresses []string) (net.Conn, error) {
+func (l *link) connect(ctx context.Context, addresses [][]string) (net.Conn, error) {
 	var failed []error
-	for _, address := range addresses {
-		sock, err := l.connectTo(ctx, address)
+	for _, together := range addresses {
+		sock, err := l.connectTo(ctx, together)
 		if err == nil {
 			return sock, nil
 		}
@@ -244,11 +257,11 @@ func (l *link) connect(ctx context.Context, addresses []string) (net.Conn, error
 	return nil, errors.Join(failed...)
 }
 
-func (l *link) connectTo(ctx context.Context, address string) (net.Conn, error) {
+func (l *link) connectTo(ctx context.Context, addresses []string) (net.Conn, error) {
 	p := l.m.p
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.ConnectTimeout)
 	defer cancel()
-	sock, err := l.m.dialer.DialContext(ctx, "tcp", address)
+	sock, address, err := dialFirst(ctx, &l.m.dialer, addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +274,7 @@ func (l *link) connectTo(ctx context.Context, address string) (net.Conn, error) 
 	err = sock.SetWriteDeadline(time.Now().Add(p.cfg.ConnectTimeout))
 	if err == nil {
 		// Apache ZooKeeper refuses a greeting that does not arrive in one piece.
-		_, err = sock.Write(appendGreeting(nil, p.cfg.Self, p.listed().ElectionAddress()))
+		_, err = sock.Write(p.greeting())
 	}
 	if err == nil {
 		err = p.cfg.SASL.prove(ctx, sock, p.cfg.ConnectTimeout)

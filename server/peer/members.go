@@ -47,10 +47,8 @@ func (p *Peer) MembersChanged(e node.MembersChanged) {
 	p.members.set(p.cfg.Self, e.Members, e.LastSeen)
 	p.mesh.membersChanged()
 	after := p.listed()
-	if before.ElectionAddress() != after.ElectionAddress() {
+	if before.String() != after.String() {
 		p.mesh.move()
-	}
-	if before.QuorumAddress() != after.QuorumAddress() {
 		p.port.notify()
 		p.observerPort.notify()
 	}
@@ -67,9 +65,9 @@ func (m *mesh) membersChanged() {
 			l.drop()
 			l.waiting, l.last = nil, nil
 		}
-		l.member, l.configured = member, ""
+		l.member, l.configured = member, nil
 		if member {
-			l.configured = listed.ElectionAddress()
+			l.configured = listed.ElectionAddresses()
 		}
 		l.notify()
 	}

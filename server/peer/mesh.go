@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -31,78 +32,114 @@ type mesh struct {
 	dialer   net.Dialer
 	listener net.ListenConfig
 
-	mu    sync.Mutex
-	ln    net.Listener // nil until it is open
-	links map[wire.ServerID]*link
+	wake chan struct{}
+
+	mu sync.Mutex
+	// doors are the listeners by address; running tells that they are served.
+	doors   map[string]net.Listener
+	running bool
+	links   map[wire.ServerID]*link
 	// greetings is the number of connections in greet.
 	greetings int
 	ownID     bool // somebody came with our id
 }
 
 func newMesh(p *Peer) *mesh {
-	m := &mesh{p: p, links: make(map[wire.ServerID]*link)}
+	m := &mesh{
+		p: p, wake: make(chan struct{}, 1), doors: make(map[string]net.Listener), links: make(map[wire.ServerID]*link),
+	}
 	keepAlive := net.KeepAliveConfig{Enable: p.cfg.KeepAlive}
 	m.dialer = net.Dialer{KeepAlive: -1, KeepAliveConfig: keepAlive}
 	m.listener = net.ListenConfig{KeepAlive: -1, KeepAliveConfig: keepAlive}
 	return m
 }
 
-// listen binds the election port.
+// listen binds the election port, of several addresses at least one; run goes on trying with the others.
 func (m *mesh) listen() error {
 	for try := 1; ; try++ {
-		address := m.address()
-		ln, err := m.listener.Listen(m.p.ctx, "tcp", address)
+		err := m.bind()
 		switch {
-		case err == nil:
-			if !m.p.track(ln) {
-				return errors.New("election port: already ended")
-			}
-			if !m.open(ln, address) {
-				continue // it has moved meanwhile
-			}
-			m.p.log.Info("election port is open", "address", ln.Addr().String())
-			return nil
-		case m.p.cfg.BindRetries == 0:
-			m.p.log.Warn("election port cannot be opened yet", "error", bindError("election", address, err))
+		case err == nil || m.p.ctx.Err() != nil:
+			return err
+		case m.p.cfg.BindRetries == 0 || try >= m.p.cfg.BindRetries && m.isOpen():
+			m.p.often.Warn("election port cannot be opened yet", "error", err)
 			return nil // run goes on trying
 		case try >= m.p.cfg.BindRetries:
-			return bindError("election", address, err)
+			return err
 		}
 		if !m.p.pause(time.Second) {
-			return bindError("election", address, err)
+			return err
 		}
 	}
 }
 
-// address is where to listen.
-func (m *mesh) address() string { return m.p.listenAddress(m.p.listed().ElectionAddress()) }
+// bind binds the addresses that are not open yet.
+func (m *mesh) bind() error {
+	var failed []error
+	for _, address := range m.closed() {
+		ln, err := m.listener.Listen(m.p.ctx, "tcp", address)
+		switch {
+		case err != nil:
+			failed = append(failed, bindError("election", address, err))
+		case !m.p.track(ln):
+			return errors.New("election port: already ended")
+		case m.open(ln, address):
+			m.p.log.Info("election port is open", "address", ln.Addr().String())
+		}
+	}
+	return errors.Join(failed...)
+}
 
-// open takes a listener as that of the election port, if it is one of the address that is wanted.
+// addresses are where to listen.
+func (m *mesh) addresses() []string { return m.p.listenAddresses(m.p.listed().ElectionAddresses()) }
+
+// closed are those of the addresses that are not open.
+func (m *mesh) closed() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(m.addresses(), func(address string) bool { return m.doors[address] != nil })
+}
+
+func (m *mesh) isOpen() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.doors) > 0
+}
+
+// open takes a listener as that of an address, if it is one that is wanted.
 func (m *mesh) open(ln net.Listener, address string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if address != m.address() {
+	if !slices.Contains(m.addresses(), address) || m.doors[address] != nil {
 		m.p.close(ln)
 		return false
 	}
-	m.ln = ln
+	m.doors[address] = ln
+	if m.running {
+		m.p.spawn(func() { m.serve(ln, address) })
+	}
 	return true
 }
 
-// move opens the election port at another address.
+// move closes the election port at addresses that it has no more, and opens it at the others.
 func (m *mesh) move() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ln != nil {
-		m.p.close(m.ln)
-		m.ln = nil
+	wanted := m.addresses()
+	for address, ln := range m.doors {
+		if !slices.Contains(wanted, address) {
+			m.p.close(ln)
+			delete(m.doors, address)
+		}
 	}
+	m.notify()
 }
 
-func (m *mesh) bound() net.Listener {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.ln
+func (m *mesh) notify() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
 }
 
 // bindError says what to do about a port that cannot be bound.
@@ -119,26 +156,40 @@ func bindError(which, address string, err error) error {
 	return fmt.Errorf("open %s port %s: %w (%s)", which, address, err, remedy)
 }
 
-// run accepts connections until the end.
+// run accepts connections until the end, and opens what is not open.
 func (m *mesh) run() {
+	m.mu.Lock()
+	m.running = true
+	for address, ln := range m.doors {
+		m.p.spawn(func() { m.serve(ln, address) })
+	}
+	m.mu.Unlock()
 	for m.p.ctx.Err() == nil {
-		if m.bound() == nil {
+		var again <-chan time.Time
+		if len(m.closed()) > 0 {
 			if err := m.listen(); err != nil {
 				m.p.log.Error("election port is closed", "error", err)
 			}
+			again = time.After(time.Second)
 		}
-		ln := m.bound()
-		if ln == nil {
-			m.p.pause(time.Second)
-			continue
+		select {
+		case <-m.wake:
+		case <-again:
+		case <-m.p.ctx.Done():
 		}
-		err := accept(m.p, ln, m.take)
-		if m.bound() == ln { // nobody has closed it
-			m.move()
-			if m.p.ctx.Err() == nil {
-				m.p.log.Error("election port has closed", "error", err)
-			}
-		}
+	}
+}
+
+// serve accepts connections at an address until it is closed.
+func (m *mesh) serve(ln net.Listener, address string) {
+	err := accept(m.p, ln, m.take)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.doors[address] == ln && m.p.ctx.Err() == nil { // nobody has closed it
+		m.p.close(ln)
+		delete(m.doors, address)
+		m.p.log.Error("election port has closed", "error", err)
+		m.notify()
 	}
 }
 
@@ -266,7 +317,7 @@ func (m *mesh) link(id wire.ServerID) *link {
 	}
 	l := &link{m: m, id: id, member: member, wake: make(chan struct{}, 1)}
 	if member {
-		l.configured = listed.ElectionAddress()
+		l.configured = listed.ElectionAddresses()
 	}
 	if !m.p.spawn(l.run) {
 		return nil

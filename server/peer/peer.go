@@ -48,6 +48,12 @@ type Config struct {
 	// LeaderRedial is the time between two attempts to connect to a leader (leaderConnectDelayDuringRetryMs), shorter at the
 	// beginning; 0 for 100 ms.
 	LeaderRedial time.Duration
+	// MultiAddress has greetings name all addresses of this server, as servers since 3.6 understand them
+	// (multiAddress.enabled).
+	MultiAddress bool
+	// ReachabilityTimeout is how long a server with several addresses may not confirm votes until it is called at another
+	// (multiAddress.reachabilityCheckTimeoutMs); 0 for ConnectTimeout.
+	ReachabilityTimeout time.Duration
 	// FollowerDelay and LeaderDelay let TCP collect small packets to the leader and to learners (follower.nodelay,
 	// leader.nodelay).
 	FollowerDelay, LeaderDelay bool
@@ -152,8 +158,8 @@ func New(cfg Config) *Peer {
 	p.members.set(cfg.Self, cfg.Members, cfg.Members)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mesh = newMesh(p)
-	p.port = newPort(p, "quorum", func() string { return p.listed().QuorumAddress() })
-	p.observerPort = newPort(p, "observer", func() string { return p.observerAddress(p.listed().QuorumAddress()) })
+	p.port = newPort(p, "quorum", func() []string { return p.listed().QuorumAddresses() })
+	p.observerPort = newPort(p, "observer", func() []string { return p.observerAddresses(p.listed().QuorumAddresses()) })
 	return p
 }
 
@@ -242,16 +248,21 @@ func (p *Peer) pause(d time.Duration) bool {
 	}
 }
 
-// listenAddress is where to listen for an address of this server.
-func (p *Peer) listenAddress(address string) string {
+// listenAddresses are where to listen for addresses of this server.
+func (p *Peer) listenAddresses(addresses []string) []string {
 	if !p.cfg.ListenOnAllIPs {
-		return address
+		return addresses
 	}
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
+	var list []string
+	for _, address := range addresses {
+		if _, port, err := net.SplitHostPort(address); err == nil {
+			address = ":" + port
+		}
+		if !slices.Contains(list, address) {
+			list = append(list, address)
+		}
 	}
-	return ":" + port
+	return list
 }
 
 // Stats returns the counters.

@@ -2,8 +2,10 @@ package peer
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,20 +27,22 @@ const (
 type port struct {
 	p    *Peer
 	name string
-	// own is where this server has the port.
-	own  func() string
+	// own are the addresses at which this server has the port.
+	own  func() []string
 	wake chan struct{}
 
-	mu      sync.Mutex
-	wanted  bool
-	ln      net.Listener // nil while closed
-	address string       // where it was opened
+	mu     sync.Mutex
+	wanted bool
+	// doors are the listeners by address.
+	doors map[string]net.Listener
 	// introducing are connections whose first packet has not come.
 	introducing map[net.Conn]struct{}
 }
 
-func newPort(p *Peer, name string, own func() string) *port {
-	return &port{p: p, name: name, own: own, wake: make(chan struct{}, 1), introducing: make(map[net.Conn]struct{})}
+func newPort(p *Peer, name string, own func() []string) *port {
+	return &port{
+		p: p, name: name, own: own, wake: make(chan struct{}, 1), doors: make(map[string]net.Listener), introducing: make(map[net.Conn]struct{}),
+	}
 }
 
 // OpenQuorumPort begins to accept learners. If the port cannot be bound it tries again until it is no longer wanted.
@@ -51,13 +55,18 @@ func (p *Peer) CloseQuorumPort() { p.port.want(false) }
 func (p *Peer) OpenObserverPort()  { p.observerPort.want(true) }
 func (p *Peer) CloseObserverPort() { p.observerPort.want(false) }
 
-// observerAddress is where a server has its port for observers, given its address for the quorum.
-func (p *Peer) observerAddress(quorumAddress string) string {
-	host, _, err := net.SplitHostPort(quorumAddress)
-	if err != nil {
-		return quorumAddress
+// observerAddresses are where a server has its port for observers, given its addresses for the quorum.
+func (p *Peer) observerAddresses(quorumAddresses []string) []string {
+	var list []string
+	for _, address := range quorumAddresses {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			address = net.JoinHostPort(host, strconv.Itoa(p.cfg.ObserverPort))
+		}
+		if !slices.Contains(list, address) {
+			list = append(list, address)
+		}
 	}
-	return net.JoinHostPort(host, strconv.Itoa(p.cfg.ObserverPort))
+	return list
 }
 
 func (o *port) want(open bool) {
@@ -79,27 +88,20 @@ func (o *port) run() {
 	defer retry.Stop()
 	complained := false
 	for o.p.ctx.Err() == nil {
-		o.mu.Lock()
-		wanted, ln := o.wanted, o.ln
-		moved := ln != nil && o.address != o.listenAddress()
-		o.mu.Unlock()
-		switch {
-		case moved:
-			o.unbind()
-			o.notify()
-		case wanted && ln == nil:
-			if err := o.bind(); err == nil {
-				complained = false
-			} else {
-				if !complained && o.p.ctx.Err() == nil {
-					o.p.log.Error(o.name+" port cannot be opened yet", "error", err)
-				}
-				complained = true
-				retry.Reset(bindRetry)
+		missing := o.settle()
+		var failed []error
+		for _, address := range missing {
+			if err := o.bind(address); err != nil {
+				failed = append(failed, err)
 			}
-		case !wanted && ln != nil:
-			o.unbind()
 		}
+		if err := errors.Join(failed...); err != nil {
+			if !complained && o.p.ctx.Err() == nil {
+				o.p.log.Error(o.name+" port cannot be opened yet", "error", err)
+			}
+			retry.Reset(bindRetry)
+		}
+		complained = len(failed) > 0
 		select {
 		case <-o.wake:
 		case <-retry.C:
@@ -108,11 +110,35 @@ func (o *port) run() {
 	}
 }
 
-// listenAddress is where to listen.
-func (o *port) listenAddress() string { return o.p.listenAddress(o.own()) }
+// settle closes what is open and not wanted, and returns the addresses that are wanted and not open.
+func (o *port) settle() (missing []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var addresses []string
+	if o.wanted {
+		addresses = o.p.listenAddresses(o.own())
+	}
+	for address, ln := range o.doors {
+		if !slices.Contains(addresses, address) {
+			o.p.close(ln)
+			delete(o.doors, address)
+			o.p.log.Info(o.name+" port is closed", "address", ln.Addr().String())
+		}
+	}
+	if len(o.doors) == 0 {
+		for sock := range o.introducing {
+			o.p.close(sock)
+		}
+	}
+	for _, address := range addresses {
+		if o.doors[address] == nil {
+			missing = append(missing, address)
+		}
+	}
+	return missing
+}
 
-func (o *port) bind() error {
-	address := o.listenAddress()
+func (o *port) bind(address string) error {
 	var config net.ListenConfig
 	ln, err := config.Listen(o.p.ctx, "tcp", address)
 	if err != nil {
@@ -122,32 +148,21 @@ func (o *port) bind() error {
 		return net.ErrClosed
 	}
 	o.mu.Lock()
-	o.ln, o.address = ln, address
+	o.doors[address] = ln
 	o.mu.Unlock()
 	o.p.log.Info(o.name+" port is open", "address", ln.Addr().String())
 	o.p.spawn(func() {
 		err := accept(o.p, ln, o.take)
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if o.ln == ln { // nobody has closed it
+		if o.doors[address] == ln { // nobody has closed it
 			o.p.log.Error(o.name+" port has closed", "error", err)
 			o.p.close(ln)
-			o.ln = nil
+			delete(o.doors, address)
 			o.notify()
 		}
 	})
 	return nil
-}
-
-func (o *port) unbind() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.p.close(o.ln)
-	o.ln = nil
-	for sock := range o.introducing {
-		o.p.close(sock)
-	}
-	o.p.log.Info(o.name + " port is closed")
 }
 
 // take waits for the first packet of an accepted connection. The node learns of it only then, so that whoever connects

@@ -45,6 +45,8 @@ type Preparer struct {
 	Membership Membership
 	// ReconfigEnabled lets clients change the membership, StandaloneEnabled keeps them from leaving less than two voters.
 	ReconfigEnabled, StandaloneEnabled bool
+	// MultiAddress lets them give servers several addresses.
+	MultiAddress bool
 	// MaxNeverUsed is the age at which containers that never had a child are deleted; 0 for never.
 	MaxNeverUsed time.Duration
 	// Metrics counts the changes that wait to be applied; nil for nobody.

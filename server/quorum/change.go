@@ -104,8 +104,10 @@ func (m Member) listens() []string {
 			list = append(list, strings.ToLower(address))
 		}
 	}
-	add(m.Host, m.QuorumAddress())
-	add(m.Host, m.ElectionAddress())
+	for _, a := range m.Addresses() {
+		add(a.Host, net.JoinHostPort(a.Host, strconv.Itoa(a.QuorumPort)))
+		add(a.Host, net.JoinHostPort(a.Host, strconv.Itoa(a.ElectionPort)))
+	}
 	if m.ClientPort != 0 {
 		add(m.ClientHost, m.ClientAddress())
 	}

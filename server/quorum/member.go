@@ -19,18 +19,36 @@ type Member struct {
 	// needs neither it nor the ports.
 	Host                     string
 	QuorumPort, ElectionPort int
+	// Further are more addresses of the server, in the form of its line, with "|" in between; "" for none. See Addresses.
+	Further string
 	// ClientHost and ClientPort are where the server serves clients, as far as the membership says; the port is 0 where it
 	// does not.
 	ClientHost string
 	ClientPort int
 }
 
-// QuorumAddress is host:port of the port that learners connect to.
-func (m Member) QuorumAddress() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.QuorumPort)) }
+// QuorumAddress is host:port of the port that learners connect to, the first of QuorumAddresses.
+func (m Member) QuorumAddress() string { return m.QuorumAddresses()[0] }
 
-// ElectionAddress is host:port of the port that votes go to.
-func (m Member) ElectionAddress() string {
-	return net.JoinHostPort(m.Host, strconv.Itoa(m.ElectionPort))
+// ElectionAddress is host:port of the port that votes go to, the first of ElectionAddresses.
+func (m Member) ElectionAddress() string { return m.ElectionAddresses()[0] }
+
+// QuorumAddresses are host:port of the ports that learners connect to.
+func (m Member) QuorumAddresses() []string {
+	var list []string
+	for _, a := range m.Addresses() {
+		list = append(list, net.JoinHostPort(a.Host, strconv.Itoa(a.QuorumPort)))
+	}
+	return list
+}
+
+// ElectionAddresses are host:port of the ports that votes go to.
+func (m Member) ElectionAddresses() []string {
+	var list []string
+	for _, a := range m.Addresses() {
+		list = append(list, net.JoinHostPort(a.Host, strconv.Itoa(a.ElectionPort)))
+	}
+	return list
 }
 
 // ClientAddress is host:port of the port for clients, "" if the membership does not say.
@@ -48,7 +66,11 @@ func (m Member) String() string {
 	if m.Observer {
 		role = "observer"
 	}
-	s := fmt.Sprintf("%s:%d:%d:%s", bracketed(m.Host), m.QuorumPort, m.ElectionPort, role)
+	var addresses []string
+	for _, a := range m.Addresses() {
+		addresses = append(addresses, a.String())
+	}
+	s := strings.Join(addresses, "|") + ":" + role
 	if m.ClientPort != 0 {
 		s += ";" + m.ClientAddress()
 	}
@@ -77,59 +99,38 @@ const anyHost = "0.0.0.0"
 
 const (
 	memberForm = "give host:quorumPort:electionPort, such as server.1=zk1:2888:3888"
+	rolesForm  = "let all addresses of a server say the same, or only one of them anything"
 	clientForm = "give a port or host:port after the semicolon, such as ;2181"
 )
 
 // ParseMember takes the value of server.N:
 //
-//	host:quorumPort:electionPort[:role][;[clientHost:]clientPort]
+//	host:quorumPort:electionPort[:role][|host:quorumPort:electionPort[:role]...][;[clientHost:]clientPort]
 //
 // Its error is a *FormatError, which is ErrUnchecked where a port is out of range.
 func ParseMember(id wire.ServerID, value string) (Member, error) {
 	m := Member{ID: id}
 	address, client, hasClient := strings.Cut(value, ";")
 	if strings.Contains(client, ";") {
-		return m, &FormatError{"names a secure client port, and TLS for clients is not supported by this server", "remove the part after the second semicolon"}
+		return m, &FormatError{"names a secure client port, which is known since Apache ZooKeeper 3.10 only", "remove the part after the second semicolon, and give secureClientPort"}
 	}
-	if strings.Contains(address, "|") {
-		return m, &FormatError{"names several addresses, which this server does not support", "give one of them"}
-	}
-	parts, err := splitAddress(address)
-	if err != nil {
-		return m, &FormatError{err.Error(), memberForm}
-	}
-	switch {
-	case parts[0] == "":
-		return m, &FormatError{"no host", memberForm}
-	case len(parts) == 1:
-		return m, &FormatError{"no ports", memberForm}
-	case len(parts) == 2:
-		return m, &FormatError{"no election port", memberForm}
-	case len(parts) > 4:
-		return m, &FormatError{fmt.Sprintf("%d parts instead of 3 or 4", len(parts)), "put an IPv6 address in brackets, such as server.1=[fd00::1]:2888:3888"}
-	}
-	m.Host = parts[0]
-	if err := checkHost(m.Host); err != nil {
-		return m, &FormatError{err.Error(), memberForm}
-	}
-	if m.QuorumPort, err = parsePort(parts[1], "quorum port", memberForm); err != nil {
-		return m, err
-	}
-	if m.ElectionPort, err = parsePort(parts[2], "election port", memberForm); err != nil {
-		return m, err
-	}
-	if m.QuorumPort == m.ElectionPort {
-		return m, &FormatError{"quorum port and election port are the same", "give two ports, such as 2888 and 3888"}
-	}
-	if len(parts) == 4 {
-		switch strings.ToLower(strings.TrimSpace(parts[3])) {
-		case "participant":
-		case "observer":
-			m.Observer = true
-		default:
-			return m, &FormatError{fmt.Sprintf("unknown role %q", parts[3]), "give participant or observer"}
+	roles := make(map[string]bool)
+	var addresses []Address
+	for text := range strings.SplitSeq(address, "|") {
+		a, role, err := parseAddress(text)
+		if err != nil {
+			return m, err
+		}
+		addresses = append(addresses, a)
+		if role != "" {
+			roles[role] = true
 		}
 	}
+	if len(roles) > 1 {
+		return m, &FormatError{"its addresses have different roles", rolesForm}
+	}
+	m.Observer = roles["observer"]
+	m.setAddresses(addresses)
 	if !hasClient || strings.TrimSpace(client) == "" {
 		return m, nil
 	}

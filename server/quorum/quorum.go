@@ -160,6 +160,11 @@ func (c *Config) Member(id wire.ServerID) (m Member, ok bool) {
 // established; 0 before that.
 func (c *Config) Version() int64 { return c.version }
 
+// SeveralAddresses tells whether some server has more than one address.
+func (c *Config) SeveralAddresses() bool {
+	return slices.ContainsFunc(c.members, func(m Member) bool { return m.Further != "" })
+}
+
 // Hierarchical tells whether there are groups.
 func (c *Config) Hierarchical() bool { return c.listed != nil }
 
