@@ -81,7 +81,6 @@ var basicKeys = []key{
 // withoutEffectPrefixes are families of keys that Apache ZooKeeper knows; of those of them that are not listed above this
 // server needs none.
 var withoutEffectPrefixes = []string{
-	"metricsProvider.",
 	"audit.",
 }
 
@@ -92,8 +91,6 @@ var aliases = map[string]string{"fsyncWarningThresholdMS": "fsync.warningthresho
 var knownNames = func() []string {
 	names := []string{
 		"server.N", "group.G", "weight.N", "dynamicConfigFile", "peerType",
-		"metricsProvider.numWorkerThreads",
-		"metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs",
 	}
 	for _, u := range unneeded {
 		names = append(names, u.names...)

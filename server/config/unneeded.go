@@ -46,6 +46,9 @@ var unneeded = []struct {
 	{"this server speaks the version of HTTP that its clients do", []string{"admin.httpVersion"}},
 	{"a follower of this server brings its observers up to date from its history", []string{"observerMaster.sizeLimit"}},
 	{"requests that wait when this server stops are dropped at once", []string{"request_throttler.shutdownTimeout"}},
+	{"this server writes its metrics when it is asked for them, without threads or queues of their own", []string{
+		"metricsProvider.numWorkerThreads", "metricsProvider.maxQueueSize", "metricsProvider.workerShutdownTimeoutMs",
+	}},
 	{"there is no JMX without a JVM", []string{"jmx.log4j.disable", "jmx.log4j.mbean"}},
 	{"this server writes its log to standard error, with the level that --log-level sets", []string{
 		"log.dir", "log.file", "log.threshold", "log.maxfilesize", "log.maxbackupindex", "root.logger", "console.threshold",
