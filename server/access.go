@@ -38,6 +38,15 @@ func authOptions(c *config.Config) auth.Options {
 	return o
 }
 
+// operatorOptions are how operators are, at the AdminServer.
+func operatorOptions(c *config.Config) auth.Options {
+	o := authOptions(c)
+	if c.AdminTLS() {
+		o.Schemes = append(o.Schemes, auth.X509(c.TLS.X509SuperUser))
+	}
+	return o
+}
+
 // quorumSASL is how members authenticate each other.
 func quorumSASL(q *config.QuorumSASL) peer.SASL {
 	return peer.SASL{

@@ -6,8 +6,11 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/zkctl/zkctl/server/admin"
 	"github.com/zkctl/zkctl/server/metrics"
+	"github.com/zkctl/zkctl/server/secure"
 )
 
 // metricsIdleTimeout is how long a connection to the metrics port may bring and take nothing.
@@ -34,26 +37,59 @@ func (s *Server) openAdmin() error {
 }
 
 func (s *Server) serveAdmin(ctx context.Context) error {
-	err := admin.Serve(ctx, s.adminPort, admin.CommandHandler(source{s}, s.log), s.cfg.Admin.IdleTimeout, s.log)
-	if err != nil {
+	port := admin.Port{Idle: s.cfg.Admin.IdleTimeout}
+	if s.adminTLS != nil {
+		port.Handshake = handshake(s.adminTLS, !s.cfg.Admin.ForceHTTPS, &s.metrics.InsecureAdminCount)
+	}
+	if err := admin.Serve(ctx, s.adminPort, admin.CommandHandler(source{s}, s.log), port, s.log); err != nil {
 		return fmt.Errorf("serve the AdminServer: %w", err)
 	}
 	return nil
 }
 
-// serveMetrics serves the Prometheus endpoint.
+// handshakeTimeout bounds the handshakes of operators and monitors.
+const handshakeTimeout = 15 * time.Second
+
+// handshake speaks TLS with who connects, or if plain is allowed whatever it begins with. counter counts plain connections;
+// it may be nil.
+func handshake(c *secure.Context, plain bool, counter *metrics.Counter) func(*net.TCPConn) (net.Conn, error) {
+	return func(sock *net.TCPConn) (net.Conn, error) {
+		conn, err := c.Accept(sock, plain, time.Now().Add(handshakeTimeout))
+		if _, secured := conn.(*secure.Conn); err == nil && !secured && counter != nil {
+			counter.Add(1)
+		}
+		return conn, err
+	}
+}
+
+// serveMetrics serves the Prometheus endpoints.
 func (s *Server) serveMetrics(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.cfg.Metrics.Address)
-	if err != nil {
-		return fmt.Errorf("open the metrics port: %w", err)
+	group, ctx := errgroup.WithContext(ctx)
+	open := func(address string, handshake func(*net.TCPConn) (net.Conn, error)) {
+		group.Go(func() error {
+			listener, err := net.Listen("tcp", address)
+			if err != nil {
+				return fmt.Errorf("open the metrics port: %w", err)
+			}
+			port := admin.Port{Idle: metricsIdleTimeout, Handshake: handshake}
+			if err := admin.Serve(ctx, listener, admin.MetricsHandler(source{s}), port, s.log); err != nil {
+				return fmt.Errorf("serve metrics: %w", err)
+			}
+			return nil
+		})
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go s.rotateMetrics(ctx)
-	if err := admin.Serve(ctx, listener, admin.MetricsHandler(source{s}), metricsIdleTimeout, s.log); err != nil {
-		return fmt.Errorf("serve metrics: %w", err)
+	plain, secured := s.cfg.Metrics.Address, s.cfg.Metrics.SecureAddress
+	if secured != "" {
+		open(secured, handshake(s.metricsTLS, plain == secured, nil))
 	}
-	return nil
+	if plain != "" && plain != secured {
+		open(plain, nil)
+	}
+	group.Go(func() error {
+		s.rotateMetrics(ctx)
+		return nil
+	})
+	return group.Wait()
 }
 
 // rotateMetrics lets quantiles be those of the last minutes.

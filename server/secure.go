@@ -8,7 +8,7 @@ import (
 	"github.com/zkctl/zkctl/server/secure"
 )
 
-// openStores reads the certificates for clients and for the other members.
+// openStores reads the certificates of all ports.
 func (s *Server) openStores() error {
 	var err error
 	if s.cfg.ClientTLS() {
@@ -19,6 +19,16 @@ func (s *Server) openStores() error {
 	if s.cfg.QuorumTLS() {
 		if s.quorumTLS, err = secure.New(s.cfg.TLS.Quorum, s.log.With("port", "quorum")); err != nil {
 			return fmt.Errorf("TLS between members: %w", err)
+		}
+	}
+	if s.cfg.AdminTLS() {
+		if s.adminTLS, err = secure.New(s.cfg.AdminSettings(), s.log.With("port", "admin")); err != nil {
+			return fmt.Errorf("TLS for the AdminServer: %w", err)
+		}
+	}
+	if s.cfg.Metrics.SecureAddress != "" {
+		if s.metricsTLS, err = secure.New(s.cfg.Metrics.TLS, s.log.With("port", "metrics")); err != nil {
+			return fmt.Errorf("TLS for metrics: %w", err)
 		}
 	}
 	return nil

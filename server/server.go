@@ -69,8 +69,10 @@ type Server struct {
 	disk       *disk
 	peers      *peer.Peer // nil when standalone
 	clients    *clientport.Port
-	clientTLS  *secure.Context // nil without TLS, as the next one
+	clientTLS  *secure.Context // nil without TLS, as the next ones
 	quorumTLS  *secure.Context
+	adminTLS   *secure.Context
+	metricsTLS *secure.Context
 	metrics    *metrics.Metrics
 	operations operations
 	policy     *auth.Policy // of operators; the node has one of its own
@@ -107,7 +109,7 @@ func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 func newServer(cfg *config.Config, opts Options) *Server {
 	s := &Server{
 		cfg: cfg, opts: opts, log: opts.Log, often: ratelog.New(opts.Log), began: time.Now(),
-		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(), policy: auth.New(authOptions(cfg)),
+		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(), policy: auth.New(operatorOptions(cfg)),
 	}
 	s.traceMask.Store(defaultTraceMask)
 	return s
@@ -264,7 +266,7 @@ func (s *Server) run(ctx context.Context) error {
 		}
 		group.Go(func() error { return s.clients.Run(helpers) })
 	}
-	for _, tls := range []*secure.Context{s.clientTLS, s.quorumTLS} {
+	for _, tls := range []*secure.Context{s.clientTLS, s.quorumTLS, s.adminTLS, s.metricsTLS} {
 		if tls != nil {
 			group.Go(func() error { tls.Run(helpers); return nil })
 		}
@@ -272,7 +274,7 @@ func (s *Server) run(ctx context.Context) error {
 	if s.adminPort != nil {
 		group.Go(func() error { return s.serveAdmin(helpers) })
 	}
-	if s.cfg.Metrics.Address != "" {
+	if s.cfg.Metrics.Address != "" || s.cfg.Metrics.SecureAddress != "" {
 		group.Go(func() error { return s.serveMetrics(helpers) })
 	}
 	if s.cfg.PurgeInterval > 0 {

@@ -44,8 +44,8 @@ func (h *commandHandler) authorize(r *http.Request) (status int, reason string) 
 	if len(words) == 2 {
 		c.Data = []byte(words[1])
 	}
-	if r.TLS != nil {
-		c.Certificates = r.TLS.PeerCertificates
+	if state, ok := tlsOf(r); ok {
+		c.Certificates = state.PeerCertificates
 	}
 	switch h.src.Authorize(c) {
 	case Granted:

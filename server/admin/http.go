@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -20,26 +21,52 @@ const (
 	maxConnections = 100
 )
 
-// Serve serves HTTP on a listener until ctx ends, and returns when no request is under way any more. idle is how long a
-// connection may bring and take nothing.
-func Serve(ctx context.Context, l net.Listener, handler http.Handler, idle time.Duration, log *slog.Logger) error {
+// Port is how a port of HTTP is served.
+type Port struct {
+	// Idle is how long a connection may bring and take nothing.
+	Idle time.Duration
+	// Handshake makes an accepted connection ready, as TLS does; nil takes it as it is.
+	Handshake func(*net.TCPConn) (net.Conn, error)
+}
+
+// Serve serves HTTP on a listener until ctx ends, and returns when no request is under way any more.
+func Serve(ctx context.Context, l net.Listener, handler http.Handler, p Port, log *slog.Logger) error {
 	server := &http.Server{
-		Handler: handler, MaxHeaderBytes: maxHeaderBytes, ReadTimeout: idle, WriteTimeout: idle, IdleTimeout: idle,
+		Handler: handler, MaxHeaderBytes: maxHeaderBytes, ReadTimeout: p.Idle, WriteTimeout: p.Idle, IdleTimeout: p.Idle,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: withTLS,
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
 		server.Close()
 	})
-	err := server.Serve(limit(l))
+	err := server.Serve(limit(l, p.Handshake))
 	if !stop() {
 		<-ended
 		return nil
 	}
 	server.Close()
 	return err
+}
+
+type tlsKey struct{}
+
+// withTLS lets handlers know what the connection of a request has come to in its handshake.
+func withTLS(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(*limitedConn); ok {
+		if secured, ok := c.Conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+			return context.WithValue(ctx, tlsKey{}, secured.ConnectionState())
+		}
+	}
+	return ctx
+}
+
+// tlsOf is the state of the TLS over which a request has come; ok is false for a plain one.
+func tlsOf(r *http.Request) (state tls.ConnectionState, ok bool) {
+	state, ok = r.Context().Value(tlsKey{}).(tls.ConnectionState)
+	return state, ok
 }
 
 // CommandHandler answers requests for commands.
@@ -54,6 +81,9 @@ type commandHandler struct {
 }
 
 func (h *commandHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, secured := tlsOf(r); secured {
+		w.Header().Set("Strict-Transport-Security", "max-age=86400; includeSubDomains")
+	}
 	base := h.src.Config().Admin.CommandURL
 	name, ok := strings.CutPrefix(r.URL.Path, base)
 	switch {

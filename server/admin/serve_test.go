@@ -30,7 +30,7 @@ func serveSource(t *testing.T, src Source, idle time.Duration) (address string) 
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, l, CommandHandler(src, slog.New(slog.DiscardHandler)), idle, slog.New(slog.DiscardHandler))
+		ended <- Serve(ctx, l, CommandHandler(src, slog.New(slog.DiscardHandler)), Port{Idle: idle}, slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -150,7 +150,7 @@ func TestServeEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, l, CommandHandler(newFixed(t, node.Standalone), slog.New(slog.DiscardHandler)), time.Minute, slog.New(slog.DiscardHandler))
+		ended <- Serve(ctx, l, CommandHandler(newFixed(t, node.Standalone), slog.New(slog.DiscardHandler)), Port{Idle: time.Minute}, slog.New(slog.DiscardHandler))
 	}()
 	for range maxConnections - 1 {
 		dial(t, l.Addr().String())

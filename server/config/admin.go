@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/zkctl/zkctl/server/secure"
 )
 
 // Admin is the AdminServer, the port that speaks HTTP with operators.
@@ -22,6 +24,8 @@ type Admin struct {
 	CommandURL string
 	// IdleTimeout is how long a connection may bring and take nothing.
 	IdleTimeout time.Duration
+	// ForceHTTPS lets clients speak TLS alone, PortUnification lets them choose; NeedClientAuth demands their certificate then.
+	ForceHTTPS, PortUnification, NeedClientAuth bool
 	// Snapshot and Restore allow the commands of these names, each once in RateLimit.
 	Snapshot, Restore bool
 	RateLimit         time.Duration
@@ -48,9 +52,9 @@ var adminKeys = []key{
 		return "", ""
 	}},
 	{"admin.idleTimeout", millis(1, func(c *Config) *time.Duration { return &c.Admin.IdleTimeout })},
-	{"admin.portUnification", onlyFalse("TLS for the AdminServer is not supported by this server")},
-	{"admin.forceHttps", onlyFalse("TLS for the AdminServer is not supported by this server")},
-	{"admin.needClientAuth", onlyFalse("TLS for the AdminServer is not supported by this server")},
+	{"admin.portUnification", strictBool(func(c *Config) *bool { return &c.Admin.PortUnification })},
+	{"admin.forceHttps", strictBool(func(c *Config) *bool { return &c.Admin.ForceHTTPS })},
+	{"admin.needClientAuth", strictBool(func(c *Config) *bool { return &c.Admin.NeedClientAuth })},
 	{"admin.snapshot.enabled", strictBool(func(c *Config) *bool { return &c.Admin.Snapshot })},
 	{"admin.restore.enabled", strictBool(func(c *Config) *bool { return &c.Admin.Restore })},
 	{"IPAuthenticationProvider.usexforwardedfor", strictBool(func(c *Config) *bool { return &c.Admin.TrustForwardedFor })},
@@ -59,6 +63,22 @@ var adminKeys = []key{
 
 // Address is host:port of the AdminServer.
 func (a *Admin) Address() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
+
+// AdminTLS says whether the AdminServer speaks TLS.
+func (c *Config) AdminTLS() bool {
+	return c.Admin.Enabled && (c.Admin.ForceHTTPS || c.Admin.PortUnification)
+}
+
+// AdminSettings are those of members, but with clients that are no members.
+func (c *Config) AdminSettings() secure.Settings {
+	s := c.TLS.Quorum
+	s.VerifyClientHost = false
+	s.ClientAuth = secure.None
+	if c.Admin.NeedClientAuth {
+		s.ClientAuth = secure.Need
+	}
+	return s
+}
 
 // Source is what a configuration was read from. Secrets are hidden.
 type Source struct {
@@ -137,5 +157,8 @@ func (p *parser) checkAdmin() {
 	if a := &p.config.Admin; a.Enabled && p.config.Metrics.Address != "" && a.Port == p.config.Metrics.port {
 		p.notice(p.seen["metricsProvider.httpPort"], fmt.Sprintf("the AdminServer has port %d, too", a.Port),
 			"give another one, or admin.enableServer=false")
+	}
+	if at, given := p.seen["admin.needClientAuth"]; given && p.config.Admin.NeedClientAuth && !p.config.AdminTLS() {
+		p.notice(at, "has no effect without TLS", "give admin.forceHttps=true, too")
 	}
 }

@@ -3,20 +3,25 @@ package config
 import (
 	"net"
 	"strconv"
+
+	"github.com/zkctl/zkctl/server/secure"
 )
 
 // Metrics is how what a server measures is shown.
 type Metrics struct {
-	// Address is host:port of the Prometheus endpoint, "" for none.
-	Address string
+	// Address is host:port of the Prometheus endpoint, "" for none. SecureAddress is that for TLS; both can be the same.
+	Address, SecureAddress string
+	// TLS are the settings for SecureAddress.
+	TLS secure.Settings
 	// ExportJVMInfo adds the figures of the process to it.
 	ExportJVMInfo bool
 	// None keeps gauges and metrics out of mntr, too (NullMetricsProvider).
 	None bool
 
-	prometheus bool
-	host       string
-	port       int
+	prometheus       bool
+	host             string
+	port, securePort int
+	need, want       bool // a certificate of the client
 }
 
 const (
@@ -25,7 +30,14 @@ const (
 	nullProvider       = "org.apache.zookeeper.metrics.impl.NullMetricsProvider"
 )
 
-func defaultMetrics() Metrics { return Metrics{host: "0.0.0.0", port: 7000, ExportJVMInfo: true} }
+func defaultMetrics() Metrics {
+	m := Metrics{host: "0.0.0.0", need: true, want: true, ExportJVMInfo: true, TLS: secure.Defaults(false)}
+	m.TLS.Reload = true
+	return m
+}
+
+// defaultMetricsPort is that without any other.
+const defaultMetricsPort = 7000
 
 var metricsKeys = []key{
 	{"metricsProvider.className", func(c *Config, value string) (string, string) {
@@ -39,13 +51,41 @@ var metricsKeys = []key{
 	}},
 	{"metricsProvider.httpHost", text(func(c *Config) *string { return &c.Metrics.host })},
 	{"metricsProvider.httpPort", port(func(c *Config) *int { return &c.Metrics.port })},
-	{"metricsProvider.httpsPort", refused("TLS for metrics is not supported by this server", "give metricsProvider.httpPort instead")},
+	{"metricsProvider.httpsPort", port(func(c *Config) *int { return &c.Metrics.securePort })},
+	{metricsPrefix + "keyStore.location", text(func(c *Config) *string { return &c.Metrics.TLS.KeyStore.Location })},
+	{metricsPrefix + "keyStore.password", storePassword(func(c *Config) *secure.Store { return &c.Metrics.TLS.KeyStore })},
+	{metricsPrefix + "keyStore.type", inCheck},
+	{metricsPrefix + "trustStore.location", text(func(c *Config) *string { return &c.Metrics.TLS.TrustStore.Location })},
+	{metricsPrefix + "trustStore.password", storePassword(func(c *Config) *secure.Store { return &c.Metrics.TLS.TrustStore })},
+	{metricsPrefix + "trustStore.type", inCheck},
+	{metricsPrefix + "need.client.auth", strictBool(func(c *Config) *bool { return &c.Metrics.need })},
+	{metricsPrefix + "want.client.auth", strictBool(func(c *Config) *bool { return &c.Metrics.want })},
+	{metricsPrefix + "enabledProtocols", inCheck},
+	{metricsPrefix + "ciphersuites", inCheck},
 	{"metricsProvider.exportJvmInfo", strictBool(func(c *Config) *bool { return &c.Metrics.ExportJVMInfo })},
 	{"leader.ackLoggingFrequency", number(0, "a number of txns, or 0 for none", func(c *Config) *int { return &c.AckLoggingFrequency })},
 }
 
 func (p *parser) checkMetrics() {
-	if m := &p.config.Metrics; m.prometheus {
+	m := &p.config.Metrics
+	switch {
+	case m.need:
+		m.TLS.ClientAuth = secure.Need
+	case m.want:
+		m.TLS.ClientAuth = secure.Want
+	default:
+		m.TLS.ClientAuth = secure.None
+	}
+	if m.port == 0 && m.securePort == 0 {
+		m.port = defaultMetricsPort
+	}
+	if !m.prometheus {
+		return
+	}
+	if m.port != 0 {
 		m.Address = net.JoinHostPort(m.host, strconv.Itoa(m.port))
+	}
+	if m.securePort != 0 {
+		m.SecureAddress = net.JoinHostPort(m.host, strconv.Itoa(m.securePort))
 	}
 }

@@ -57,10 +57,11 @@ func defaultTLS() TLS {
 	return TLS{Client: secure.Defaults(false), Quorum: secure.Defaults(true), HandshakeLimit: -1}
 }
 
-// The two families of settings.
+// The families of settings.
 const (
-	clientPrefix = "ssl."
-	quorumPrefix = "ssl.quorum."
+	clientPrefix  = "ssl."
+	quorumPrefix  = "ssl.quorum."
+	metricsPrefix = "metricsProvider.ssl."
 )
 
 var tlsKeys = slices.Concat([]key{
@@ -103,10 +104,7 @@ func settingsKeys(prefix string, of func(*Config) *secure.Settings) []key {
 		store := func(c *Config) *secure.Store { return which.of(of(c)) }
 		add(which.name+".location", text(func(c *Config) *string { return &store(c).Location }))
 		add(which.name+".passwordPath", text(func(c *Config) *string { return &store(c).PasswordPath }))
-		add(which.name+".password", func(c *Config, value string) (string, string) {
-			store(c).Password = secure.Password(value)
-			return "", ""
-		})
+		add(which.name+".password", storePassword(store))
 		add(which.name+".type", inCheck)
 	}
 	for _, name := range []string{"protocol", "enabledProtocols", "ciphersuites"} {
@@ -121,6 +119,13 @@ func settingsKeys(prefix string, of func(*Config) *secure.Settings) []key {
 	flag("crl", func(s *secure.Settings) *bool { return &s.CRL })
 	flag("ocsp", func(s *secure.Settings) *bool { return &s.OCSP })
 	return all
+}
+
+func storePassword(store func(*Config) *secure.Store) func(*Config, string) (string, string) {
+	return func(c *Config, value string) (string, string) {
+		store(c).Password = secure.Password(value)
+		return "", ""
+	}
 }
 
 // inCheck leaves a key to checkTLS, which looks at several of them in their order.
@@ -143,16 +148,41 @@ func (p *parser) checkTLS() {
 	}
 	p.checkSettings(clientPrefix, &c.TLS.Client)
 	p.checkSettings(quorumPrefix, &c.TLS.Quorum)
+	p.checkSettings(metricsPrefix, &c.Metrics.TLS)
 	if c.TLS.FIPSMode {
 		p.notice(p.seen["fips-mode"], "only approved algorithms are used; start the server with GODEBUG=fips140=on for Go's validated module",
 			"host names are still checked; "+quorumPrefix+"hostnameVerification=false leaves that out")
 	}
+	for _, u := range p.tlsUses() {
+		p.checkStores(u)
+	}
+}
+
+// tlsUse is something that needs the stores of a family.
+type tlsUse struct {
+	prefix   string
+	settings secure.Settings
+	who      string // speaks TLS with this server
+	trusts   bool   // certificates have to be verified
+}
+
+// tlsUses are all there are, with those of each family that need most.
+func (p *parser) tlsUses() []tlsUse {
+	c := p.config
+	var uses []tlsUse
 	if c.ClientTLS() {
-		p.checkStores(clientPrefix, c.TLS.Client, "clients that speak TLS")
+		uses = append(uses, tlsUse{clientPrefix, c.TLS.Client, "clients that speak TLS", c.TLS.Client.ClientAuth == secure.Need})
 	}
-	if c.QuorumTLS() {
-		p.checkStores(quorumPrefix, c.TLS.Quorum, "members that speak TLS")
+	switch {
+	case c.QuorumTLS():
+		uses = append(uses, tlsUse{quorumPrefix, c.TLS.Quorum, "members that speak TLS", true})
+	case c.AdminTLS():
+		uses = append(uses, tlsUse{quorumPrefix, c.AdminSettings(), "clients of the AdminServer", c.Admin.NeedClientAuth})
 	}
+	if m := &c.Metrics; m.SecureAddress != "" {
+		uses = append(uses, tlsUse{metricsPrefix, m.TLS, "clients that ask for metrics", m.TLS.ClientAuth == secure.Need})
+	}
+	return uses
 }
 
 func (p *parser) checkSettings(prefix string, s *secure.Settings) {
@@ -204,34 +234,27 @@ func (p *parser) checkSettings(prefix string, s *secure.Settings) {
 }
 
 // checkStores demands the stores that are needed.
-func (p *parser) checkStores(prefix string, s secure.Settings, who string) {
+func (p *parser) checkStores(u tlsUse) {
 	missing := func(name, what, remedy string) {
-		p.refuse(property{key: prefix + name}, what, remedy)
+		p.refuse(property{key: u.prefix + name}, what, remedy)
 	}
-	if s.KeyStore.Location == "" {
-		missing("keyStore.location", "missing, and "+who+" need a certificate of this server", "name the file with its private key")
+	if u.settings.KeyStore.Location == "" {
+		missing("keyStore.location", "missing, and "+u.who+" need a certificate of this server", "name the file with its private key")
 	}
 	switch {
-	case s.TrustStore.Location != "":
-	case prefix == quorumPrefix || s.ClientAuth == secure.Need:
-		missing("trustStore.location", "missing, so that no certificate of "+who+" could be verified", "name the file with the certificates of those who sign them")
-	case s.ClientAuth == secure.Want:
-		p.notice(property{key: prefix + "trustStore.location"}, "missing: clients that show a certificate will be refused", "name the file with the certificates of those who sign them")
+	case u.settings.TrustStore.Location != "":
+	case u.trusts:
+		missing("trustStore.location", "missing, so that no certificate of "+u.who+" could be verified", "name the file with the certificates of those who sign them")
+	case u.settings.ClientAuth == secure.Want:
+		p.notice(property{key: u.prefix + "trustStore.location"}, "missing: clients that show a certificate will be refused", "name the file with the certificates of those who sign them")
 	}
 }
 
 // readStores opens the stores that are needed, so that a wrong password is found before the start.
 func (p *parser) readStores() {
-	for _, family := range []struct {
-		needed   bool
-		prefix   string
-		settings secure.Settings
-	}{
-		{p.config.ClientTLS(), clientPrefix, p.config.TLS.Client},
-		{p.config.QuorumTLS(), quorumPrefix, p.config.TLS.Quorum},
-	} {
+	for _, u := range p.tlsUses() {
 		var wrong *secure.StoreError
-		if !family.needed || !errors.As(secure.Check(family.settings), &wrong) {
+		if !errors.As(secure.Check(u.settings), &wrong) {
 			continue
 		}
 		name := "keyStore"
@@ -239,9 +262,9 @@ func (p *parser) readStores() {
 			name = "trustStore"
 		}
 		if wrong.Password {
-			p.refuse(p.seen[family.prefix+name+".passwordPath"], fmt.Sprintf("cannot be read: %v", wrong.Err), "")
+			p.refuse(p.seen[u.prefix+name+".passwordPath"], fmt.Sprintf("cannot be read: %v", wrong.Err), "")
 			continue
 		}
-		p.refuse(p.seen[family.prefix+name+".location"], fmt.Sprintf("cannot be used: %v", wrong.Err), "")
+		p.refuse(p.seen[u.prefix+name+".location"], fmt.Sprintf("cannot be used: %v", wrong.Err), "")
 	}
 }

@@ -79,6 +79,10 @@ var companions = map[string]string{
 	"dynamicConfigFile":        "initLimit=5\nsyncLimit=5",
 	"standaloneEnabled":        "server.1=a:1:2\ninitLimit=5\nsyncLimit=5",
 	"metricsProvider.httpHost": prometheus, "metricsProvider.httpPort": prometheus,
+	"metricsProvider.httpsPort":                prometheus + "\n" + strings.ReplaceAll(tlsStores, "ssl.", "metricsProvider.ssl."),
+	"admin.needClientAuth":                     "admin.portUnification=true\n" + strings.ReplaceAll(tlsStores, "ssl.", "ssl.quorum."),
+	"admin.portUnification":                    strings.ReplaceAll(tlsStores, "ssl.", "ssl.quorum."),
+	"admin.forceHttps":                         strings.ReplaceAll(tlsStores, "ssl.", "ssl.quorum."),
 	"ensembleAuthName":                         provider("Ensemble"),
 	"enforce.auth.schemes":                     "enforce.auth.enabled=true",
 	"enforce.auth.enabled":                     "enforce.auth.schemes=digest",
@@ -131,6 +135,7 @@ var noticed = map[string]string{
 var anything = []string{
 	"4lw.commands.whitelist", // words that are none are warned of
 	"ssl.keyStore.password", "ssl.trustStore.password", "ssl.quorum.keyStore.password", "ssl.quorum.trustStore.password",
+	"metricsProvider.ssl.keyStore.password", "metricsProvider.ssl.trustStore.password",
 	"metricsProvider.httpHost", "metricsProvider.exportJvmInfo", "admin.enableServer",
 }
 
