@@ -116,7 +116,10 @@ func (c *conn) lost(err error) {
 	var network net.Error
 	switch {
 	case err == io.EOF || errors.Is(err, net.ErrClosed) || c.closing.Load():
-	case errors.As(err, &network) || errors.As(err, &errno):
+	case errors.Is(err, errHandshake): // TLS has told
+	case errors.Is(err, errHandshakes) || errors.Is(err, errNotServing):
+		c.port.often.Warn("client refused", "remote", c.remote, "error", err)
+	case err == io.ErrUnexpectedEOF || errors.As(err, &network) || errors.As(err, &errno):
 		c.port.cfg.Log.Debug("client connection lost", "remote", c.remote, "error", err)
 	default:
 		c.port.often.Warn("client connection closed: what it sent cannot be read", "remote", c.remote, "error", err)

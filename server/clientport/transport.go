@@ -3,6 +3,7 @@ package clientport
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -21,8 +22,9 @@ type socket interface {
 	CloseWrite() error
 }
 
-// Why a connection is closed before its handshake.
+// Why a connection is closed before its handshake, or by it.
 var (
+	errHandshake  = errors.New("TLS handshake failed")
 	errHandshakes = errors.New("too many handshakes (netty.server.outstandingHandshake.limit)")
 	errNotServing = errors.New("the server does not serve (netty.server.earlyDropSecureConnectionHandshakes)")
 )
@@ -72,7 +74,7 @@ func (c *conn) negotiate() error {
 	if err != nil {
 		p.cfg.Metrics.UnsuccessfulHandshake.Add(1)
 		p.count(func(t *admin.Traffic) { t.AuthFailed++ })
-		return err
+		return fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	c.mu.Lock()
 	c.secure, c.sock, c.reader.secure = true, secured, secured
