@@ -59,9 +59,9 @@ func (r *revocation) check(chain []*x509.Certificate) error {
 		revoked, err := r.status(c, chain[i+1])
 		switch {
 		case err != nil:
-			return fmt.Errorf("whether %q is revoked cannot be found out: %w", c.Subject, err)
+			return fmt.Errorf("whether %s is revoked cannot be found out: %w", nameOf(c), err)
 		case revoked:
-			return fmt.Errorf("%q is revoked", c.Subject)
+			return fmt.Errorf("%s is revoked", nameOf(c))
 		}
 	}
 	return nil

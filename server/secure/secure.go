@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -213,9 +214,22 @@ func (c *Context) verify(m *material, state tls.ConnectionState, p peer) error {
 		return err
 	}()
 	if err != nil {
-		return fmt.Errorf("certificate %q: %w", shown[0].Subject, err)
+		return fmt.Errorf("certificate %s: %w", nameOf(shown[0]), err)
 	}
 	return nil
+}
+
+// nameOf is what a certificate is known by.
+func nameOf(c *x509.Certificate) string {
+	switch {
+	case len(c.Subject.Names) > 0:
+		return strconv.Quote(c.Subject.String())
+	case len(c.DNSNames) > 0:
+		return "of " + c.DNSNames[0]
+	case len(c.IPAddresses) > 0:
+		return "of " + c.IPAddresses[0].String()
+	}
+	return "number " + c.SerialNumber.String()
 }
 
 // addrOf is the IP address of a socket's other end; the zero Addr if it has none.

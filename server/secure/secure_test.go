@@ -128,7 +128,7 @@ func TestClientsAreVerified(t *testing.T) {
 		{name: "none, where none is wanted", auth: None},
 		{name: "of somebody else", shown: ptr(evil.Named(t, "client")), want: "unknown authority"},
 		{name: "of somebody else, where one is wanted", shown: ptr(evil.Named(t, "client")), auth: Want, want: "unknown authority"},
-		{name: "expired", shown: ptr(good.Issue(t, authority.Wish{Subject: named("client"), End: time.Now().Add(-time.Minute)})), want: "expired"},
+		{name: "expired", shown: ptr(good.Issue(t, authority.Wish{Subject: named("client"), End: time.Now().Add(-time.Minute)})), want: "it has expired or is not yet valid: good from"},
 		{name: "of a server", shown: ptr(good.Issue(t, authority.Wish{Subject: named("client"), Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})), want: "key usage"},
 		{name: "of another host", shown: ptr(good.Issue(t, authority.Wish{Subject: named("client"), Hosts: []string{"10.9.8.7", "zk9"}})), hosts: true,
 			want: "one of 10.9.8.7, zk9, not of 127.0.0.1"},
@@ -192,7 +192,7 @@ func TestServersAreVerified(t *testing.T) {
 		{name: "of somebody else", server: evil.Named(t, "server"), host: "localhost", want: "unknown authority"},
 		{name: "of somebody else, host not checked", server: evil.Named(t, "server"), host: "localhost",
 			change: func(s *Settings) { s.VerifyHost = false }, want: "unknown authority"},
-		{name: "expired", server: good.Issue(t, authority.Wish{End: time.Now().Add(-time.Minute)}), host: "localhost", want: "expired"},
+		{name: "expired", server: good.Issue(t, authority.Wish{End: time.Now().Add(-time.Minute)}), host: "localhost", want: "it has expired or is not yet valid: good from"},
 		{name: "of a client", server: good.Issue(t, authority.Wish{Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}), host: "localhost", want: "key usage"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

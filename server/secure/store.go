@@ -154,6 +154,16 @@ func (m *material) verify(shown []*x509.Certificate, usage x509.ExtKeyUsage) ([]
 	chains, err := shown[0].Verify(x509.VerifyOptions{
 		Roots: m.pool, Intermediates: between, CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{usage},
 	})
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired { // without the time of day, so that it is told once
+		const day = "2006-01-02 15:04:05 MST"
+		which := "it"
+		if invalid.Cert != shown[0] {
+			which = nameOf(invalid.Cert)
+		}
+		return nil, fmt.Errorf("%s has expired or is not yet valid: good from %s until %s",
+			which, invalid.Cert.NotBefore.Format(day), invalid.Cert.NotAfter.Format(day))
+	}
 	if err != nil {
 		return nil, err
 	}
