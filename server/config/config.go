@@ -5,7 +5,7 @@
 // What it does differently: a value that makes no sense refuses the start, also where Java falls back to a default in
 // silence, and all such values are reported at once; a key that nobody knows is a warning with the nearest known one;
 // a key that Apache knows and this server does not act on is a warning that says so, or a refusal where ignoring it
-// would weaken security (TLS, SASL).
+// would weaken security.
 package config
 
 import (

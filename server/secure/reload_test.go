@@ -135,3 +135,33 @@ func TestReloadUnderHandshakes(t *testing.T) {
 	}
 	<-done
 }
+
+// A session that is resumed is verified anew: whoever is no longer trusted does not get in with a ticket of before.
+func TestResumedSessionsAreVerified(t *testing.T) {
+	good, next := authority.New(t, "good"), authority.New(t, "next")
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		c, _ := newContext(t, good.Named(t, "server"), good, nil)
+		client := clientOf(good, good.Named(t, "client"))
+		client.MaxVersion, client.ClientSessionCache = version, tls.NewLRUClientSessionCache(1)
+		resumed := false
+		client.VerifyConnection = func(state tls.ConnectionState) error {
+			resumed = state.DidResume
+			return nil
+		}
+		for i := range 2 {
+			if serverErr, clientErr := meet(t, c, client); serverErr != nil || clientErr != nil || resumed != (i == 1) {
+				t.Errorf("%s: connection %d, resumed %t: %v, %v", tls.VersionName(version), i+1, resumed, serverErr, clientErr)
+			}
+		}
+		settings := c.settings
+		settings.TrustStore.Location = authority.Write(t, t.TempDir(), "trust.pem", next.PEM())
+		m, err := load(settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.current.Store(m)
+		if serverErr, clientErr := meet(t, c, client); serverErr == nil || clientErr == nil || !resumed {
+			t.Errorf("%s: resumed %t with a certificate that is no longer trusted: %v, %v", tls.VersionName(version), resumed, serverErr, clientErr)
+		}
+	}
+}
