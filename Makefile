@@ -76,7 +76,7 @@ transcript-test: ## the same commands typed at zkCli.sh and zkcli, at both serve
 	$(GO) test -tags interop -count=1 -timeout 15m -v ./test/transcript
 
 diff-test: ## the same REQUESTS to zkserver and Apache ZooKeeper, every answer compared (Debian packages)
-	$(GO) test -tags diff -count=1 -timeout 15m -v ./test/diff -requests $(REQUESTS)
+	$(GO) test -tags diff -count=1 -timeout 60m -v ./test/diff -requests $(REQUESTS)
 
 suites: ## the integration suites of other clients with both servers, tallies compared (root, Debian packages)
 	$(GO) test -tags suites -count=1 -timeout 2h -v ./test/suites

@@ -16,16 +16,17 @@ import (
 // generator makes steps from a seed and from what the earlier ones led to.
 type generator struct {
 	*rand.Rand
-	open    [slots]bool
-	session [slots]int         // of the last connection, 0 for none
-	last    int                // session opened
-	left    []int              // slots whose session has gone to another one
-	due     []step             // what a client does after it has come back
-	watched [slots][5][]string // paths, by slot and list of setWatches2
-	numbers []string           // sequential nodes made
-	version map[string]int32
-	xid     int32
-	alone   bool // the request being made is neither in a burst nor in a multi, so that it may fill a frame
+	open     [slots]bool
+	session  [slots]int         // of the last connection, 0 for none
+	last     int                // session opened
+	left     []int              // slots whose session has gone to another one
+	due      []step             // what a client does after it has come back
+	watched  [slots][5][]string // paths, by slot and list of setWatches2
+	numbers  []string           // sequential nodes made
+	version  map[string]int32
+	xid      int32
+	readable bool // there are no multis that cannot be read
+	alone    bool // the request being made is neither in a burst nor in a multi, so that it may fill a frame
 }
 
 func newGenerator(seed uint64) *generator {
@@ -64,7 +65,7 @@ func (g *generator) next() step {
 	op, record := g.request(slot)
 	g.alone = false
 	ends := op == wire.OpAuth || op == wire.OpSASL || op == opUnknown
-	if g.chance(4) && op != wire.OpAuth && op != wire.OpSASL && op != wire.OpReconfig {
+	if g.chance(4) && !(g.readable && op == wire.OpMulti) && op != wire.OpAuth && op != wire.OpSASL && op != wire.OpReconfig {
 		record = g.spoil(op, record)
 	}
 	return step{slot: slot, request: &wire.RequestHeader{Xid: g.xid, Type: op}, body: record, ends: ends}
@@ -241,7 +242,9 @@ func (g *generator) data(path string) []byte {
 	case 1:
 		return []byte{}
 	case 2:
-		return make([]byte, 5000)
+		if g.alone {
+			return make([]byte, 5000)
+		}
 	case 3:
 		if g.alone && g.chance(3) { // near the limit of a frame
 			return make([]byte, 0xfffff-40-g.IntN(50))
@@ -336,7 +339,7 @@ func (g *generator) multi(choose func() string) body {
 			p := path()
 			b = b.part(wire.OpCheck, pathVersion(p, g.expected(p)))
 		case 9:
-			if g.chance(20) {
+			if g.chance(20) && !g.readable {
 				b = b.part(one(g, wire.OpGetData, wire.OpGetChildren, wire.OpSetACL, wire.OpExists, opUnknown, 0, -1), read(path(), false))
 			}
 		}

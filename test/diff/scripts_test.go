@@ -10,47 +10,57 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// TestScripts plays what chance would rarely find, on one pair of standalone servers.
+// scripts play what chance would rarely find.
+var scripts = []struct {
+	name string
+	play func(*script)
+}{
+	{"Connections", connections},
+	{"Sessions", sessions},
+	{"SetWatches", setWatches},
+	{"Watches", watches},
+	{"Paths", paths},
+	{"Flags", flags},
+	{"ACLs", accessLists},
+	{"Permissions", permissions},
+	{"Hiding", hiding},
+	{"Versions", versions},
+	{"Multi", multis},
+	{"Quota", quota},
+	{"System", systemNodes},
+	{"Auth", auths},
+	{"Sizes", sizes},
+	{"Cut", cutRecords},
+	{"Numbers", numbers},
+	{"Unknown", unknown},
+	{"Xids", xids},
+	{"Order", order},
+	{"Names", longNames},
+	{"Crowd", crowd},
+}
+
+// TestScripts plays all scripts on one pair of standalone servers.
 func TestScripts(t *testing.T) {
 	p := servers(t, 1)
 	p.repeat = "go test -tags diff ./test/diff -v -run " + t.Name()
-	for _, one := range []struct {
-		name string
-		play func(*script)
-	}{
-		{"Connections", connections},
-		{"Sessions", sessions},
-		{"SetWatches", setWatches},
-		{"Watches", watches},
-		{"Paths", paths},
-		{"Flags", flags},
-		{"ACLs", accessLists},
-		{"Permissions", permissions},
-		{"Hiding", hiding},
-		{"Versions", versions},
-		{"Multi", multis},
-		{"Quota", quota},
-		{"System", systemNodes},
-		{"Auth", auths},
-		{"Sizes", sizes},
-		{"Cut", cutRecords},
-		{"Numbers", numbers},
-		{"Unknown", unknown},
-	} {
-		t.Run(one.name, func(t *testing.T) {
-			s := &script{t: t, pair: p}
-			s.open(0, 1, 2)
-			one.play(s)
-			for slot := range slots {
-				s.close(slot)
-			}
-		})
+	for _, one := range scripts {
+		t.Run(one.name, func(t *testing.T) { p.playScript(t, one.play) })
 	}
 	t.Logf("%s", p.summary())
 	for _, d := range differences {
 		if p.known[d.name] == 0 && !t.Failed() {
 			t.Errorf("a known difference that did not show: %s", d.name)
 		}
+	}
+}
+
+// playScript plays a script from new sessions, and closes them.
+func (p *pair) playScript(t *testing.T, play func(*script)) {
+	s := &script{t: t, pair: p}
+	s.open(0, 1, 2)
+	play(s)
+	for slot := range slots {
+		s.close(slot)
 	}
 }
 

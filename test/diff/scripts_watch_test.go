@@ -198,13 +198,17 @@ func setWatches(s *script) {
 	s.create(0, "/s", "")
 	s.create(0, "/s/c", "")
 	s.ask(0, wire.OpSetData, setData("/s", nil, -1))
-	at := s.ours.last
+	ours, theirs := s.ours.last, s.theirs.last
 	s.clean("/s/c")
 	s.create(0, "/s/d", "")
-	for _, zxid := range []wire.Zxid{math.MinInt64, -1, 0, at - 3, at - 2, at - 1, at, at + 1, at + 2, at + 3, math.MaxInt64} {
+	zxids := [][2]wire.Zxid{{math.MinInt64, math.MinInt64}, {-1, -1}, {0, 0}, {math.MaxInt64, math.MaxInt64}}
+	for near := wire.Zxid(-3); near <= 3; near++ {
+		zxids = append(zxids, [2]wire.Zxid{ours + near, theirs + near})
+	}
+	for n, zxid := range zxids {
 		for _, path := range []string{"/s", "/s/c", "/s/d", "/", "/zookeeper/config", "/none"} {
 			for list := range 5 {
-				b := body{}.long(int64(zxid))
+				b := body{}.long(0)
 				for i := range 5 {
 					if i == list {
 						b = b.strs([]string{path, path})
@@ -213,10 +217,10 @@ func setWatches(s *script) {
 					}
 				}
 				op := wire.OpSetWatches2
-				if list < 3 && zxid%2 == 0 {
+				if list < 3 && n%2 == 0 {
 					op = wire.OpSetWatches
 				}
-				s.ask(1, op, b)
+				s.do(step{slot: 1, request: &wire.RequestHeader{Xid: wire.XidSetWatches, Type: op}, body: b, zxids: &zxid})
 			}
 			s.ask(1, wire.OpRemoveWatches, pathVersion(path, 3))
 			s.ask(1, wire.OpRemoveWatches, pathVersion(path, 3))

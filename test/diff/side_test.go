@@ -58,15 +58,15 @@ func (s *side) start(st step) error {
 	case c == nil:
 	case st.request != nil:
 		body := st.body
-		if st.since {
+		if zxid, ok := s.front(st, c); ok {
 			body = slices.Clone(body)
-			binary.BigEndian.PutUint64(body, uint64(c.resumed))
+			binary.BigEndian.PutUint64(body, uint64(zxid))
 		}
 		frame := framed(nil, *st.request, body)
 		for _, r := range st.more {
 			frame = framed(frame, r.RequestHeader, r.body)
 		}
-		if !st.ends {
+		if !st.ends && !st.bye {
 			frame = append(frame, s.fenceFrame()...)
 		}
 		c.write(frame)
@@ -76,6 +76,19 @@ func (s *side) start(st step) error {
 		s.hangUp(st.slot)
 	}
 	return nil
+}
+
+// front is the zxid in front of the body of a request, if it is not there already.
+func (s *side) front(st step, c *conn) (wire.Zxid, bool) {
+	switch {
+	case st.since:
+		return c.resumed, true
+	case st.zxids != nil && s.name == "zkserver":
+		return st.zxids[0], true
+	case st.zxids != nil:
+		return st.zxids[1], true
+	}
+	return 0, false
 }
 
 func (s *side) hangUp(slot int) {
@@ -120,7 +133,11 @@ func (s *side) connect(st step) error {
 		old.tcp.Close()
 	}
 	s.conns[st.slot] = c
-	c.write(connectFrame(frame))
+	frame = connectFrame(frame)
+	for _, r := range st.more {
+		frame = framed(frame, r.RequestHeader, r.body)
+	}
+	c.write(frame)
 	return nil
 }
 
@@ -155,10 +172,10 @@ func (s *side) finish(st step) ([]line, error) {
 			return []line{{text: "closed"}}, err
 		}
 		first := s.connected(frame, c)
-		if c.session != 0 {
+		if c.session != 0 && !st.bye {
 			c.write(s.fenceFrame())
 		}
-		rest, err := s.read(st.slot, nil, 0)
+		rest, err := s.read(st.slot, st.ops(), 0)
 		return append([]line{first}, rest...), err
 	case st.bytes != nil:
 		return s.read(st.slot, nil, 0)

@@ -21,10 +21,14 @@ type step struct {
 	bytes   []byte // as they are
 
 	body []byte
-	// more are requests that are sent together with the first, before anything is answered.
+	// more are requests that are sent together with request or connect, before anything is answered.
 	more []asked
-	// since puts the zxid that the slot's last connection saw into the front of body, as clients do in setWatches.
+	// bye tells that the last of more is closeSession, so that the connection ends without a fence.
+	bye bool
+	// since puts the zxid that the slot's last connection saw into the front of body, as clients do in setWatches; zxids, if
+	// not nil, are what is put there for zkserver and for Apache ZooKeeper.
 	since bool
+	zxids *[2]wire.Zxid
 	// ends tells that the server may close the connection.
 	ends bool
 	// from is the slot whose session, password and last zxid connect carries, -1 for those it has itself; spoil makes the
@@ -45,7 +49,10 @@ type asked struct {
 
 // ops are the types of the requests.
 func (s step) ops() []wire.OpCode {
-	ops := []wire.OpCode{s.request.Type}
+	var ops []wire.OpCode
+	if s.request != nil {
+		ops = append(ops, s.request.Type)
+	}
 	for _, r := range s.more {
 		ops = append(ops, r.Type)
 	}

@@ -94,7 +94,8 @@ func (s *speech) stat(d *wire.Decoder) string {
 // line is the text of one frame with what the generator learns from it.
 type line struct {
 	text  string
-	event bool   // a watch event
+	event bool // a watch event
+	kind  wire.EventType
 	path  string // of an event, or created
 	err   wire.ErrCode
 	zxid  wire.Zxid
@@ -142,7 +143,7 @@ func (s *speech) event(h wire.ReplyHeader, body []byte) (line, bool) {
 	if h.Zxid == -1 || h.Zxid > s.before || h.Zxid == s.last {
 		when = "now"
 	}
-	return line{text: fmt.Sprintf("event zxid=%s type=%d state=%d path=%+q", when, kind, state, path), event: true, path: path}, true
+	return line{text: fmt.Sprintf("event zxid=%s type=%d state=%d path=%+q", when, kind, state, path), event: true, kind: kind, path: path}, true
 }
 
 // body reads the response to op, and returns its text and the path that was created, if any.
