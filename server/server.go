@@ -199,6 +199,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 	if s.cfg.Distributed {
 		c.Members, c.LastSeen = &s.cfg.Members, s.cfg.LastSeen
 		c.MultiAddress = s.cfg.Quorum.MultiAddress
+		c.Oracle = s.asksOracle()
 		c.ReconfigEnabled, c.StandaloneEnabled = s.cfg.ReconfigEnabled, s.cfg.StandaloneEnabled
 	}
 	return c
@@ -279,6 +280,9 @@ func (s *Server) run(ctx context.Context) error {
 	}
 	if s.cfg.PurgeInterval > 0 {
 		group.Go(func() error { s.purge(helpers); return nil })
+	}
+	if s.asksOracle() {
+		group.Go(func() error { s.askOracle(helpers); return nil })
 	}
 	go func() {
 		<-helpers.Done() // one of them failed, or the loop has ended

@@ -302,3 +302,54 @@ func TestSeveralAddresses(t *testing.T) {
 		t.Errorf("the configuration is %s, %v", config, err)
 	}
 }
+
+// Of two members with an oracle the one that it names goes on alone, and the other follows when it comes back.
+func TestOracle(t *testing.T) {
+	members := newEnsemble(t, 2, "")
+	oracle := func(m *member, word string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(m.dir, "oracle"), []byte(word), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range members {
+		text, err := os.ReadFile(m.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(m.cfg, append([]byte("oraclePath="+m.dir+"/oracle\n"), text...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		oracle(m, "0")
+	}
+	startAll(t, members)
+	conn := connect(t, members...)
+	set := func() bool {
+		_, err := conn.Set("/n", nil, -1)
+		return err == nil
+	}
+	if _, err := conn.Create("/n", nil, 0, open); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		leader := leaderOf(members)
+		other := members[0]
+		if other == leader {
+			other = members[1]
+		}
+		leader.stop()
+		waitFor(t, "the other one to look", func() bool { return other.mode() == "" })
+		for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			if mode := other.mode(); mode != "" {
+				t.Fatalf("without the oracle's word the other one is %s", mode)
+			}
+		}
+		oracle(other, "1\n")
+		waitFor(t, "the other one to lead", func() bool { return other.mode() == "leader" })
+		waitFor(t, "a write", set)
+		leader.start()
+		waitFor(t, "the old leader to follow", func() bool { return leader.mode() == "follower" })
+		oracle(other, "0")
+		waitFor(t, "a write", set)
+	}
+}

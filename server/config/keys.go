@@ -51,8 +51,6 @@ var basicKeys = []key{
 	{"autopurge.purgeInterval", setPurgeInterval},
 	{"electionAlg", only("3", "fast leader election over TCP is the only algorithm left")},
 
-	{"oraclePath", refused("a quorum with an oracle is not supported by this server", "remove the key")},
-
 	{"snapCount", number(2, "txns between snapshots, at least 2", func(c *Config) *int { return &c.SnapCount })},
 	{"snapSizeLimitInKb", kibibytes(math.MinInt32, func(c *Config) *int64 { return &c.SnapSizeLimitBytes })},
 	{"preAllocSize", kibibytes(1, func(c *Config) *int64 { return &c.PreAllocBytes })},

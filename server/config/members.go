@@ -93,7 +93,10 @@ func (p *parser) checkQuorum(ms membership, voters int) {
 	}
 	last := ms.lines[ms.members[len(ms.members)-1].ID]
 	switch {
+	case c.Quorum.OraclePath != "" && (voters != 2 || len(ms.groups) > 0):
+		p.notice(p.seen["oraclePath"], "has no effect: an oracle decides between two participants, and here is another quorum", "remove it")
 	case len(ms.groups) > 0:
+	case voters == 2 && c.Quorum.OraclePath != "":
 	case voters <= 2:
 		p.noticeMember(last, fmt.Sprintf("an ensemble of %d does not survive the loss of any participant", voters), "use at least three")
 	case voters%2 == 0:

@@ -20,6 +20,8 @@ type Quorum struct {
 	MultiAddress        bool
 	ReachabilityTimeout time.Duration
 	reachability        reachability
+	// OraclePath is a file that begins with "1" while this server may lead without the other of two voters; "" for none.
+	OraclePath string
 	// FollowerDelay and LeaderDelay let TCP collect small packets between members (Nagle's algorithm).
 	FollowerDelay, LeaderDelay bool
 }
@@ -43,6 +45,7 @@ type reachability struct {
 }
 
 var quorumKeys = []key{
+	{"oraclePath", text(func(c *Config) *string { return &c.Quorum.OraclePath })},
 	{"multiAddress.enabled", strictBool(func(c *Config) *bool { return &c.Quorum.MultiAddress })},
 	{"multiAddress.reachabilityCheckEnabled", strictBool(func(c *Config) *bool { return &c.Quorum.reachability.enabled })},
 	{"multiAddress.reachabilityCheckTimeoutMs", millis(1, func(c *Config) *time.Duration { return &c.Quorum.reachability.timeout })},

@@ -46,6 +46,8 @@ type Config struct {
 	// Members is the last committed membership, LastSeen the last proposed one, nil where no other is known. While the two
 	// differ, both have to elect.
 	Members, LastSeen *quorum.Config
+	// Oracle tells that there is an oracle; see SetOracle.
+	Oracle bool
 	// The time between two sendings of the same vote doubles from MinInterval to MaxInterval; 0 for 200 ms and 3.2 s.
 	MinInterval, MaxInterval time.Duration
 }
@@ -74,6 +76,9 @@ type Election struct {
 	// many that the rest is no quorum; 0 before.
 	against  map[wire.ServerID]struct{}
 	deserted time.Duration
+
+	// mayLeadAlone is what the oracle says.
+	mayLeadAlone bool
 
 	messages []Message
 }
@@ -197,7 +202,8 @@ func (e *Election) stepDecided(from wire.ServerID, n wire.Notification) {
 		}
 	}
 	e.outside[from] = n
-	if e.agree(e.outside, n) && e.leads(e.outside, n) {
+	// Where an oracle decides, one of two voters may lead without the vote of the other, who follows it.
+	if e.agree(e.outside, n) && e.leads(e.outside, n) || e.asksOracle() && n.State == wire.Leading && n.Leader == from {
 		e.round = n.ElectionEpoch
 		e.decide(voteOf(n), e.round)
 	}

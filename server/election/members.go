@@ -22,7 +22,21 @@ func (e *Election) Designate(leader wire.ServerID, last wire.Zxid) {
 
 // quorum tells whether the servers that satisfy has are a quorum of every membership that has to elect.
 func (e *Election) quorum(has func(wire.ServerID) bool) bool {
-	return e.cfg.Members.Quorum(has) && (e.cfg.LastSeen == nil || e.cfg.LastSeen.Quorum(has))
+	return e.cfg.Members.Quorum(has) && (e.cfg.LastSeen == nil || e.cfg.LastSeen.Quorum(has)) || e.asksOracle() && e.mayLeadAlone
+}
+
+// SetOracle tells whether the oracle lets this server lead without the other of two voters.
+func (e *Election) SetOracle(now time.Duration, alone bool) {
+	e.mayLeadAlone = alone
+	if e.state == wire.Looking && e.received != nil {
+		e.maybeFinalize(now)
+	}
+}
+
+// asksOracle tells whether there is an oracle that decides where one of two voters is missing
+// (org.apache.zookeeper.server.quorum.flexible.QuorumOracleMaj).
+func (e *Election) asksOracle() bool {
+	return e.cfg.Oracle && len(e.cfg.Members.Voters()) == 2 && e.cfg.LastSeen == nil
 }
 
 // isVoter tells whether a server votes in any membership.

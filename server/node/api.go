@@ -72,6 +72,9 @@ type (
 		Err  error
 	}
 
+	// OracleSaid tells whether the oracle lets this server lead without the other of two voters; false before the first one.
+	OracleSaid struct{ Alone bool }
+
 	// StorageDone reports that the storage effect with this ID, and with it every earlier one, is durable.
 	// Snapshots in the background (TakeSnapshot with Background) are reported on their own.
 	StorageDone struct {
@@ -253,6 +256,7 @@ func (SnapshotReceived) input()     {}
 func (SnapshotSent) input()         {}
 func (LogRead) input()              {}
 func (ConnClosed) input()           {}
+func (OracleSaid) input()           {}
 func (StorageDone) input()          {}
 func (ClientConnected) input()      {}
 func (ClientRequest) input()        {}

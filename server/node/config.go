@@ -42,6 +42,8 @@ type Config struct {
 	// Notifications are sent again after MinNotificationInterval, and up to MaxNotificationInterval
 	// (zookeeper.fastleader.minNotificationInterval and maxNotificationInterval); 0 for the defaults of package election.
 	MinNotificationInterval, MaxNotificationInterval time.Duration
+	// Oracle tells that an oracle decides where one of two voters is missing (oraclePath): OracleSaid will say what.
+	Oracle bool
 	// MaxTimeToWaitForEpoch is how long a leader without a quorum puts up with voters that look for another
 	// (zookeeper.leader.maxTimeToWaitForEpoch); not positive for as long as it takes.
 	MaxTimeToWaitForEpoch time.Duration

@@ -222,6 +222,16 @@ func (n *Node) handleSnapshotSent(in SnapshotSent) {
 	n.drain()
 }
 
+func (n *Node) handleOracleSaid(in OracleSaid) {
+	n.mayLeadAlone = in.Alone
+	if n.election != nil {
+		n.election.SetOracle(n.now.Mono, in.Alone)
+	}
+	if n.leader != nil {
+		n.leader.SetOracle(in.Alone)
+	}
+}
+
 func (n *Node) handleLogRead(in LogRead) {
 	if n.leader != nil {
 		n.leader.LogRead(zab.ConnID(in.Conn), in.Txns)

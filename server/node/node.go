@@ -47,9 +47,11 @@ type Node struct {
 	// needSnapshot tells that the history on disk cannot be brought in line with a leader's.
 	needSnapshot bool
 	// blank tells that there was no data on disk, and that this says nothing about the history.
-	blank     bool
-	sinceRoll int
-	rollAfter int
+	blank bool
+	// mayLeadAlone is what the oracle said last.
+	mayLeadAlone bool
+	sinceRoll    int
+	rollAfter    int
 	// The same in bytes; rollAfterBytes is 0 where they do not count.
 	sinceRollBytes int64
 	rollAfterBytes int64
@@ -168,6 +170,7 @@ func New(cfg Config, db *Database) (*Node, error) {
 		n.election = election.New(election.Config{
 			Self: cfg.Self, Members: n.members, LastSeen: n.lastSeen,
 			MinInterval: cfg.MinNotificationInterval, MaxInterval: cfg.MaxNotificationInterval,
+			Oracle: cfg.Oracle,
 		})
 	}
 	n.install(db)
@@ -204,6 +207,8 @@ func (n *Node) Step(now Now, in Input) {
 		n.handleLogRead(in)
 	case ConnClosed:
 		n.handleConnClosed(in)
+	case OracleSaid:
+		n.handleOracleSaid(in)
 	case StorageDone:
 		n.handleStorageDone(in)
 	case ClientConnected:

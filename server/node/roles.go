@@ -89,6 +89,7 @@ func (n *Node) becomeLeading() {
 	n.setRole(Leading)
 	n.note(OpenQuorumPort{})
 	n.leader = zab.NewLeader(n.zabConfig(), n.durable(), n.history, n.now.Mono)
+	n.leader.SetOracle(n.mayLeadAlone)
 	n.drain()
 }
 

@@ -35,6 +35,8 @@ type Leader struct {
 	saved    bool // currentEpoch is durable
 	members  memberships
 	follow   wire.ServerID // who leads after the retirement
+	// mayLeadAlone is what the oracle says, if there is one.
+	mayLeadAlone bool
 
 	peers  []*peer // learners by arrival
 	byConn map[ConnID]*peer
@@ -145,6 +147,7 @@ func (l *Leader) Tick(now time.Duration) {
 			l.drop(p, "nothing received in time")
 		}
 	}
+	l.goOnAlone()
 	switch {
 	case l.phase == retiring:
 		if now > l.deadline {
@@ -191,7 +194,8 @@ func (l *Leader) EpochSaved(current bool, epoch wire.Epoch) {
 
 // maybeEndDiscovery fixes the epoch once a quorum, this server included, has told what it accepted.
 func (l *Leader) maybeEndDiscovery() {
-	if l.phase != gatherEpochs || !l.members.committed.Quorum(l.among(func(p *peer) bool { return p.state >= peerWaitsForEpoch })) {
+	if l.phase != gatherEpochs || !l.leadsAlone() &&
+		!l.members.committed.Quorum(l.among(func(p *peer) bool { return p.state >= peerWaitsForEpoch })) {
 		return
 	}
 	l.phase = saveAccepted
@@ -204,7 +208,8 @@ func (l *Leader) maybeEndDiscovery() {
 
 // maybeEndHistory begins the synchronisation once a quorum has promised to follow nobody of a lower epoch.
 func (l *Leader) maybeEndHistory() {
-	if l.phase != gatherHistory || !l.members.committed.Quorum(l.among(func(p *peer) bool { return p.counted })) {
+	if l.phase != gatherHistory || !l.leadsAlone() &&
+		!l.members.committed.Quorum(l.among(func(p *peer) bool { return p.counted })) {
 		return
 	}
 	l.phase, l.deadline = synchronise, l.now+l.cfg.initLimit()
@@ -250,7 +255,9 @@ func (l *Leader) maybeServe() {
 
 // hasQuorum tells whether this server and the learners that satisfy has form a quorum of the committed membership, and of
 // the one that is to follow it.
-func (l *Leader) hasQuorum(has func(*peer) bool) bool { return l.members.quorum(l.among(has)) }
+func (l *Leader) hasQuorum(has func(*peer) bool) bool {
+	return l.members.quorum(l.among(has)) || l.leadsAlone()
+}
 
 // among finds servers among this one and the learners that satisfy has.
 func (l *Leader) among(has func(*peer) bool) func(wire.ServerID) bool {

@@ -113,6 +113,9 @@ func (l *Leader) isAcked(zxid wire.Zxid) bool {
 	if l.cfg.Unsafe.CommitAlone {
 		return l.durable >= zxid
 	}
+	if l.leadsAlone() && l.hasLogged(l.cfg.Self, zxid) {
+		return true
+	}
 	if l.members.commits(zxid, l.cfg.Unsafe, func(id wire.ServerID) bool { return l.hasLogged(id, zxid) }) {
 		return true
 	}
