@@ -7,11 +7,12 @@ import (
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/jaas"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/peer"
 )
 
-// authOptions are how clients are authenticated and authorized.
-func authOptions(c *config.Config) auth.Options {
+// authOptions are how clients are authenticated and authorized. m counts what comes of it.
+func authOptions(c *config.Config, m *metrics.Metrics) auth.Options {
 	o := auth.Options{
 		SkipACL: c.SkipACL, NoDigest: c.NoDigest, Enforced: c.EnforcedSchemes,
 		SASL: auth.SASLOptions{Nonce: nonce, SuperUsers: c.SASLSuperUsers, AllowFailed: c.AllowSASLFailed},
@@ -30,7 +31,7 @@ func authOptions(c *config.Config) auth.Options {
 		case "sasl":
 			o.Schemes = append(o.Schemes, auth.SASL(c.SASLAnyUser))
 		case "ensemble":
-			o.Schemes = append(o.Schemes, auth.Ensemble(c.EnsembleNames))
+			o.Schemes = append(o.Schemes, auth.Ensemble(c.EnsembleNames, m))
 		case "key":
 			o.Schemes = append(o.Schemes, auth.Key())
 		}
@@ -39,8 +40,8 @@ func authOptions(c *config.Config) auth.Options {
 }
 
 // operatorOptions are how operators are, at the AdminServer.
-func operatorOptions(c *config.Config) auth.Options {
-	o := authOptions(c)
+func operatorOptions(c *config.Config, m *metrics.Metrics) auth.Options {
+	o := authOptions(c, m)
 	if c.AdminTLS() {
 		o.Schemes = append(o.Schemes, auth.X509(c.TLS.X509SuperUser))
 	}

@@ -109,8 +109,9 @@ func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 func newServer(cfg *config.Config, opts Options) *Server {
 	s := &Server{
 		cfg: cfg, opts: opts, log: opts.Log, often: ratelog.New(opts.Log), began: time.Now(),
-		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(), policy: auth.New(operatorOptions(cfg)),
+		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(),
 	}
+	s.policy = auth.New(operatorOptions(cfg, s.metrics))
 	s.traceMask.Store(defaultTraceMask)
 	return s
 }
@@ -190,7 +191,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
 		NoCloseSessionPaths:   s.cfg.Storage.NoCloseSessionPaths,
-		Auth:                  authOptions(s.cfg), EagerACLCheck: s.cfg.EagerACLCheck,
+		Auth:                  authOptions(s.cfg, s.metrics), EagerACLCheck: s.cfg.EagerACLCheck,
 		Tree:    options,
 		Metrics: s.metrics, AckLoggingFrequency: s.cfg.AckLoggingFrequency,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
@@ -277,6 +278,9 @@ func (s *Server) run(ctx context.Context) error {
 	}
 	if s.cfg.Metrics.Address != "" || s.cfg.Metrics.SecureAddress != "" {
 		group.Go(func() error { return s.serveMetrics(helpers) })
+	}
+	if s.cfg.Metrics.Pauses.Watched {
+		group.Go(func() error { s.watchPauses(helpers); return nil })
 	}
 	if s.cfg.PurgeInterval > 0 {
 		group.Go(func() error { s.purge(helpers); return nil })

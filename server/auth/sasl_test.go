@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/sasl"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -134,10 +135,19 @@ func TestEnsemble(t *testing.T) {
 		{nil, "east", Accepted}, {[]string{"east", "west"}, "west", Accepted}, {[]string{"east"}, "", Accepted},
 		{[]string{"east"}, "west", Elsewhere}, {[]string{"east"}, "east,west", Elsewhere},
 	} {
-		p := New(Options{Schemes: []Scheme{Ensemble(test.names)}})
+		m := metrics.New()
+		p := New(Options{Schemes: []Scheme{Ensemble(test.names, m)}})
 		ids, v := p.Add([]wire.ID{home}, remote, "ensemble", []byte(test.data))
 		if v != test.want || len(ids) != 1 {
 			t.Errorf("%s of %v: %v, %v", test.data, test.names, v, ids)
+		}
+		skipped := test.data == "" || test.names == nil
+		for counter, want := range map[*metrics.Counter]bool{
+			&m.EnsembleAuthSkip: skipped, &m.EnsembleAuthSuccess: !skipped && v == Accepted, &m.EnsembleAuthFail: v == Elsewhere,
+		} {
+			if got := counter.Value() == 1; got != want {
+				t.Errorf("%s of %v is counted wrong", test.data, test.names)
+			}
 		}
 		if _, ok := p.FixUp([]wire.ACL{acl(1, "ensemble", "east")}, nil); ok {
 			t.Error("a list may name an ensemble")

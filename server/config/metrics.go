@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/zkctl/zkctl/server/secure"
 )
@@ -17,11 +18,20 @@ type Metrics struct {
 	ExportJVMInfo bool
 	// None keeps gauges and metrics out of mntr, too (NullMetricsProvider).
 	None bool
+	// Pauses is how pauses of the process are watched for.
+	Pauses Pauses
 
 	prometheus       bool
 	host             string
 	port, securePort int
 	need, want       bool // a certificate of the client
+}
+
+// Pauses is how pauses of the whole process are watched for: it sleeps for Sleep at a time, and what lasts longer by Info or
+// Warn is logged at that level.
+type Pauses struct {
+	Watched           bool
+	Sleep, Info, Warn time.Duration
 }
 
 const (
@@ -33,6 +43,7 @@ const (
 func defaultMetrics() Metrics {
 	m := Metrics{host: "0.0.0.0", need: true, want: true, ExportJVMInfo: true, TLS: secure.Defaults(false)}
 	m.TLS.Reload = true
+	m.Pauses = Pauses{Sleep: 500 * time.Millisecond, Info: time.Second, Warn: 10 * time.Second}
 	return m
 }
 
@@ -63,6 +74,10 @@ var metricsKeys = []key{
 	{metricsPrefix + "enabledProtocols", inCheck},
 	{metricsPrefix + "ciphersuites", inCheck},
 	{"metricsProvider.exportJvmInfo", strictBool(func(c *Config) *bool { return &c.Metrics.ExportJVMInfo })},
+	{"jvm.pause.monitor", strictBool(func(c *Config) *bool { return &c.Metrics.Pauses.Watched })},
+	{"jvm.pause.sleep.time.ms", millis(1, func(c *Config) *time.Duration { return &c.Metrics.Pauses.Sleep })},
+	{"jvm.pause.info-threshold.ms", millis(0, func(c *Config) *time.Duration { return &c.Metrics.Pauses.Info })},
+	{"jvm.pause.warn-threshold.ms", millis(0, func(c *Config) *time.Duration { return &c.Metrics.Pauses.Warn })},
 	{"leader.ackLoggingFrequency", number(0, "a number of txns, or 0 for none", func(c *Config) *int { return &c.AckLoggingFrequency })},
 }
 

@@ -23,9 +23,6 @@ var unneeded = []struct {
 	{"one implementation of the client port serves plain and TLS connections", []string{"serverCnxnFactory"}},
 	{"this server does without Netty", []string{"netty.advancedFlowControl.enabled"}},
 	{"this server has one implementation of TLS", []string{"ssl.sslProvider"}},
-	{"without a JVM there are no pauses of one to watch for", []string{
-		"jvm.pause.monitor", "jvm.pause.info-threshold.ms", "jvm.pause.warn-threshold.ms", "jvm.pause.sleep.time.ms",
-	}},
 	{"this server has one table of watches, small and with persistent watches, which needs no cleaning in the background", []string{
 		"watchManagerName", "watcherCleanThreadsNum", "watcherCleanThreshold", "watcherCleanIntervalInSeconds",
 		"maxInProcessingDeadWatchers", "bitHashCacheSize",

@@ -53,7 +53,7 @@ type Metrics struct {
 	ThrottledOps                         Counter    `metric:"throttled_ops" help:"requests answered with THROTTLEDOP"`
 	StaleRequests                        Counter    `metric:"stale_requests" help:"requests whose connection had ended, or that had waited too long, before they were handled"`
 	StaleRequestsDropped                 Counter    `metric:"stale_requests_dropped" help:"those of them that were dropped"`
-	StaleReplies                         Counter    `metric:"stale_replies" help:"answers to such requests"`
+	StaleReplies                         Counter    `metric:"stale_replies" help:"answers to such requests" never:"nobody is answered whose connection has ended"`
 	RequestThrottleQueueTime             Summary    `metric:"request_throttle_queue_time_ms" show:"advanced,ms" help:"requests waiting for the request throttle"`
 	RequestThrottleWaitCount             Counter    `metric:"request_throttle_wait_count" help:"times that the request throttle made requests wait"`
 	LargeRequestsRejected                Counter    `metric:"large_requests_rejected" help:"connections ended for a request above largeRequestMaxBytes"`

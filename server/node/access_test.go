@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/zkctl/zkctl/server/auth"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/sasl"
 	"github.com/zkctl/zkctl/wire"
@@ -124,7 +125,9 @@ func TestEnforcedAuthentication(t *testing.T) {
 
 // A client that means another ensemble is let go without an answer, so that it tries the next server.
 func TestOtherEnsemble(t *testing.T) {
-	s := newServer(t, func(cfg *node.Config) { cfg.Auth.Schemes = []auth.Scheme{auth.Ensemble([]string{"east"})} })
+	s := newServer(t, func(cfg *node.Config) {
+		cfg.Auth.Schemes = []auth.Scheme{auth.Ensemble([]string{"east"}, metrics.New())}
+	})
 	packet := func(name string) []byte {
 		return wire.AppendBuffer(wire.AppendString(wire.AppendInt32(nil, 0), "ensemble"), []byte(name))
 	}
