@@ -4,6 +4,10 @@
 //
 // With a command it runs that and exits; else it reads commands from stdin, with history and completion if that is a
 // terminal. Where the text of an error names a class of Java, that is what scripts have learned to look for.
+//
+// What differs: of an exception that nothing catches there is the message and no stack trace, and on a terminal it does not
+// end the shell; a request fails when each of the servers has been tried, not just one; a line that is but a quote repeats
+// nothing; what fails of a TLS handshake is told on stderr; the list of commands has exit and the options of 3.9.
 package main
 
 import (

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -74,8 +75,8 @@ func playOnce(t *testing.T, w way, server string, lines []string) transcript {
 		cmd := w.command(t, nil, words[1], words[2:]...)
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		must(t, cmd.Start())
-		killer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		must(t, startGroup(cmd))
+		killer := time.AfterFunc(patience, func() { signalGroup(cmd, syscall.SIGKILL) })
 		_ = cmd.Wait() // the code says it
 		killer.Stop()
 		one := newTranscript(nil, alike.Replace(stdout.String()), alike.Replace(stderr.String()), cmd.ProcessState.ExitCode())

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -57,7 +58,8 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	must(t, err)
 	stderr, err := cmd.StderrPipe()
 	must(t, err)
-	must(t, cmd.Start())
+	must(t, startGroup(cmd))
+	t.Cleanup(func() { signalGroup(cmd, syscall.SIGKILL) })
 	p.outputEnded.Go(func() { p.read(stdout, &p.out) })
 	p.outputEnded.Go(func() { p.read(stderr, &p.err) })
 	go func() {
@@ -66,6 +68,15 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	}()
 	return p
 }
+
+// startGroup starts a command as the first of a process group: zkCli.sh is a shell with a JVM below it.
+func startGroup(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd.Start()
+}
+
+// signalGroup signals a command and what it has started; that they have ended is no failure.
+func signalGroup(cmd *exec.Cmd, s syscall.Signal) { _ = syscall.Kill(-cmd.Process.Pid, s) }
 
 func (p *process) read(from io.Reader, to *printed) {
 	b := make([]byte, 1<<16)
@@ -99,7 +110,6 @@ func (p *process) await(line string) {
 		case <-p.ended:
 			return
 		case <-deadline:
-			p.cmd.Process.Kill()
 			p.t.Fatalf("%s: after %v %d of %d events, and this output:\n%s\n%s", line, patience, events, p.events, tail(out), tail(err))
 		}
 	}
@@ -124,7 +134,7 @@ func (p *process) end(line string) int {
 	p.t.Helper()
 	_, _ = io.WriteString(p.in, line) // it may have ended already
 	p.in.Close()
-	killer := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+	killer := time.AfterFunc(patience, func() { signalGroup(p.cmd, syscall.SIGKILL) })
 	defer killer.Stop()
 	<-p.ended
 	_ = p.cmd.Wait() // the code says it

@@ -9,12 +9,14 @@ import (
 	"testing"
 )
 
-// script is a session. Each line is a command; in front of it may stand how many events it causes, as in `2! set /a x`.
+// script is a session. Each line is a command; in front of it may stand how many events it causes, as in `2! set /a x`. A
+// command that begins with @ is an act of the test's own.
 type script struct {
 	name    string
 	chroot  string
 	differs string // why the servers do not answer the same, if so
 	lines   string
+	acts    map[string]func(*process, way)
 }
 
 var counted = regexp.MustCompile(`^(\d+)! (.*)$`)
@@ -33,6 +35,12 @@ func (s script) play(t *testing.T, w way, flags []string, events int, server str
 			line = m[2]
 		}
 		lines = append(lines, line)
+		if act, ok := s.acts[line]; ok {
+			act(p, w)
+			p.events += events
+			p.await(line)
+			continue
+		}
 		if strings.HasPrefix(line, "quit") {
 			break
 		}

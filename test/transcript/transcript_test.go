@@ -126,9 +126,17 @@ func must(t *testing.T, err error) {
 // difference must show.
 func (p pair) compare(t *testing.T, differs string, play func(*testing.T, way) transcript) {
 	t.Helper()
+	p.compareAsIs(t, differs, func(t *testing.T, w way) transcript {
+		p.clean(t, w.server)
+		return play(t, w)
+	})
+}
+
+// compareAsIs leaves it to the scripts to clean up.
+func (p pair) compareAsIs(t *testing.T, differs string, play func(*testing.T, way) transcript) {
+	t.Helper()
 	all := make(map[way]transcript)
 	for _, w := range ways {
-		p.clean(t, w.server)
 		all[w] = play(t, w)
 		against := reference
 		if differs != "" {
