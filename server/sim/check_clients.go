@@ -37,11 +37,29 @@ type clientView struct {
 	lastWrite    time.Duration
 	// mzxid is the newest modification that the session saw of each path.
 	mzxid map[string]wire.Zxid
+	// persistent are the paths with a persistent watch on this connection, and the newest zxid up to which it has been told
+	// of changes there; everything if it watches all nodes, up to everythingSince before the first event.
+	persistent      map[string]wire.Zxid
+	everything      bool
+	everythingSince wire.Zxid
+	told            map[string]wire.Zxid
 	// watched are the paths with a data watch on this connection, and what the node was when it was set.
 	watched map[string]wire.Zxid
 }
 
-func (v *clientView) connected() { v.watched = make(map[string]wire.Zxid) }
+func (v *clientView) connected() {
+	v.watched, v.persistent, v.told = make(map[string]wire.Zxid), make(map[string]wire.Zxid), make(map[string]wire.Zxid)
+	v.everything = false
+}
+
+// toldUpTo is the zxid up to which persistent watches have told of a node; ok is false without one.
+func (v *clientView) toldUpTo(path string) (told wire.Zxid, ok bool) {
+	since, ok := v.persistent[path]
+	if v.everything && (!ok || v.everythingSince < since) {
+		since, ok = v.everythingSince, true
+	}
+	return max(since, v.told[path]), ok
+}
 
 // sessionOver: what the session saw binds the next one no more.
 func (v *clientView) sessionOver() { v.mzxid = make(map[string]wire.Zxid) }
@@ -63,7 +81,7 @@ func (c *simClient) checkZxid(h wire.ReplyHeader, op *operation) {
 func (c *checks) answered(client *simClient, op *operation, a *answer) {
 	cc := &c.clients
 	v := &client.seen
-	if isWrite(op.op) {
+	if isWrite(op.op) && !(op.op == wire.OpCloseSession && c.local(client.session)) {
 		// A refused write is a txn too.
 		v.lastWrite = client.w.now
 		cc.newest = max(cc.newest, a.header.Zxid)
@@ -82,6 +100,21 @@ func (c *checks) answered(client *simClient, op *operation, a *answer) {
 		v.created = true
 	case op.op == wire.OpGetData:
 		cc.read(client, op, a)
+	case op.op == wire.OpAddWatch && a.header.Err == wire.ErrOK:
+		v.added(op.path, a.header.Zxid)
+	}
+}
+
+// added notes a persistent watch, on all nodes if it is one of the root. One that is there stays as it is.
+func (v *clientView) added(path string, zxid wire.Zxid) {
+	if path == "/" {
+		if !v.everything {
+			v.everything, v.everythingSince = true, zxid
+		}
+		return
+	}
+	if _, ok := v.persistent[path]; !ok {
+		v.persistent[path] = zxid
 	}
 }
 
@@ -102,6 +135,9 @@ func (cc *clientCheck) read(client *simClient, op *operation, a *answer) {
 		w.fail("session order", "client %d: %s of %v after %v", client.index, op.path, mzxid, last)
 	}
 	v.mzxid[op.path] = mzxid
+	if told, ok := v.toldUpTo(op.path); ok && mzxid > told {
+		w.fail("event before reply", "client %d: %s shows %v, persistent watches have told of nothing after %v", client.index, op.path, mzxid, told)
+	}
 	if set, ok := v.watched[op.path]; ok && mzxid > set {
 		w.fail("event before reply", "client %d: %s shows %v, the watch set at %v has not fired", client.index, op.path, mzxid, set)
 	}
@@ -119,10 +155,28 @@ func (c *simClient) handleEvent(h wire.ReplyHeader, body []byte) {
 		c.w.fail("client protocol", "client %d: event %x: %v", c.index, body, err)
 		return
 	}
+	c.seen.told[e.Path] = max(c.seen.told[e.Path], h.Zxid)
+	if _, ok := c.seen.toldUpTo(e.Path); ok {
+		delete(c.seen.watched, e.Path)
+		return
+	}
 	if _, ok := c.seen.watched[e.Path]; !ok {
 		c.w.fail("watches", "client %d: event %v for %s, which it does not watch", c.index, e.Type, e.Path)
 	}
 	delete(c.seen.watched, e.Path)
+}
+
+// local tells that a session never became one of the ensemble.
+func (c *checks) local(id wire.SessionID) bool {
+	if !c.w.opts.LocalSessions {
+		return false
+	}
+	for _, t := range c.history.committed {
+		if h := header(t.bytes); h.Session == id && h.Type == wire.OpCreateSession {
+			return false
+		}
+	}
+	return true
 }
 
 // unanswered sees an operation whose connection ended first: it may or may not have happened.
@@ -130,7 +184,7 @@ func (c *checks) unanswered(client *simClient, op *operation) {}
 
 // expired sees a client being told that its session is over.
 func (c *checks) expired(client *simClient) {
-	if t := c.owners.closed[client.session]; t == 0 {
+	if t := c.owners.closed[client.session]; t == 0 && !c.local(client.session) {
 		c.w.fail("sessions", "client %d: session %v is said to be over, but no closeSession was logged", client.index, client.session)
 	}
 }

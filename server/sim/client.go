@@ -231,7 +231,7 @@ func (c *simClient) act() {
 	w := c.w
 	own := "/c" + strconv.Itoa(c.index)
 	shared := fmt.Sprintf("/s%d", w.rand.IntN(3))
-	choice := w.rand.IntN(16)
+	choice := w.rand.IntN(18)
 	if c.reader {
 		choice = 13
 	}
@@ -280,6 +280,10 @@ func (c *simClient) act() {
 			return
 		}
 		c.read(own, true)
+	case 16:
+		c.container()
+	case 17:
+		c.watch(shared)
 	}
 }
 
@@ -298,6 +302,28 @@ func (c *simClient) write(path string) {
 // read reads a node; what it shows must not be older than what this session has seen.
 func (c *simClient) read(path string, watch bool) {
 	c.request(&operation{op: wire.OpGetData, path: path, watch: watch, body: readBody(path, watch), value: c.seen.acked})
+}
+
+// container makes a container, or fills or empties it.
+func (c *simClient) container() {
+	path := fmt.Sprintf("/k%d", c.w.rand.IntN(2))
+	switch c.w.rand.IntN(3) {
+	case 0:
+		c.request(&operation{op: wire.OpCreateContainer, path: path, body: createBody(path, nil, flagContainer)})
+	case 1:
+		c.request(&operation{op: wire.OpCreate, path: path + "/kid", body: createBody(path+"/kid", nil, 0)})
+	case 2:
+		c.request(&operation{op: wire.OpDelete, path: path + "/kid", body: deleteBody(path+"/kid", -1)})
+	}
+}
+
+// watch sets a watch that stays, on a node or on all of them.
+func (c *simClient) watch(path string) {
+	op := &operation{op: wire.OpAddWatch, path: path, body: addWatchBody(path, wire.AddWatchPersistent)}
+	if c.w.chance(0.3) {
+		op.path, op.body = "/", addWatchBody("/", wire.AddWatchPersistentRecursive)
+	}
+	c.request(op)
 }
 
 // multi changes two nodes together.

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/zkctl/zkctl/wire"
 )
@@ -12,6 +13,7 @@ import (
 const (
 	flagEphemeral  = 1
 	flagSequential = 2
+	flagContainer  = 4
 )
 
 var errShort = errors.New("short record")
@@ -42,6 +44,8 @@ func deleteBody(path string, version int32) body { return body(nil).str(path).in
 func setDataBody(path string, data []byte, version int32) body {
 	return body(nil).str(path).buf(data).int(version)
 }
+
+func addWatchBody(path string, mode int32) body { return body(nil).str(path).int(mode) }
 
 func pathBody(path string) body { return body(nil).str(path) }
 
@@ -111,7 +115,11 @@ func decodeAnswer(op *operation, h wire.ReplyHeader, b []byte) (*answer, error) 
 		switch op.op {
 		case wire.OpCreate, wire.OpSync:
 			a.path = string(r.buf())
-		case wire.OpCreate2:
+		case wire.OpAddWatch:
+			if code := r.int(); code != 0 {
+				return a, fmt.Errorf("addWatch answers with %d", code)
+			}
+		case wire.OpCreate2, wire.OpCreateContainer:
 			a.path = string(r.buf())
 			a.stat = r.stat()
 		case wire.OpSetData:

@@ -77,6 +77,7 @@ func Shape(seed uint64) Options {
 		opts.Voters = 1 + r.IntN(4)
 		opts.Spares = 2 + r.IntN(3)
 	}
+	opts.LocalSessions = r.IntN(4) == 0
 	opts.Pace = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}[r.IntN(3)]
 	return opts
 }
@@ -112,8 +113,10 @@ func (w *World) config(m *machine) (node.Config, error) {
 		CommitLogCount:    1 + m.rand.IntN(30),
 		Sync:              zab.SyncPolicy{FromLog: true},
 		ObserverMasters:   w.opts.ObserverMasters,
-		Rand:              m.rand,
-		Unsafe:            w.opts.Unsafe,
+		LocalSessions:     w.opts.LocalSessions, LocalSessionsUpgrading: w.opts.LocalSessions,
+		ContainerCheckInterval: 500 * time.Millisecond,
+		Rand:                   m.rand,
+		Unsafe:                 w.opts.Unsafe,
 	}
 	switch {
 	case w.opts.Spares > 0:

@@ -47,6 +47,8 @@ type Options struct {
 	Voters    int
 	Observers int
 	Clients   int
+	// LocalSessions lets each server keep sessions to itself until they have ephemeral nodes.
+	LocalSessions bool
 	// ObserverMasters lets followers serve the observers.
 	ObserverMasters bool
 	// Spares are machines that are no members at first. With them, an operator changes the membership.

@@ -19,7 +19,10 @@ type Settings struct {
 	TickTime  time.Duration // zoo.cfg tickTime; 500 ms, so that sessions and dead peers end fast
 	Extra     []string      // further zoo.cfg lines
 	Dir       string        // where the members live; a temporary directory otherwise, removed by Close
-	KeepFiles bool          // Close leaves the files of a temporary directory for a look afterwards
+	Observers int           // how many of the last members are observers
+	// OwnHosts gives each member a loopback address of its own for the ports of the ensemble.
+	OwnHosts  bool
+	KeepFiles bool // Close leaves the files of a temporary directory for a look afterwards
 }
 
 // Ensemble is a set of members on loopback. Not safe for concurrent use, except that members may be started and killed by
@@ -51,7 +54,16 @@ func New(settings Settings, kinds ...Kind) (*Ensemble, error) {
 		m := &Member{ID: i + 1, Kind: kind, Dir: filepath.Join(e.settings.Dir, fmt.Sprint("member", i+1)),
 			ClientPort: ports[3*i], peerPort: ports[3*i+1], electionPort: ports[3*i+2]}
 		e.members[m.ID] = m
-		servers = append(servers, fmt.Sprintf("server.%d=127.0.0.1:%d:%d", m.ID, m.peerPort, m.electionPort))
+		m.host = "127.0.0.1"
+		if settings.OwnHosts {
+			m.host = fmt.Sprintf("127.0.0.%d", 1+m.ID)
+		}
+		m.observer = i >= len(kinds)-settings.Observers
+		role := "participant"
+		if m.observer {
+			role = "observer"
+		}
+		servers = append(servers, fmt.Sprintf("server.%d=%s:%d:%d:%s", m.ID, m.host, m.peerPort, m.electionPort, role))
 	}
 	if len(kinds) == 1 {
 		servers = nil
@@ -131,7 +143,7 @@ func (e *Ensemble) Await(limit time.Duration) error {
 			switch {
 			case modes[m.ID] == "leader":
 				leaders++
-			case m.Running() && modes[m.ID] != "follower":
+			case m.Running() && modes[m.ID] != m.learns():
 				return false
 			}
 		}

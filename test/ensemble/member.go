@@ -22,6 +22,8 @@ type Member struct {
 	Dir        string // zoo.cfg, data/, log
 	ClientPort int
 
+	host                   string // of the ports of the ensemble
+	observer               bool
 	peerPort, electionPort int
 	process                atomic.Pointer[process]
 }
@@ -34,12 +36,20 @@ type process struct {
 // Addr is the client address.
 func (m *Member) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.ClientPort)) }
 
+// learns is the mode of a member that does not lead.
+func (m *Member) learns() string {
+	if m.observer {
+		return "observer"
+	}
+	return "follower"
+}
+
 // QuorumAddr is the address on which the member serves learners while it leads.
-func (m *Member) QuorumAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.peerPort)) }
+func (m *Member) QuorumAddr() string { return net.JoinHostPort(m.host, strconv.Itoa(m.peerPort)) }
 
 // ElectionAddr is the address of the election port.
 func (m *Member) ElectionAddr() string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.electionPort))
+	return net.JoinHostPort(m.host, strconv.Itoa(m.electionPort))
 }
 
 // DataDir is the member's dataDir.
