@@ -75,13 +75,13 @@ type Node struct {
 	conns        map[ConnID]struct{} // learners'
 	learner      *zab.Learner
 	leaderConn   ConnID
-	// master is whom this learner has a connection with: the leader, or a follower that serves observers. masters are those
-	// still to be tried, of a list that has been begun before if triedMasters; dialAt is when the connection is to be opened, 0
-	// when it has been.
-	master       wire.ServerID
-	masters      []wire.ServerID
-	triedMasters bool
-	dialAt       time.Duration
+	// master is whom this learner has a connection with: the leader, or a follower that serves observers. masters are the
+	// followers of a round that are still to be tried, if mastersListed; mastersTried tells that there has been a round. dialAt
+	// is when the connection is to be opened, 0 when it has been.
+	master                      wire.ServerID
+	masters                     []wire.ServerID
+	mastersListed, mastersTried bool
+	dialAt                      time.Duration
 	// restUntil is when an observer looks for a leader again.
 	restUntil time.Duration
 	// unlogged tells that the disk lacks txns that memory has; see Config.NoLog.

@@ -7,44 +7,46 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// chooseMaster decides whom an observer connects to, and when: its leader after a random time, or one of the other voters
-// after the other, at their ports for observers, and a random time before it tries all of them again
-// (QuorumPeer.findLearnerMaster). Apache ZooKeeper tries the leader, too, which does not have this port open.
+// chooseMaster decides whom an observer connects to, and when: its leader after a random time, or one follower after the
+// other, at their ports for observers, and a random time before it tries all of them again
+// (QuorumPeer.findLearnerMaster).
+//
+// When no follower has answered, it is the leader's turn. Apache ZooKeeper tries its port for observers, which is never
+// open; but while the leader waits for a quorum of a membership in which this observer is to vote, no follower serves.
 func (n *Node) chooseMaster() {
-	wait := time.Duration(0)
-	switch {
-	case !n.cfg.ObserverMasters:
-		wait = n.upTo(n.cfg.ObserverReconnectDelay)
-	case len(n.masters) == 0 && n.triedMasters:
-		wait = n.upTo(n.cfg.ObserverReconnectDelay)
-		n.nextMaster()
-	default:
-		n.nextMaster()
+	n.master = n.leaderID
+	begins := true
+	if n.cfg.ObserverMasters {
+		begins = n.nextMaster()
 	}
-	if wait > 0 {
-		n.dialAt = n.now.Mono + wait
-		return
+	if begins {
+		if wait := n.upTo(n.cfg.ObserverReconnectDelay); wait > 0 {
+			n.dialAt = n.now.Mono + wait
+			return
+		}
 	}
 	n.dial()
 }
 
-// nextMaster takes the next voter of the list, which begins anew, in random order, when all have been tried. Without another
-// voter than the leader, it is the leader.
-func (n *Node) nextMaster() {
+// nextMaster takes the next server of a round: the other voters in random order, and last the leader. begins tells that it is
+// the first one of a round after another.
+func (n *Node) nextMaster() (begins bool) {
 	isFollower := func(id wire.ServerID) bool { return id != n.leaderID && n.members.IsVoter(id) }
-	n.masters = slices.DeleteFunc(n.masters, func(id wire.ServerID) bool { return !isFollower(id) })
-	if len(n.masters) == 0 {
-		for _, id := range n.members.Voters() {
-			if isFollower(id) {
-				n.masters = append(n.masters, id)
-			}
-		}
+	if !n.mastersListed {
+		begins, n.mastersListed = n.mastersTried, true
+		n.masters = slices.DeleteFunc(slices.Clone(n.members.Voters()), func(id wire.ServerID) bool { return !isFollower(id) })
 		n.cfg.Rand.Shuffle(len(n.masters), func(i, j int) { n.masters[i], n.masters[j] = n.masters[j], n.masters[i] })
-		n.triedMasters = true
 	}
-	if len(n.masters) > 0 {
-		n.master, n.masters = n.masters[0], n.masters[1:]
+	for len(n.masters) > 0 {
+		next := n.masters[0]
+		n.masters = n.masters[1:]
+		if isFollower(next) { // the ensemble may have changed
+			n.master = next
+			return begins
+		}
 	}
+	n.mastersListed, n.mastersTried = false, true
+	return begins
 }
 
 // dial opens the connection of a learner.

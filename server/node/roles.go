@@ -103,11 +103,11 @@ func (n *Node) becomeLearning() {
 	n.leaderConn = n.lastConn + 2
 	n.lastConn = n.leaderConn
 	n.learner = zab.NewLearner(n.zabConfig(), zab.ConnID(n.leaderConn), n.durable(), n.history, n.now.Mono)
-	n.master = n.leaderID
 	if role == Observing {
 		n.chooseMaster()
 		return
 	}
+	n.master = n.leaderID
 	n.dial()
 }
 
