@@ -152,6 +152,8 @@ func (s *Server) carryOut(e node.Effect) {
 		s.membersChanged(e)
 	case node.RoleChanged:
 		s.roleChanged(e.Status)
+	case node.Audited:
+		s.audit.add(e.Event)
 	case node.ClientRefused:
 		s.often.Warn("client refused", "remote", e.Remote, "session", e.Session, "reason", e.Reason)
 	case node.QuotaExceeded:

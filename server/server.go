@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zkctl/zkctl/server/admin"
+	"github.com/zkctl/zkctl/server/audit"
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/clientport"
 	"github.com/zkctl/zkctl/server/config"
@@ -74,6 +75,7 @@ type Server struct {
 	adminTLS   *secure.Context
 	metricsTLS *secure.Context
 	metrics    *metrics.Metrics
+	audit      *auditLog // nil without
 	operations operations
 	policy     *auth.Policy // of operators; the node has one of its own
 	proposals  proposals
@@ -97,12 +99,20 @@ type Server struct {
 // Run runs a server until ctx ends, which is a clean stop and returns nil, or until it cannot go on.
 func Run(ctx context.Context, cfg *config.Config, opts Options) error {
 	s := newServer(cfg, opts)
+	var err error
+	if s.audit, err = openAudit(&cfg.Audit, opts.Log); err != nil {
+		return err
+	}
+	defer s.audit.close()
 	if err := s.open(vfs.OS); err != nil {
+		s.audit.server(audit.ServerStart, audit.Failure)
 		if s.adminPort != nil {
 			s.adminPort.Close()
 		}
 		return err
 	}
+	s.audit.server(audit.ServerStart, audit.Success)
+	defer s.audit.server(audit.ServerStop, audit.Invoked)
 	return s.run(ctx)
 }
 
@@ -191,7 +201,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 		ContainerCheckInterval: s.cfg.ContainerCheckInterval, ContainerMaxPerMinute: s.cfg.ContainerMaxPerMinute,
 		ContainerMaxNeverUsed: s.cfg.ContainerMaxNeverUsed,
 		NoCloseSessionPaths:   s.cfg.Storage.NoCloseSessionPaths,
-		Auth:                  authOptions(s.cfg, s.metrics), EagerACLCheck: s.cfg.EagerACLCheck,
+		Auth:                  authOptions(s.cfg, s.metrics), Audit: s.cfg.AuditEnabled, EagerACLCheck: s.cfg.EagerACLCheck,
 		Tree:    options,
 		Metrics: s.metrics, AckLoggingFrequency: s.cfg.AckLoggingFrequency,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),

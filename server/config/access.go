@@ -46,6 +46,8 @@ type givenAccess struct {
 	// ensemble.
 	loginFile, section, usersFile string
 	quorumServer, quorumLearner   string
+	// logDir is where a relative path of the audit log begins.
+	logDir string
 }
 
 var accessKeys = []key{

@@ -92,6 +92,7 @@ type Config struct {
 	ContainerMaxPerMinute  int
 	ContainerMaxNeverUsed  time.Duration
 	Access
+	Audit
 
 	// FourLetterWords are the commands that clients may send; "*" stands for all. srvr is allowed always.
 	FourLetterWords []string

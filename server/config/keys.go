@@ -29,6 +29,7 @@ var keys = slices.Concat(
 	quorumKeys,
 	accessKeys,
 	quorumSASLKeys,
+	auditKeys,
 	reconfigKeys,
 	tlsKeys,
 )
@@ -76,12 +77,6 @@ var basicKeys = []key{
 	{"electionPortBindRetry", number(0, "attempts, or 0 for ever", func(c *Config) *int { return &c.ElectionBindRetries })},
 }
 
-// withoutEffectPrefixes are families of keys that Apache ZooKeeper knows; of those of them that are not listed above this
-// server needs none.
-var withoutEffectPrefixes = []string{
-	"audit.",
-}
-
 // aliases are other names under which Apache ZooKeeper finds the same value.
 var aliases = map[string]string{"fsyncWarningThresholdMS": "fsync.warningthresholdms"}
 
@@ -103,7 +98,7 @@ var knownNames = func() []string {
 // Keys are the names of all keys that this server knows, sorted: N and G stand for numbers, and what ends in "." or "_"
 // for all keys that begin with it.
 func Keys() []string {
-	names := slices.Concat(knownNames, withoutEffectPrefixes, familyNames())
+	names := slices.Concat(knownNames, familyNames())
 	slices.Sort(names)
 	return slices.Compact(names)
 }

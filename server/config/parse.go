@@ -205,8 +205,6 @@ func (p *parser) take(at property) {
 			p.refuse(at, "unknown role", "give participant or observer")
 		}
 		p.peerType = at
-	case isWithoutEffect(at.key):
-		p.notice(at, "has no effect in this server", "")
 	default:
 		remedy := "remove it"
 		if near := nearest(at.key, knownNames); near != "" {
@@ -218,10 +216,6 @@ func (p *parser) take(at property) {
 
 func isMemberKey(name string) bool {
 	return strings.HasPrefix(name, "server.") || strings.HasPrefix(name, "group.") || strings.HasPrefix(name, "weight.")
-}
-
-func isWithoutEffect(name string) bool {
-	return slices.ContainsFunc(withoutEffectPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // check fills in what depends on several keys and refuses what does not fit together.
@@ -261,6 +255,7 @@ func (p *parser) check() {
 	p.checkMetrics()
 	p.checkAdmin()
 	p.checkAccess()
+	p.checkAudit()
 	p.checkMembers()
 	p.checkQuorumSASL()
 	p.checkTLS()

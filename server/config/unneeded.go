@@ -48,8 +48,8 @@ var unneeded = []struct {
 	}},
 	{"there is no JMX without a JVM", []string{"jmx.log4j.disable", "jmx.log4j.mbean"}},
 	{"this server writes its log to standard error, with the level that --log-level sets", []string{
-		"log.dir", "log.file", "log.threshold", "log.maxfilesize", "log.maxbackupindex", "root.logger", "console.threshold",
-		"tracelog.dir", "tracelog.file", "auditlog.file", "auditlog.threshold",
+		"log.file", "log.threshold", "log.maxfilesize", "log.maxbackupindex", "root.logger", "console.threshold",
+		"tracelog.dir", "tracelog.file", "audit.logger",
 	}},
 	{"a setting of clients, not of the server", []string{
 		"clientCnxnSocket", "client.secure", "request.timeout", "disableAutoWatchReset", "sasl.client",

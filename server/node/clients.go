@@ -63,6 +63,8 @@ type request struct {
 	refusal wire.ErrCode
 	// closes ends the connection after the reply.
 	closes bool
+	// auth are the ids of the client when it sent the request, for the audit log.
+	auth []wire.ID
 }
 
 type waiting int

@@ -103,6 +103,8 @@ type Config struct {
 
 	// Auth is how clients are authenticated and authorized. Its zero value is Apache ZooKeeper's default.
 	Auth auth.Options
+	// Audit asks for the lines of the audit log (zookeeper.audit.enable).
+	Audit bool
 	// EagerACLCheck refuses writes that the access lists forbid before they go to the leader, in an ensemble; such a refusal
 	// takes no zxid (zookeeper.enableEagerACLCheck).
 	EagerACLCheck bool

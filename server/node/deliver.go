@@ -43,7 +43,12 @@ func (n *Node) resetRoll() {
 // deliver applies a committed txn, tells the watchers and answers the client, if it is here. Events come before the
 // answer, and before any later answer that could show their cause.
 func (n *Node) deliver(e txn.Entry) {
-	result := n.tree.Apply(e.Header, e.Record, n.notify)
+	var result tree.Result
+	if end, ok := e.Record.(*txn.CloseSession); ok {
+		result = n.applyClose(e, end)
+	} else {
+		result = n.tree.Apply(e.Header, e.Record, n.notify)
+	}
 	// During a synchronisation the tree may still hold effects of txns that come only now.
 	if n.serving && !n.cfg.Tree.NoDigest && e.Digest != nil && e.Digest.Version == txn.DigestVersion && e.Digest.Tree != n.tree.Digest() {
 		n.digestMismatches++

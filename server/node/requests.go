@@ -77,6 +77,9 @@ func (n *Node) submitWrite(c *client, r request) {
 	if upgrades && !n.cfg.LocalSessionsUpgrading {
 		upgrades, r.refusal = false, wire.ErrEphemeralOnLocalSession
 	}
+	if n.cfg.Audit {
+		r.auth = c.auth
+	}
 	n.enqueue(c, r)
 	if upgrades {
 		n.upgrade(c)
@@ -202,6 +205,7 @@ func (n *Node) complete(c *client, h txn.Header, result tree.Result) {
 			if r.refusal != wire.ErrOK && h.Type == wire.OpError {
 				result.Err = r.refusal
 			}
+			n.audit(c, r, h, result)
 			r.waits = answered
 			switch {
 			case result.Err == wire.ErrSessionMoved:

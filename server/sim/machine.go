@@ -148,7 +148,7 @@ func (m *machine) carryOut(e node.Effect) {
 		m.w.tracef("%s has membership %x, proposed %x", m.name, e.Members.Version(), e.LastSeen.Version())
 	case node.RoleChanged:
 		m.roleChanged(e.Status)
-	case node.ClientRefused: // for the log
+	case node.ClientRefused, node.Audited: // for logs
 	case node.Halt:
 		m.halted = e.Err
 		m.w.fail("halt", "%s halts: %v", m.name, e.Err)

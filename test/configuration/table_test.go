@@ -85,6 +85,7 @@ var companions = map[string]string{
 	"admin.forceHttps":                         strings.ReplaceAll(tlsStores, "ssl.", "ssl.quorum."),
 	"ensembleAuthName":                         provider("Ensemble"),
 	"enforce.auth.schemes":                     "enforce.auth.enabled=true",
+	"auditlog.file":                            "audit.enable=true",
 	"enforce.auth.enabled":                     "enforce.auth.schemes=digest",
 	"sessionRequireClientSASLAuth":             login,
 	"SASLAuthenticationProvider.superPassword": login,
@@ -140,7 +141,7 @@ var anything = []string{
 }
 
 // unchanged are the keys that work with values that say what is so anyway.
-var unchanged = []string{"peerType", "dynamicConfigFile", "admin.enableServer", "metricsProvider.exportJvmInfo"}
+var unchanged = []string{"audit.impl.class", "peerType", "dynamicConfigFile", "admin.enableServer", "metricsProvider.exportJvmInfo"}
 
 // try is one configuration: the outcome of a key with a value, given in zoo.cfg or, with a property, in its stead.
 type try struct {

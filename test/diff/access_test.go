@@ -83,10 +83,11 @@ func (k *talk) ask(name string, op wire.OpCode, b body) []byte {
 		said = unpredictable.ReplaceAllString(k.reply(frame, op).text, "~")
 	}
 	fmt.Fprintf(&k.text, "%s: %v %d: %s\n", name, op, k.xid, said)
-	if frame != nil && wire.NewDecoder(frame[12:]).Int32() >= -114 && op != wire.OpCloseSession {
-		return frame
-	}
 	if frame != nil {
+		code := wire.ErrCode(wire.NewDecoder(frame[12:]).Int32())
+		if code != wire.ErrAuthFailed && code != wire.ErrSessionClosedRequireSASL && op != wire.OpCloseSession {
+			return frame
+		}
 		// It has to be the last one.
 		more, err := c.read()
 		must(k.t, err)
