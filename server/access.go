@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"slices"
 
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/config"
@@ -23,7 +24,7 @@ func authOptions(c *config.Config, m *metrics.Metrics) auth.Options {
 	if c.SASLUsers != nil {
 		o.SASL.Password = lookUp(c.SASLUsers)
 	}
-	if c.ClientTLS() {
+	if c.ClientTLS() || slices.Contains(c.Providers, "x509") {
 		o.Schemes = append(o.Schemes, auth.X509(c.TLS.X509SuperUser))
 	}
 	for _, scheme := range c.Providers {

@@ -346,6 +346,16 @@ func TestClientCertificates(t *testing.T) {
 	if _, _, err := s.connect(s.as("alice"), m).Get("/private"); err != nil {
 		t.Error(err)
 	}
+
+	m.stop()
+	s.configure(m, lines+"enforce.auth.enabled=true\nenforce.auth.schemes=x509\n")
+	startAll(t, s.members)
+	if _, _, err := s.connect(s.as("alice"), m).Get("/private"); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := m.connect().Get("/"); err == nil {
+		t.Error("who has no certificate is served where one is demanded of everybody")
+	}
 }
 
 // TestUnifiedClientPort: one port takes clients of both kinds, and a server without a plain port serves, too.

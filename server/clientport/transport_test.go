@@ -242,3 +242,20 @@ func TestSecureClientThatDoesNotRead(t *testing.T) {
 	}
 	waitFor(t, "the end", func() bool { return len(s.Connections()) == 0 })
 }
+
+func BenchmarkReadTLS(b *testing.B) {
+	s := secured(b, nil)
+	p := s.dialSecure().secure()
+	p.send(wire.ConnectRequest{TimeOut: 4000, Passwd: make([]byte, 16)}.Append(nil))
+	p.frame()
+	frame := framed(request(1, opEcho, "0123456789"))
+	b.ResetTimer()
+	go func() {
+		for range b.N {
+			p.Write(frame)
+		}
+	}()
+	for range b.N {
+		p.frame()
+	}
+}

@@ -181,7 +181,7 @@ func (p *parser) checkAccess() {
 		}
 	}
 	for _, scheme := range c.EnforcedSchemes {
-		if c.knows(scheme) {
+		if c.knows(scheme) || scheme == "x509" && c.ClientTLS() {
 			continue
 		}
 		what, remedy := fmt.Sprintf("no provider of the scheme %q", scheme), "add one with authProvider, or enforce another scheme"

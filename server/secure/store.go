@@ -124,9 +124,9 @@ func readFile(path string) ([]byte, error) {
 	if err == nil {
 		data, err = os.ReadFile(path)
 	}
-	var path_ *os.PathError
-	if errors.As(err, &path_) {
-		err = path_.Err
+	var named *os.PathError
+	if errors.As(err, &named) {
+		err = named.Err
 	}
 	return data, err
 }
