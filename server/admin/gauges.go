@@ -59,6 +59,9 @@ func gauges(src Source) []gauge {
 	}
 	members := src.Members()
 	add("quorum_size", int64(len(members.Voters())), "voting members")
+	if status.Role == node.Following {
+		add("synced_observers", int64(status.SyncedObservers), "observers in sync with this server")
+	}
 	if status.Role != node.Leading {
 		return all
 	}
