@@ -51,7 +51,7 @@ sim: ## simulate SEEDS ensembles
 fuzz: ## each decoder for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; $(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
+	    echo "$$pkg $$f"; $(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2x; done; done
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | grep -v testdata | tee /dev/stderr)"
