@@ -60,6 +60,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// In zkCli.sh another thread prints events; sync waits until that has dealt with all earlier ones, which matters before
+// printwatches changes.
 var scripts = []script{
 	{name: "create and delete", lines: `
 create
@@ -375,6 +377,7 @@ printwatches
 printwatches off
 get -w /a
 set /a q
+sync /
 printwatches whatever
 printwatches on
 printwatches off extra
