@@ -21,7 +21,7 @@ build: bundle ## build bin/zkctl (with the servers for linux/amd64 and linux/arm
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/zkctl ./cmd/zkserver ./cmd/zkcli
 
 # The compressed servers that zkctl carries. Rebuilt when a source file is newer.
-SOURCES := $(shell find wire server cmd/zkserver cmd/zkcli -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+SOURCES := $(shell find wire client server cmd/zkserver cmd/zkcli -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 .PHONY: bundle
 bundle: $(foreach a,$(ARCHES),bundle/files/zkserver-linux-$(a).gz bundle/files/zkcli-linux-$(a).gz)
 
