@@ -320,6 +320,42 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// Server ids begin with 0, also that of a leader.
+func TestServerZero(t *testing.T) {
+	members := newEnsemble(t, 2, "standaloneEnabled=false\n")
+	for i, m := range members { // ids 0 and 1, of which only 0 votes
+		text, err := os.ReadFile(m.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, second, _ := strings.Cut(strings.Replace(string(text), "server.1=", "server.0=", 1), "server.2=")
+		second = "server.1=" + strings.TrimSpace(second) + ":observer\n"
+		if i == 1 {
+			second += "peerType=observer\n"
+		}
+		if err := errors.Join(os.WriteFile(m.cfg, []byte(first+second), 0o644),
+			os.WriteFile(filepath.Join(m.dir, "data", "myid"), fmt.Appendln(nil, i), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		m.start()
+	}
+	waitFor(t, "server 0 to lead", func() bool { return members[0].mode() == "leader" && members[1].mode() == "observer" })
+	c := members[1].connect()
+	if _, err := c.Create("/e", nil, zk.FlagEphemeral, open); err != nil {
+		t.Fatal(err)
+	}
+	if c.Close(); !strings.Contains(members[0].word("conf"), "serverId=0\n") {
+		t.Errorf("conf: %s", members[0].word("conf"))
+	}
+	own := members[0].connect()
+	if ok, _, err := own.Exists("/e"); ok || err != nil {
+		t.Errorf("the node of a closed session: %v, %v", ok, err)
+	}
+	if own.SessionID()>>56 != 0 || own.SessionID() == 0 {
+		t.Errorf("session %#x", own.SessionID())
+	}
+}
+
 // A client that went to another server without a word, as when its network failed, leaves no connection behind.
 func TestConnectionOfASessionThatMoved(t *testing.T) {
 	members := newEnsemble(t, 3, "")

@@ -13,8 +13,8 @@ const maxServerID = 255
 // parseServerID takes N of server.N, and myid.
 func parseServerID(text string) (wire.ServerID, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id < 1 || id > maxServerID {
-		return 0, fmt.Errorf("not a number from 1 to %d", maxServerID)
+	if err != nil || id < 0 || id > maxServerID {
+		return 0, fmt.Errorf("not a number from 0 to %d", maxServerID)
 	}
 	return wire.ServerID(id), nil
 }
