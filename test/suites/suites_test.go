@@ -7,12 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/zkctl/zkctl/test/ensemble"
 )
 
-var against = flag.String("against", "", "run the suites with zkserver or apache only, and compare nothing")
+var (
+	against = flag.String("against", "", "run the suites with zkserver or apache only, and compare nothing")
+	tests   = flag.String("tests", "", "run only these tests of a suite, with commas between their names, and compare nothing")
+)
 
 // suite is the integration suite of one client.
 type suite struct {
@@ -30,6 +34,10 @@ func compare(t *testing.T, s suite) {
 			continue
 		}
 		b := newBox(t, kind)
+		if *tests != "" {
+			t.Logf("%v: %v", kind, s.run(b, strings.Split(*tests, ",")...))
+			continue
+		}
 		r := s.run(b)
 		if failed := r.Names(Failed); len(failed) > 0 {
 			t.Logf("%v: once more, alone: %q", kind, failed)
@@ -47,7 +55,7 @@ func compare(t *testing.T, s suite) {
 		}
 		results[kind] = r
 	}
-	if *against != "" {
+	if len(results) < 2 {
 		return
 	}
 	if results[ensemble.Apache].Count(Passed) == 0 {
