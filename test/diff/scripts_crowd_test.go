@@ -75,7 +75,7 @@ func crowd(s *script) {
 	s.ask(1, wire.OpSetWatches2, body{}.long(math.MaxInt64).strs(paths).strs([]string{"/none"}).strs([]string{"/c"}).strs([]string{}).strs([]string{}))
 	s.ask(2, wire.OpSetWatches, body{}.long(0).strs(paths).strs(paths).strs([]string{"/c"}))
 	s.ask(0, wire.OpMulti, sets.part(wire.OpCheck, pathVersion("/c", 1)).end())
-	s.ask(0, wire.OpMulti, body(sets[:len(sets)]).end())
+	s.ask(0, wire.OpMulti, sets.end())
 	s.close(0) // with half of them
 	s.open(0)
 	s.ask(0, wire.OpGetChildren2, read("/c", false))

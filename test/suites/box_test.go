@@ -50,15 +50,21 @@ func newBox(t *testing.T, kind ensemble.Kind) *box {
 	must(t, os.MkdirAll(filepath.Join(b.dir, "tmp"), 0o1777))
 	b.set("CLASSPATH", classPath)
 	if kind == ensemble.Zkserver {
-		java, err := exec.LookPath("java")
-		must(t, err)
 		server, err := ensemble.ServerBinary()
 		must(t, err)
-		b.set("REAL_JAVA", java)
+		b.set("REAL_JAVA", realJava(t))
 		b.set("ZKSERVER", server)
 		b.set("PATH", filepath.Join(root(t), "test", "suites", "standin")+":"+os.Getenv("PATH"))
 	}
 	return b
+}
+
+// realJava is the Java virtual machine for all that is no server.
+func realJava(t *testing.T) string {
+	t.Helper()
+	java, err := exec.LookPath("java")
+	must(t, err)
+	return java
 }
 
 func (b *box) set(name, value string) { b.env = append(b.env, name+"="+value) }

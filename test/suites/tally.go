@@ -86,22 +86,32 @@ func ParseGo(out []byte) Results {
 	return r
 }
 
-// ParseJUnit reads the report of pytest --junitxml. A test is named by its class and itself.
+// ParseJUnit reads a report in the form of JUnit, such as that of pytest --junitxml. A test is named by its class and itself.
 func ParseJUnit(report io.Reader) (Results, error) {
-	var suites struct {
-		Cases []struct {
+	r := make(Results)
+	d := xml.NewDecoder(report)
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			return r, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read JUnit report: %w", err)
+		}
+		start, ok := token.(xml.StartElement)
+		if !ok || start.Name.Local != "testcase" {
+			continue
+		}
+		var c struct {
 			Class   string    `xml:"classname,attr"`
 			Name    string    `xml:"name,attr"`
 			Failure *struct{} `xml:"failure"`
 			Error   *struct{} `xml:"error"`
 			Skipped *struct{} `xml:"skipped"`
-		} `xml:"testsuite>testcase"`
-	}
-	if err := xml.NewDecoder(report).Decode(&suites); err != nil {
-		return nil, fmt.Errorf("read JUnit report: %w", err)
-	}
-	r := make(Results)
-	for _, c := range suites.Cases {
+		}
+		if err := d.DecodeElement(&c, &start); err != nil {
+			return nil, fmt.Errorf("read JUnit report: %w", err)
+		}
 		status := Passed
 		switch {
 		case c.Failure != nil || c.Error != nil:
@@ -114,7 +124,6 @@ func ParseJUnit(report io.Reader) (Results, error) {
 			r[name] = status
 		}
 	}
-	return r, nil
 }
 
 // ParseCppUnit reads what a CppUnit program with a brief progress listener prints, among which its tests print whatever

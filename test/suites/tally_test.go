@@ -59,6 +59,10 @@ func TestParseJUnit(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
+	got, err = ParseJUnit(strings.NewReader(`<testsuite><properties/><testcase classname="C" name="t()"><system-out>x</system-out></testcase></testsuite>`))
+	if want := (Results{"C.t()": Passed}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("a report of one suite: got %v, %v, want %v", got, err, want)
+	}
 	if _, err := ParseJUnit(strings.NewReader("<testsuites><testsuite>")); err == nil {
 		t.Error("half a report passes")
 	}
