@@ -179,10 +179,11 @@ func splitAddress(text string) ([]string, error) {
 	return append([]string{host}, strings.Split(rest[1:], ":")...), nil
 }
 
-// checkHost refuses what would mean something else when it is read from a text again.
+// checkHost refuses what would mean something else when it is read from a text again; files of properties are ISO 8859-1,
+// and texts of members UTF-8.
 func checkHost(host string) error {
 	for _, r := range host {
-		if unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\=#!,[]`, r) {
+		if r > unicode.MaxASCII || unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\=#!,[]`, r) {
 			return fmt.Errorf("host %q has the character %q", host, r)
 		}
 	}
