@@ -55,7 +55,7 @@ func (l *Leader) Propose(e txn.Entry) {
 
 // forward sends a packet of the broadcast to a learner, after UPTODATE if NEWLEADER has been sent.
 func (l *Leader) forward(p *peer, packet wire.QuorumPacket) {
-	if p.state == peerSyncs || p.state == peerAcked {
+	if p.state == peerSyncs || p.state == peerAcked || p.state == peerReads && l.waitsForNewLeader(p, packet.Zxid) {
 		p.held = append(p.held, packet)
 		return
 	}

@@ -172,12 +172,24 @@ func (l *Leader) carryOut(p *peer, plan syncPlan) {
 	}
 	if !p.observer {
 		for _, e := range l.outstanding[l.done:] {
-			l.send(p, wire.QuorumPacket{Type: wire.PacketProposal, Zxid: e.Header.Zxid, Data: e.Bytes})
+			packet := wire.QuorumPacket{Type: wire.PacketProposal, Zxid: e.Header.Zxid, Data: e.Bytes}
+			if l.waitsForNewLeader(p, packet.Zxid) {
+				p.held = append(p.held, packet)
+			} else {
+				l.send(p, packet)
+			}
 		}
 	}
 	if plan.op != wire.PacketSnap {
 		l.sendNewLeader(p)
 	}
+}
+
+// waitsForNewLeader tells whether a packet of the broadcast must not reach a learner before NEWLEADER: that carries the
+// committed membership, and a learner, of Apache ZooKeeper at least, forgets for it a newer one that it was proposed before,
+// though its acknowledgement of that counts.
+func (l *Leader) waitsForNewLeader(p *peer, zxid wire.Zxid) bool {
+	return len(p.held) > 0 || l.phase >= broadcast && l.members.joint() && zxid >= wire.Zxid(l.members.lastSeen.Version())
 }
 
 // isBusy tells whether as many learners are being synchronised in this way as may be.

@@ -12,16 +12,23 @@ import (
 // heirBytes is the id of the server that is to lead, at the front of COMMITANDACTIVATE and INFORMANDACTIVATE.
 const heirBytes = 8
 
-// seeProposal takes note of the membership that a reconfiguration proposes.
-func (l *Learner) seeProposal(e txn.Entry) error {
+// checkProposal refuses a reconfiguration that cannot be read.
+func (l *Learner) checkProposal(e txn.Entry) error {
 	if e.Header.Type != wire.OpReconfig || !l.cfg.Reconfig {
 		return nil
 	}
-	c, err := membershipOf(e)
-	if err == nil && c.Version() > l.members.lastSeen.Version() {
+	_, err := membershipOf(e)
+	return err
+}
+
+// seeProposal takes note of the membership of a reconfiguration that is about to be logged.
+func (l *Learner) seeProposal(e txn.Entry) {
+	if e.Header.Type != wire.OpReconfig || !l.cfg.Reconfig {
+		return
+	}
+	if c, err := membershipOf(e); err == nil && c.Version() > l.members.lastSeen.Version() {
 		l.see(c)
 	}
-	return err
 }
 
 func (l *Learner) see(c *quorum.Config) {
@@ -29,9 +36,9 @@ func (l *Learner) see(c *quorum.Config) {
 	l.note(SeeMembers{Members: c})
 }
 
-// seeNewLeader takes note of the membership that NEWLEADER brought. It goes with the leader's history, and so takes the
+// readNewLeader takes note of the membership that NEWLEADER brought. It goes with the leader's history, and so takes the
 // place of a newer one that was proposed in another history.
-func (l *Learner) seeNewLeader(text []byte) error {
+func (l *Learner) readNewLeader(text []byte) error {
 	if !l.cfg.Reconfig || len(text) <= 1 { // servers before 3.5 send none
 		return nil
 	}
@@ -43,7 +50,6 @@ func (l *Learner) seeNewLeader(text []byte) error {
 		return fmt.Errorf("NEWLEADER brings membership %x, older than %x", c.Version(), l.members.committed.Version())
 	}
 	l.leaderMembers = c
-	l.see(c)
 	return nil
 }
 

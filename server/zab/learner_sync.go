@@ -86,7 +86,7 @@ func (l *Learner) receive(packet wire.QuorumPacket) error {
 		}
 		return err
 	}
-	if err := l.seeProposal(e); err != nil {
+	if err := l.checkProposal(e); err != nil {
 		return err
 	}
 	l.received = packet.Zxid
@@ -119,6 +119,12 @@ func (l *Learner) handleNewLeader(packet wire.QuorumPacket) error {
 	if epoch := packet.Zxid.Epoch(); epoch != l.epoch || packet.Zxid.Counter() != 0 {
 		return fmt.Errorf("NEWLEADER %v in epoch %d", packet.Zxid, l.epoch)
 	}
+	if err := l.readNewLeader(packet.Data); err != nil {
+		return err
+	}
+	if c := l.leaderMembers; c != nil && c.Version() > l.members.lastSeen.Version() {
+		l.see(c) // before there is a history on disk that reaches beyond it
+	}
 	for l.committed > 0 {
 		e := l.pending[0]
 		if !l.snapshot {
@@ -130,8 +136,8 @@ func (l *Learner) handleNewLeader(packet wire.QuorumPacket) error {
 	if l.snapshot {
 		l.note(SaveSnapshot{Zxid: l.history.Last()})
 	}
-	if err := l.seeNewLeader(packet.Data); err != nil {
-		return err
+	if c := l.leaderMembers; c != nil && c.Version() != l.members.lastSeen.Version() {
+		l.see(c) // which goes with the leader's history
 	}
 	l.state = savingHistory
 	switch {
@@ -199,6 +205,7 @@ func (l *Learner) handleUpToDate() error {
 // log appends a pending txn.
 func (l *Learner) log(e txn.Entry) {
 	l.logged++
+	l.seeProposal(e)
 	l.note(Append{Entry: e})
 	switch {
 	case l.observer:
