@@ -198,6 +198,11 @@ var Mutations = []struct {
 	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}},
 	{"answer reads before the writes in front of them", zab.Unsafe{ReadPastWrites: true}},
 	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}},
+	{"commit with the old membership alone", zab.Unsafe{CommitWithOldQuorum: true}},
+	{"commit with the new membership alone", zab.Unsafe{CommitWithNewQuorum: true}},
+	{"do not save the proposed membership", zab.Unsafe{ForgetLastSeen: true}},
+	{"do not save the committed membership", zab.Unsafe{ForgetMembers: true}},
+	{"follow those who do not know the membership", zab.Unsafe{TakeNewerMembers: true}},
 }
 
 func (w *World) members() *quorum.Config {
