@@ -218,7 +218,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 
 func (s *Server) peerConfig(options tree.Options) peer.Config {
 	c := peer.Config{
-		Self: s.cfg.ServerID, Members: &s.cfg.Members,
+		Self: s.cfg.ServerID, Members: &s.cfg.Members, LastSeen: s.cfg.LastSeen,
 		ListenOnAllIPs: s.cfg.ListenOnAllIPs, KeepAlive: s.cfg.ElectionKeepAlive,
 		ConnectTimeout: s.cfg.ElectionConnectTimeout, BindRetries: s.cfg.ElectionBindRetries,
 		ObserverPort:    s.cfg.ObserverMasterPort,

@@ -31,8 +31,8 @@ func LoadFrom(disk vfs.FS, file string, flags ...Flags) (*Config, error) {
 	p.readLogins()
 	p.check()
 	if p.config.Distributed {
-		p.readMyID()
 		p.readLastSeen(text)
+		p.readMyID()
 	}
 	if len(p.problems) == 0 {
 		p.readStores()

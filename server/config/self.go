@@ -81,13 +81,21 @@ func (p *parser) readMyID() {
 func (p *parser) findSelf(refuse func(line int, what, remedy string)) {
 	c := p.config
 	self, ok := c.Self()
+	if !ok && c.LastSeen != nil {
+		// It was about to join when it stopped, and may be needed for that.
+		self, ok = c.LastSeen.Member(c.ServerID)
+	}
 	if !ok {
+		remedy := "add the line, or "
+		if c.ReconfigEnabled && c.DynamicFile != "" {
+			remedy = "if it is to join the ensemble (again), put the lines of all members and its own into zoo.cfg, and remove dynamicConfigFile there; or "
+		}
 		ids := make([]string, len(c.Servers))
 		for i, m := range c.Servers {
 			ids[i] = strconv.FormatInt(int64(m.ID), 10)
 		}
 		refuse(1, fmt.Sprintf("this is server %d, but %s has no line server.%d", c.ServerID, p.membersFile, c.ServerID),
-			"add the line, or write one of "+strings.Join(ids, ", "))
+			remedy+"write one of "+strings.Join(ids, ", "))
 		return
 	}
 	if c.ExtendedTypes && c.ServerID == maxServerID {

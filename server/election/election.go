@@ -43,9 +43,10 @@ type Message struct {
 // Config is who votes.
 type Config struct {
 	Self wire.ServerID
-	// Members is the last committed membership, LastSeen the last proposed one, nil where no other is known. While the two
-	// differ, both have to elect.
-	Members, LastSeen *quorum.Config
+	// Members is the last committed membership. One that is proposed has no say here, unlike in Apache ZooKeeper: whoever is
+	// elected needs its quorum to lead, but a quorum that does not know of it, or of a proposal that came to nothing, could
+	// keep everybody from trying.
+	Members *quorum.Config
 	// Oracle tells that there is an oracle; see SetOracle.
 	Oracle bool
 	// The time between two sendings of the same vote doubles from MinInterval to MaxInterval; 0 for 200 ms and 3.2 s.
@@ -86,11 +87,7 @@ type Election struct {
 // New returns the election of a server that has not looked for a leader yet.
 func New(cfg Config) *Election {
 	cfg.MinInterval, cfg.MaxInterval = cmp.Or(cfg.MinInterval, minInterval), cmp.Or(cfg.MaxInterval, maxInterval)
-	e := &Election{cfg: cfg, state: wire.Looking, initial: none, vote: none}
-	if cfg.LastSeen != nil {
-		e.SetMembers(cfg.Members, cfg.LastSeen)
-	}
-	return e
+	return &Election{cfg: cfg, state: wire.Looking, initial: none, vote: none}
 }
 
 // Look begins a new election, with the last zxid and currentEpoch of this server.
@@ -128,7 +125,7 @@ func (e *Election) Tick(now time.Duration) {
 // Step handles a vote.
 func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
-	case !e.isVoter(from):
+	case !e.cfg.Members.IsVoter(from):
 		e.send(from, e.notification(e.round)) // whoever does not vote only asks
 	case e.state != wire.Looking:
 		if n.State == wire.Looking {
@@ -147,8 +144,7 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 // stepVote handles the vote of a voter while this server looks.
 func (e *Election) stepVote(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
-	case !e.isVoter(n.Leader):
-		e.maybeJoin(now, n)
+	case !e.cfg.Members.IsVoter(n.Leader):
 	case n.State == wire.Looking:
 		e.stepLooking(now, from, n)
 	case n.State == wire.Following || n.State == wire.Leading:
@@ -217,8 +213,7 @@ func unversioned(n wire.Notification) wire.Notification {
 }
 
 // agree tells whether a quorum of votes is for the leader of n. Among servers that have a leader only the leader and its
-// epoch are compared; and if one of two votes has version 0, only the leader. The committed membership is enough to join a
-// leader that there is: one that was proposed may have come to nothing without this server, and have no quorum.
+// epoch are compared; and if one of two votes has version 0, only the leader.
 func (e *Election) agree(votes map[wire.ServerID]wire.Notification, n wire.Notification) bool {
 	return e.cfg.Members.Quorum(func(id wire.ServerID) bool {
 		other, ok := votes[id]
@@ -245,7 +240,7 @@ func (e *Election) leads(votes map[wire.ServerID]wire.Notification, n wire.Notif
 
 // beats tells whether one vote is better than another: by epoch, then zxid, then id.
 func (e *Election) beats(v, other Vote) bool {
-	if !e.mayLead(v.Leader) {
+	if !e.cfg.Members.MayLead(v.Leader) {
 		return false
 	}
 	return cmp.Or(
@@ -258,7 +253,7 @@ func (e *Election) propose(now time.Duration, v Vote) {
 	e.vote = v
 	e.finalize = 0
 	e.sendToAll()
-	if e.isVoter(e.cfg.Self) && !e.observes() && e.initial.Zxid != -1 {
+	if e.cfg.Members.IsVoter(e.cfg.Self) && !e.observes() && e.initial.Zxid != -1 {
 		e.received[e.cfg.Self] = e.notification(e.round)
 		e.maybeFinalize(now)
 	}
@@ -320,14 +315,6 @@ func (e *Election) Take() []Message {
 func (e *Election) sendToAll() {
 	for _, id := range e.cfg.Members.Voters() {
 		if id != e.cfg.Self {
-			e.send(id, e.notification(e.round))
-		}
-	}
-	if e.cfg.LastSeen == nil {
-		return
-	}
-	for _, id := range e.cfg.LastSeen.Voters() {
-		if id != e.cfg.Self && !e.cfg.Members.IsVoter(id) {
 			e.send(id, e.notification(e.round))
 		}
 	}

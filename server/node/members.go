@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -47,7 +48,7 @@ func (n *Node) saveMembers() {
 }
 
 func (n *Node) membersChanged() {
-	n.election.SetMembers(n.members, n.lastSeen)
+	n.election.SetMembers(n.members)
 	n.note(MembersChanged{Members: n.members, LastSeen: n.lastSeen})
 }
 
@@ -58,6 +59,21 @@ func (n *Node) showMembers() {
 	}
 }
 
+// loggedVersion is the version of the newest membership in the own history, 0 for none. A server whose files have been taken
+// away, as when it was removed and is to come back, must not take an older one for the newest: it may have agreed to this
+// one.
+func (n *Node) loggedVersion() int64 {
+	shown, ok := n.tree.Lookup(tree.ConfigPath)
+	if !ok {
+		return 0
+	}
+	c, err := quorum.Parse(shown.Data())
+	if err != nil || c.Version() != int64(shown.Stat().Mzxid) {
+		return 0 // somebody has written to the node
+	}
+	return c.Version()
+}
+
 // adopt takes over the membership of a vote if it is newer than the own one, and a committed one like that. A server that
 // looks for a leader must look among its members; whoever has a leader learns of changes from that. It tells whether the
 // search has begun anew, and the vote is void.
@@ -66,7 +82,7 @@ func (n *Node) adopt(text []byte) bool {
 		return false
 	}
 	c, err := quorum.Parse(text)
-	if err != nil || c.Version() <= n.members.Version() {
+	if err != nil || c.Version() <= n.members.Version() || c.Version() < n.loggedVersion() {
 		return false
 	}
 	before := n.members

@@ -168,7 +168,7 @@ func New(cfg Config, db *Database) (*Node, error) {
 			n.lastSeen = cfg.LastSeen
 		}
 		n.election = election.New(election.Config{
-			Self: cfg.Self, Members: n.members, LastSeen: n.lastSeen,
+			Self: cfg.Self, Members: n.members,
 			MinInterval: cfg.MinNotificationInterval, MaxInterval: cfg.MaxNotificationInterval,
 			Oracle: cfg.Oracle,
 		})

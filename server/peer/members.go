@@ -22,6 +22,8 @@ func (m *members) set(id wire.ServerID, committed, lastSeen *quorum.Config) {
 	m.committed, m.lastSeen = committed, lastSeen
 	if self, ok := committed.Member(id); ok {
 		m.self = self
+	} else if self, ok := lastSeen.Member(id); ok {
+		m.self = self
 	}
 }
 

@@ -10,6 +10,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -36,6 +37,8 @@ type Config struct {
 	// Members are all members with their addresses, this server included, as long as Peer.MembersChanged does not say
 	// otherwise. Names are resolved whenever they are needed.
 	Members *quorum.Config
+	// LastSeen is a membership that may follow, whose members can connect, too; nil without one.
+	LastSeen *quorum.Config
 	// ListenOnAllIPs opens both ports on every address instead of the configured one (quorumListenOnAllIPs).
 	ListenOnAllIPs bool
 	// KeepAlive switches TCP keep-alive on for connections between election ports (tcpKeepAlive).
@@ -155,7 +158,7 @@ func New(cfg Config) *Peer {
 	p := &Peer{
 		cfg: cfg, log: cfg.Log, often: ratelog.New(cfg.Log), open: make(map[io.Closer]struct{}), conns: make(map[node.ConnID]*conn),
 	}
-	p.members.set(cfg.Self, cfg.Members, cfg.Members)
+	p.members.set(cfg.Self, cfg.Members, cmp.Or(cfg.LastSeen, cfg.Members))
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mesh = newMesh(p)
 	p.port = newPort(p, "quorum", func() []string { return p.listed().QuorumAddresses() })

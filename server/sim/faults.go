@@ -13,7 +13,7 @@ func (w *World) misbehave() {
 	w.after(w.between(10*time.Millisecond, w.opts.Pace), w.misbehave)
 	m := w.machines[w.rand.IntN(len(w.machines))]
 	other := w.machines[w.rand.IntN(len(w.machines))]
-	switch w.rand.IntN(18) {
+	switch w.rand.IntN(19) {
 	case 0, 1, 2:
 		m.crash()
 		w.after(w.between(10*time.Millisecond, 1500*time.Millisecond), m.start)
@@ -89,6 +89,10 @@ func (w *World) misbehave() {
 			w.orphan(leader)
 		}
 	case 17:
+		if w.opts.Spares > 0 {
+			w.split()
+		}
+	case 18:
 		c := w.clients[w.rand.IntN(len(w.clients))]
 		if c.link != nil {
 			c.link.drop()

@@ -146,6 +146,7 @@ func (m *machine) carryOut(e node.Effect) {
 		}
 	case node.MembersChanged:
 		m.w.tracef("%s has membership %x, proposed %x", m.name, e.Members.Version(), e.LastSeen.Version())
+		m.w.maybeAmbush(m)
 	case node.RoleChanged:
 		m.roleChanged(e.Status)
 	case node.ClientRefused, node.Audited: // for logs
@@ -173,17 +174,20 @@ func (m *machine) start() {
 	m.links = make(map[node.ClientID]*link)
 	m.portOpen, m.observerPortOpen, m.serving, m.paused, m.inbox = false, false, false, false, nil
 	m.members = 0
-	db, err := m.disk.open()
+	cfg, member, err := m.w.config(m)
+	if !member {
+		m.awaitReturn()
+		return
+	}
+	var db *node.Database
+	if err == nil {
+		db, err = m.disk.open()
+	}
 	if err != nil {
 		m.w.fail("recovery", "%s does not start: %v", m.name, err)
 		return
 	}
 	m.w.tracef("%s starts at %v, epochs %d %d", m.name, db.LastZxid, db.AcceptedEpoch, db.CurrentEpoch)
-	cfg, err := m.w.config(m)
-	if err != nil {
-		m.w.fail("recovery", "%s does not start: %v", m.name, err)
-		return
-	}
 	n, err := node.New(cfg, db)
 	if err != nil {
 		m.w.fail("recovery", "%s does not start: %v", m.name, err)

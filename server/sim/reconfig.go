@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/node"
@@ -41,28 +42,69 @@ func (m *machine) writeConfig(members *quorum.Config) {
 	}
 }
 
-// readMembers reads what the files of a machine say of the members. A machine that was removed from the ensemble does not
-// start before an operator has told it where the ensemble is.
-func (m *machine) readMembers(cfg *node.Config) error {
+// readMembers reads what the files of a machine say of the members; ok is false if it is none.
+func (m *machine) readMembers(cfg *node.Config) (ok bool, err error) {
 	mem := m.disk.files.mem
 	read, err := config.LoadFrom(mem, zooCfg)
-	if err != nil && strings.Contains(err.Error(), "has no line") {
-		m.w.tracef("%s is no member: it gets a new zoo.cfg", m.name)
-		m.writeConfig(m.w.checks.members.newest())
-		read, err = config.LoadFrom(mem, zooCfg)
-	}
 	if err != nil {
-		return err
+		return !strings.Contains(err.Error(), "has no line"), err
 	}
 	files, err := read.Files(mem)
 	if err != nil {
-		return err
+		return true, err
 	}
 	m.disk.files.members = files
 	cfg.Members, cfg.LastSeen = &read.Members, read.LastSeen
 	cfg.ReconfigEnabled, cfg.StandaloneEnabled = true, read.StandaloneEnabled
 	cfg.Auth.SkipACL = true
-	return files.Begin()
+	return true, files.Begin()
+}
+
+// awaitReturn lets a machine that was removed, and does not start with what its files say, come back as one that wants to
+// become a member: when the ensemble works without it, or when it seems to be needed, an operator tells it where that is.
+func (m *machine) awaitReturn() {
+	life := m.life
+	m.w.after(200*time.Millisecond, func() {
+		if m.up() || m.life != life {
+			return
+		}
+		newest := m.w.checks.members.newest()
+		leader := m.w.leader()
+		if m.w.calm || leader != nil && leader.node.Members().Version() == newest.Version() {
+			m.w.tracef("%s was removed: it gets a new zoo.cfg", m.name)
+			m.writeConfig(newest)
+		}
+		m.start()
+	})
+}
+
+// rescue is what an operator does about machines that lost their power before they had saved the membership by which those
+// were removed that they wait for.
+func (w *World) rescue() {
+	newest := w.checks.members.newest()
+	if w.opts.Spares == 0 || w.leader() != nil || newest.Version() == 0 {
+		return
+	}
+	for _, m := range w.machines {
+		_, member := newest.Member(m.id)
+		if !member || !m.up() || m.node.Members().Version() >= newest.Version() || newest.Equal(m.node.Members()) {
+			continue
+		}
+		w.tracef("the operator copies membership %x to %s", newest.Version(), m.name)
+		m.crash()
+		read, err := config.LoadFrom(m.disk.files.mem, zooCfg)
+		if err == nil {
+			next := newest
+			if read.LastSeen != nil && read.LastSeen.Version() > newest.Version() {
+				next = read.LastSeen
+			}
+			err = m.disk.files.members.Save(newest, next)
+		}
+		if err != nil {
+			w.fail("recovery", "%s: %v", m.name, err)
+		}
+		m.start()
+	}
 }
 
 // newOperator is a client that changes the membership.
@@ -147,4 +189,50 @@ func reconfigBody(joining, leaving, whole string, version int64) body {
 		}
 	}
 	return b.int(int32(version >> 32)).int(int32(version))
+}
+
+// maybeAmbush lets something happen just when a machine has learned of a membership: that is when quorums of different
+// memberships could decide differently.
+func (w *World) maybeAmbush(m *machine) {
+	if w.calm || w.opts.Quiet || !w.chance(0.12) {
+		return
+	}
+	w.after(w.between(0, 4*time.Millisecond), func() {
+		if w.calm {
+			return
+		}
+		switch w.rand.IntN(5) {
+		case 0:
+			m.crash()
+			w.after(w.between(10*time.Millisecond, 2*time.Second), m.start)
+		case 1:
+			if leader := w.leader(); leader != nil {
+				leader.crash()
+				w.after(w.between(10*time.Millisecond, 2*time.Second), leader.start)
+			}
+		default:
+			w.split()
+		}
+	})
+}
+
+// split cuts the network between some machines and all others, and makes some of them begin anew.
+func (w *World) split() {
+	side := make([]bool, len(w.machines))
+	for i := range side {
+		side[i] = w.chance(0.5)
+	}
+	w.tracef("the network splits %v", side)
+	for i, a := range w.machines {
+		for j, b := range w.machines {
+			if side[i] != side[j] {
+				w.net.block(a, b)
+			}
+		}
+		if w.chance(0.2) {
+			a.crash()
+			w.after(w.between(10*time.Millisecond, 400*time.Millisecond), a.start)
+		}
+	}
+	w.after(w.between(500*time.Millisecond, 3*time.Second), w.heal)
 }

@@ -42,6 +42,7 @@ func Run(seed uint64, opts Options) Result {
 	}
 	w.run(opts.Faults)
 	w.calmDown()
+	w.after(opts.Calm/4, w.rescue)
 	w.run(opts.Faults + opts.Calm)
 	w.checkLiveness()
 	for _, c := range w.clients {
@@ -105,8 +106,8 @@ func newWorld(seed uint64, opts Options) *World {
 }
 
 // config is what a machine's zoo.cfg would say.
-func (w *World) config(m *machine) (node.Config, error) {
-	cfg := node.Config{
+func (w *World) config(m *machine) (cfg node.Config, member bool, err error) {
+	cfg = node.Config{
 		Self: m.id, TickTime: tickTime, InitLimitTicks: 10, SyncLimitTicks: 5,
 		MaxSessionTimeout: 20 * tickTime,
 		SnapCount:         20 + 2*m.rand.IntN(60),
@@ -120,11 +121,12 @@ func (w *World) config(m *machine) (node.Config, error) {
 	}
 	switch {
 	case w.opts.Spares > 0:
-		return cfg, m.readMembers(&cfg)
+		member, err = m.readMembers(&cfg)
+		return cfg, member, err
 	case len(w.machines) > 1:
 		cfg.Members = w.members()
 	}
-	return cfg, nil
+	return cfg, true, nil
 }
 
 func (w *World) machine(id wire.ServerID) *machine {

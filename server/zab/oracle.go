@@ -9,7 +9,7 @@ func (l *Leader) SetOracle(alone bool) { l.mayLeadAlone = alone }
 // leadsAlone tells whether this server is a quorum by itself.
 func (l *Leader) leadsAlone() bool {
 	c := l.members.committed
-	return l.mayLeadAlone && !l.members.joint() && len(c.Voters()) == 2 && c.IsVoter(l.cfg.Self) &&
+	return l.mayLeadAlone && l.members.lastSeen.Equal(c) && len(c.Voters()) == 2 && c.IsVoter(l.cfg.Self) &&
 		!slices.ContainsFunc(l.peers, func(p *peer) bool { return p.state >= peerReads && c.IsVoter(p.id) })
 }
 
