@@ -56,9 +56,10 @@ type Config struct {
 // Election is the part of a server that votes. It lives as long as the server: who has found a leader goes on answering
 // those who look.
 type Election struct {
-	cfg   Config
-	state wire.ServerState
-	round int64 // logical clock: the number of the election
+	cfg      Config
+	abstains bool
+	state    wire.ServerState
+	round    int64 // logical clock: the number of the election
 	// initial is the own vote; vote is what is proposed, or the outcome, whose round was voteRound.
 	initial   Vote
 	vote      Vote
@@ -97,9 +98,9 @@ func (e *Election) Look(now time.Duration, last wire.Zxid, current wire.Epoch) {
 	e.round++
 	e.initial = Vote{Leader: e.cfg.Self, Zxid: last, PeerEpoch: current}
 	switch {
-	case e.observes():
+	case e.observes(), e.abstains:
 		e.initial = none
-	case !e.cfg.Members.IsVoter(e.cfg.Self):
+	case !e.votes():
 		e.initial.Leader = none.Leader
 	}
 	e.received = make(map[wire.ServerID]wire.Notification)
@@ -144,7 +145,7 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 // stepVote handles the vote of a voter while this server looks.
 func (e *Election) stepVote(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
-	case !e.cfg.Members.IsVoter(n.Leader):
+	case !e.cfg.Members.IsVoter(n.Leader), e.abstains && n.Leader == e.cfg.Self:
 	case n.State == wire.Looking:
 		e.stepLooking(now, from, n)
 	case n.State == wire.Following || n.State == wire.Leading:
@@ -253,7 +254,7 @@ func (e *Election) propose(now time.Duration, v Vote) {
 	e.vote = v
 	e.finalize = 0
 	e.sendToAll()
-	if e.cfg.Members.IsVoter(e.cfg.Self) && !e.observes() && e.initial.Zxid != -1 {
+	if e.votes() && e.initial.Zxid != -1 {
 		e.received[e.cfg.Self] = e.notification(e.round)
 		e.maybeFinalize(now)
 	}

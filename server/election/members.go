@@ -7,8 +7,14 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// SetMembers changes who votes. A server that looks for a leader has to begin anew, with Look.
-func (e *Election) SetMembers(members *quorum.Config) { e.cfg.Members = members }
+// SetMembers changes who votes. A server that looks for a leader has to begin anew, with Look. One that abstains does not
+// vote, whatever the membership says.
+func (e *Election) SetMembers(members *quorum.Config, abstains bool) {
+	e.cfg.Members, e.abstains = members, abstains
+}
+
+// votes tells whether this server votes, as far as it knows.
+func (e *Election) votes() bool { return e.cfg.Members.IsVoter(e.cfg.Self) && !e.abstains }
 
 // Designate ends the search for a leader without votes: the one before has named it. The own history ends with this zxid.
 func (e *Election) Designate(leader wire.ServerID, last wire.Zxid) {
@@ -45,7 +51,7 @@ func (e *Election) observes() bool {
 // their own round.
 func (e *Election) late(n wire.Notification) wire.Notification {
 	answer := e.notification(e.round)
-	if v := voteOf(n); !e.cfg.Members.IsVoter(e.cfg.Self) && e.cfg.Members.IsVoter(v.Leader) && e.beats(v, e.initial) {
+	if v := voteOf(n); !e.votes() && !e.abstains && e.cfg.Members.IsVoter(v.Leader) && e.beats(v, e.initial) {
 		answer.Leader, answer.Zxid, answer.PeerEpoch, answer.ElectionEpoch = v.Leader, v.Zxid, v.PeerEpoch, n.ElectionEpoch
 	}
 	return answer

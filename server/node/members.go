@@ -48,7 +48,8 @@ func (n *Node) saveMembers() {
 }
 
 func (n *Node) membersChanged() {
-	n.election.SetMembers(n.members)
+	n.guide = nil
+	n.election.SetMembers(n.members, false)
 	n.note(MembersChanged{Members: n.members, LastSeen: n.lastSeen})
 }
 
@@ -59,9 +60,41 @@ func (n *Node) showMembers() {
 	}
 }
 
-// loggedVersion is the version of the newest membership in the own history, 0 for none. A server whose files have been taken
-// away, as when it was removed and is to come back, must not take an older one for the newest: it may have agreed to this
-// one.
+// adopt takes over the membership of a vote if it is newer than the own one, and a committed one like that. A server that
+// looks for a leader must look among its members; whoever has a leader learns of changes from that. It tells whether the
+// search has begun anew, and the vote is void.
+func (n *Node) adopt(text []byte) bool {
+	if n.role != Looking || !n.cfg.ReconfigEnabled || len(text) == 0 || bytes.Equal(text, n.members.Text()) {
+		return false
+	}
+	c, err := quorum.Parse(text)
+	switch {
+	case err != nil || c.Version() <= n.members.Version() || n.guide != nil && c.Version() <= n.guide.Version():
+		return false
+	case c.Version() < n.loggedVersion():
+		n.beGuided(c)
+	default:
+		before := n.members
+		n.activate(c)
+		if before.Equal(c) {
+			return false
+		}
+	}
+	n.election.Look(n.now.Mono, n.history.Last(), n.current)
+	n.afterElection()
+	return true
+}
+
+// beGuided looks for a leader among the members that others know of, without a vote: the own history has a newer membership,
+// although the own files do not, as when a server was removed and is to come back. It may have agreed to that one, and must
+// not count for the older one any more.
+func (n *Node) beGuided(c *quorum.Config) {
+	n.guide = c
+	n.election.SetMembers(c, true)
+	n.note(MembersChanged{Members: n.members, LastSeen: c})
+}
+
+// loggedVersion is the version of the newest membership in the own history, 0 for none.
 func (n *Node) loggedVersion() int64 {
 	shown, ok := n.tree.Lookup(tree.ConfigPath)
 	if !ok {
@@ -72,25 +105,4 @@ func (n *Node) loggedVersion() int64 {
 		return 0 // somebody has written to the node
 	}
 	return c.Version()
-}
-
-// adopt takes over the membership of a vote if it is newer than the own one, and a committed one like that. A server that
-// looks for a leader must look among its members; whoever has a leader learns of changes from that. It tells whether the
-// search has begun anew, and the vote is void.
-func (n *Node) adopt(text []byte) bool {
-	if n.role != Looking || !n.cfg.ReconfigEnabled || len(text) == 0 || bytes.Equal(text, n.members.Text()) {
-		return false
-	}
-	c, err := quorum.Parse(text)
-	if err != nil || c.Version() <= n.members.Version() || c.Version() < n.loggedVersion() {
-		return false
-	}
-	before := n.members
-	n.activate(c)
-	if before.Equal(c) {
-		return false
-	}
-	n.election.Look(n.now.Mono, n.history.Last(), n.current)
-	n.afterElection()
-	return true
 }

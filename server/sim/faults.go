@@ -91,6 +91,7 @@ func (w *World) misbehave() {
 	case 17:
 		if w.opts.Spares > 0 {
 			w.split()
+			w.restartSome()
 		}
 	case 18:
 		c := w.clients[w.rand.IntN(len(w.clients))]

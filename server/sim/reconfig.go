@@ -197,6 +197,10 @@ func (w *World) maybeAmbush(m *machine) {
 	if w.calm || w.opts.Quiet || !w.chance(0.12) {
 		return
 	}
+	if w.chance(0.4) {
+		w.split() // before anybody else hears of it
+		return
+	}
 	w.after(w.between(0, 4*time.Millisecond), func() {
 		if w.calm {
 			return
@@ -212,11 +216,12 @@ func (w *World) maybeAmbush(m *machine) {
 			}
 		default:
 			w.split()
+			w.restartSome()
 		}
 	})
 }
 
-// split cuts the network between some machines and all others, and makes some of them begin anew.
+// split cuts the network between some machines and all others.
 func (w *World) split() {
 	side := make([]bool, len(w.machines))
 	for i := range side {
@@ -229,10 +234,16 @@ func (w *World) split() {
 				w.net.block(a, b)
 			}
 		}
-		if w.chance(0.2) {
-			a.crash()
-			w.after(w.between(10*time.Millisecond, 400*time.Millisecond), a.start)
-		}
 	}
 	w.after(w.between(500*time.Millisecond, 3*time.Second), w.heal)
+}
+
+// restartSome lets some machines begin anew.
+func (w *World) restartSome() {
+	for _, m := range w.machines {
+		if w.chance(0.2) {
+			m.crash()
+			w.after(w.between(10*time.Millisecond, 400*time.Millisecond), m.start)
+		}
+	}
 }

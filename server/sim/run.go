@@ -204,7 +204,6 @@ var Mutations = []struct {
 	{"commit with the new membership alone", zab.Unsafe{CommitWithNewQuorum: true}},
 	{"do not save the proposed membership", zab.Unsafe{ForgetLastSeen: true}},
 	{"do not save the committed membership", zab.Unsafe{ForgetMembers: true}},
-	{"follow those who do not know the membership", zab.Unsafe{TakeNewerMembers: true}},
 }
 
 func (w *World) members() *quorum.Config {

@@ -92,6 +92,4 @@ type Unsafe struct {
 	ForgetLastSeen bool
 	// ForgetMembers does not save the membership that was committed last.
 	ForgetMembers bool
-	// TakeNewerMembers lets learners in that know a newer membership than their leader.
-	TakeNewerMembers bool
 }

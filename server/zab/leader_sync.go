@@ -43,7 +43,7 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 	if err != nil {
 		return err
 	}
-	if version := l.members.committed.Version(); info.ConfigVersion > version && !l.cfg.Unsafe.TakeNewerMembers {
+	if version := l.members.committed.Version(); info.ConfigVersion > version {
 		return fmt.Errorf("its configuration %x is newer than %x", info.ConfigVersion, version)
 	}
 	if l.phase == retiring {
