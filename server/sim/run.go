@@ -192,18 +192,19 @@ func (w *World) checkEnd() {
 var Mutations = []struct {
 	Name   string
 	Unsafe zab.Unsafe
+	// Every is 3 for those that only reconfigurations show: these are in each third seed.
+	Every uint64
 }{
-	{"acknowledge before the fsync", zab.Unsafe{AckBeforeSync: true}},
-	{"acknowledge NEWLEADER before the fsync", zab.Unsafe{AckNewLeaderBeforeSync: true}},
-	{"commit without a quorum", zab.Unsafe{CommitAlone: true}},
-	{"do not save currentEpoch", zab.Unsafe{ForgetCurrentEpoch: true}},
-	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}},
-	{"answer reads before the writes in front of them", zab.Unsafe{ReadPastWrites: true}},
-	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}},
-	{"commit with the old membership alone", zab.Unsafe{CommitWithOldQuorum: true}},
-	{"commit with the new membership alone", zab.Unsafe{CommitWithNewQuorum: true}},
-	{"do not save the proposed membership", zab.Unsafe{ForgetLastSeen: true}},
-	{"do not save the committed membership", zab.Unsafe{ForgetMembers: true}},
+	{"acknowledge before the fsync", zab.Unsafe{AckBeforeSync: true}, 1},
+	{"acknowledge NEWLEADER before the fsync", zab.Unsafe{AckNewLeaderBeforeSync: true}, 1},
+	{"commit without a quorum", zab.Unsafe{CommitAlone: true}, 1},
+	{"do not save currentEpoch", zab.Unsafe{ForgetCurrentEpoch: true}, 1},
+	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}, 1},
+	{"answer reads before the writes in front of them", zab.Unsafe{ReadPastWrites: true}, 1},
+	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}, 1},
+	{"commit with the old membership alone", zab.Unsafe{CommitWithOldQuorum: true}, 3},
+	{"do not save the proposed membership", zab.Unsafe{ForgetLastSeen: true}, 3},
+	{"do not save the committed membership", zab.Unsafe{ForgetMembers: true}, 3},
 }
 
 func (w *World) members() *quorum.Config {

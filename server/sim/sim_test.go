@@ -83,10 +83,11 @@ func TestMutationsAreCaught(t *testing.T) {
 	for _, m := range Mutations {
 		t.Run(m.Name, func(t *testing.T) {
 			for s := uint64(1); s <= 500; s++ {
-				opts := Shape(s)
+				seed := s * m.Every
+				opts := Shape(seed)
 				opts.Unsafe = m.Unsafe
-				if r := Run(s, opts); r.Err != nil {
-					t.Logf("seed %d: %v", s, r.Err)
+				if r := Run(seed, opts); r.Err != nil {
+					t.Logf("seed %d: %v", seed, r.Err)
 					return
 				}
 			}

@@ -86,8 +86,6 @@ type Unsafe struct {
 	KeepTainted bool
 	// CommitWithOldQuorum commits a reconfiguration, and what follows it, without a quorum of the new membership.
 	CommitWithOldQuorum bool
-	// CommitWithNewQuorum commits them without a quorum of the old one.
-	CommitWithNewQuorum bool
 	// ForgetLastSeen does not save the membership that was proposed last.
 	ForgetLastSeen bool
 	// ForgetMembers does not save the membership that was committed last.

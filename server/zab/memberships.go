@@ -37,15 +37,12 @@ func (m *memberships) quorum(has func(wire.ServerID) bool) bool {
 // commits tells whether the servers that satisfy has are all the quorums that a txn needs.
 func (m *memberships) commits(zxid wire.Zxid, unsafe Unsafe, has func(wire.ServerID) bool) bool {
 	changes := m.joint() && int64(zxid) >= m.lastSeen.Version()
-	switch {
-	case changes && unsafe.CommitWithNewQuorum:
-		return m.lastSeen.Quorum(has)
-	case zxid <= m.until && unsafe.CommitWithOldQuorum:
+	if zxid <= m.until && unsafe.CommitWithOldQuorum {
 		return m.before.Quorum(has)
 	}
 	return m.committed.Quorum(has) &&
 		(!changes || unsafe.CommitWithOldQuorum || m.lastSeen.Quorum(has)) &&
-		(zxid > m.until || unsafe.CommitWithNewQuorum || m.before.Quorum(has))
+		(zxid > m.until || m.before.Quorum(has))
 }
 
 // activate makes the last proposed membership the committed one; proposed is the last proposal.
