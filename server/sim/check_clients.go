@@ -71,10 +71,13 @@ func (c *simClient) checkZxid(h wire.ReplyHeader, op *operation) {
 	if h.Zxid <= 0 {
 		return
 	}
-	if h.Zxid < c.lastZxid {
-		c.w.fail("session order", "client %d: reply to %v at %v after one at %v", c.index, op.op, h.Zxid, c.lastZxid)
+	if h.Zxid < c.lastTxn {
+		c.w.fail("session order", "client %d: reply to %v at %v after one at %v", c.index, op.op, h.Zxid, c.lastTxn)
 	}
 	c.lastZxid = h.Zxid
+	if h.Zxid.Counter() > 0 {
+		c.lastTxn = h.Zxid
+	}
 }
 
 // answered sees a reply.

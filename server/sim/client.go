@@ -23,7 +23,10 @@ type simClient struct {
 	password []byte
 	timeout  time.Duration
 	lastZxid wire.Zxid
-	xid      int32
+	// lastTxn is the last zxid seen of a txn: a server that has no txn of an epoch may be at the start of it, or at the end of
+	// the one before.
+	lastTxn wire.Zxid
+	xid     int32
 
 	link        *link
 	established bool
