@@ -209,7 +209,7 @@ func (s *Server) nodeConfig(options tree.Options) node.Config {
 	setLimits(&c, s.cfg)
 	if s.cfg.Distributed {
 		c.Members, c.LastSeen = &s.cfg.Members, s.cfg.LastSeen
-		c.MultiAddress = s.cfg.Quorum.MultiAddress
+		c.MultiAddress, c.CheckMembers = s.cfg.Quorum.MultiAddress, config.CheckMembers
 		c.Oracle = s.asksOracle()
 		c.ReconfigEnabled, c.StandaloneEnabled = s.cfg.ReconfigEnabled, s.cfg.StandaloneEnabled
 	}

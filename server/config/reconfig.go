@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/vfs"
@@ -54,4 +55,16 @@ func (p *parser) readLastSeen(zooCfg []byte) {
 			Remedy: "it holds a membership that may have been agreed on; copy the file from another member",
 		})
 	}
+}
+
+// CheckMembers refuses a membership that Load would refuse in the file of a member.
+func CheckMembers(members *quorum.Config) error {
+	const around = "dataDir=/\ninitLimit=1\nsyncLimit=1\nstandaloneEnabled=false\nmultiAddress.enabled=true\n"
+	for _, m := range members.Members() {
+		if m.ID < 1 {
+			return fmt.Errorf("server id %d: give a number from 1 to %d", m.ID, maxServerID)
+		}
+	}
+	_, err := Parse("membership", []byte(around+strings.Join(members.Lines(), "\n")+"\n"))
+	return err
 }

@@ -28,6 +28,8 @@ type Config struct {
 	MultiAddress bool
 	// ReconfigEnabled lets clients change the membership.
 	ReconfigEnabled bool
+	// CheckMembers refuses memberships that the files of a server could not hold; nil for none.
+	CheckMembers func(*quorum.Config) error
 	// StandaloneEnabled keeps them from making an ensemble of a single voter.
 	StandaloneEnabled bool
 

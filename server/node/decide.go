@@ -24,7 +24,7 @@ func (n *Node) becomeDecider() {
 	if n.cfg.EnforceQuota {
 		n.preparer.QuotaExceeded = func(e tree.QuotaExcess) { n.note(QuotaExceeded{e}) }
 	}
-	n.preparer.MultiAddress = n.cfg.MultiAddress
+	n.preparer.MultiAddress, n.preparer.CheckMembers = n.cfg.MultiAddress, n.cfg.CheckMembers
 	n.preparer.ReconfigEnabled, n.preparer.StandaloneEnabled = n.cfg.ReconfigEnabled, n.cfg.StandaloneEnabled
 	if n.leader != nil {
 		n.preparer.Membership = n.leader

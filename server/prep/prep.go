@@ -13,6 +13,7 @@ import (
 
 	"github.com/zkctl/zkctl/server/auth"
 	"github.com/zkctl/zkctl/server/metrics"
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
@@ -47,6 +48,8 @@ type Preparer struct {
 	ReconfigEnabled, StandaloneEnabled bool
 	// MultiAddress lets them give servers several addresses.
 	MultiAddress bool
+	// CheckMembers refuses memberships with which no member could start again; nil for none.
+	CheckMembers func(*quorum.Config) error
 	// MaxNeverUsed is the age at which containers that never had a child are deleted; 0 for never.
 	MaxNeverUsed time.Duration
 	// Metrics counts the changes that wait to be applied; nil for nobody.

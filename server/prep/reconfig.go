@@ -53,7 +53,8 @@ func (p *Preparer) changeMembers(r Request, h txn.Header, q wire.ReconfigRequest
 	switch {
 	case errors.Is(err, quorum.ErrUnchecked):
 		return nil, wire.ErrMarshalling
-	case err != nil, p.StandaloneEnabled && len(next.Voters()) < 2, !p.MultiAddress && next.SeveralAddresses():
+	case err != nil, p.StandaloneEnabled && len(next.Voters()) < 2, !p.MultiAddress && next.SeveralAddresses(),
+		p.CheckMembers != nil && p.CheckMembers(next) != nil:
 		return nil, wire.ErrBadArguments
 	case !p.Membership.HasSynced(next):
 		return nil, wire.ErrNewConfigNoQuorum
