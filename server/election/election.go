@@ -314,9 +314,10 @@ func (e *Election) Take() []Message {
 }
 
 func (e *Election) sendToAll() {
-	for _, id := range e.cfg.Members.Voters() {
-		if id != e.cfg.Self {
-			e.send(id, e.notification(e.round))
+	for _, m := range e.cfg.Members.Members() {
+		// Who abstains asks observers, too: of a newer membership they may be the voters.
+		if m.ID != e.cfg.Self && (e.abstains || e.cfg.Members.IsVoter(m.ID)) {
+			e.send(m.ID, e.notification(e.round))
 		}
 	}
 }

@@ -99,6 +99,9 @@ func (w *World) rescue() {
 				next = read.LastSeen
 			}
 			err = m.disk.files.members.Save(newest, next)
+		} else if strings.Contains(err.Error(), "has no line") {
+			m.writeConfig(newest)
+			err = nil
 		}
 		if err != nil {
 			w.fail("recovery", "%s: %v", m.name, err)

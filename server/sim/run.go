@@ -140,7 +140,16 @@ func (m *machine) leading() bool {
 	return m.up() && m.serving && (m.role == node.Leading || m.role == node.Standalone)
 }
 
-// checkLiveness: when the faults are over, an ensemble elects a leader, everybody is in sync, and writes go through.
+// isMember tells whether a machine is one of the newest membership. Others follow if they find a leader, and need not.
+func (w *World) isMember(m *machine) bool {
+	if w.opts.Spares == 0 {
+		return true
+	}
+	_, member := w.checks.members.newest().Member(m.id)
+	return member
+}
+
+// checkLiveness: when the faults are over, an ensemble elects a leader, every member is in sync, and writes go through.
 func (w *World) checkLiveness() {
 	if w.failure != nil {
 		return
@@ -151,7 +160,7 @@ func (w *World) checkLiveness() {
 		return
 	}
 	for _, m := range w.machines {
-		if !m.serving {
+		if !m.serving && w.isMember(m) {
 			w.fail("liveness", "%s does not serve", m.name)
 		}
 	}
@@ -162,13 +171,20 @@ func (w *World) checkLiveness() {
 	}
 }
 
-// checkEnd: at rest, all servers have the same state, and it is what the committed txns make.
+// checkEnd: at rest, all servers that serve have the same state, and it is what the committed txns make.
 func (w *World) checkEnd() {
 	if w.failure != nil {
 		return
 	}
-	first := w.machines[0]
+	first := w.leader()
+	if first == nil {
+		w.fail("liveness", "nobody leads")
+		return
+	}
 	for _, m := range w.machines {
+		if !m.serving && !w.isMember(m) {
+			continue
+		}
 		w.checks.members.finish(m)
 		t, u := first.node.Tree(), m.node.Tree()
 		if t.LastZxid() != u.LastZxid() && t.LastZxid().Counter() != 0 && u.LastZxid().Counter() != 0 {

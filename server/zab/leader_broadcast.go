@@ -55,9 +55,12 @@ func (l *Leader) Propose(e txn.Entry) {
 
 // forward sends a packet of the broadcast to a learner, after UPTODATE if NEWLEADER has been sent.
 func (l *Leader) forward(p *peer, packet wire.QuorumPacket) {
-	if p.state == peerSyncs || p.state == peerAcked || p.state == peerReads && l.waitsForNewLeader(p, packet.Zxid) {
+	switch {
+	case p.state == peerSyncs, p.state == peerAcked, p.state == peerReads && l.waitsForNewLeader(packet.Zxid):
 		p.held = append(p.held, packet)
 		return
+	case p.state == peerReads && len(p.held) > 0:
+		l.release(p) // a COMMIT comes after its PROPOSAL
 	}
 	l.send(p, packet)
 }

@@ -173,7 +173,7 @@ func (l *Leader) carryOut(p *peer, plan syncPlan) {
 	if !p.observer {
 		for _, e := range l.outstanding[l.done:] {
 			packet := wire.QuorumPacket{Type: wire.PacketProposal, Zxid: e.Header.Zxid, Data: e.Bytes}
-			if l.waitsForNewLeader(p, packet.Zxid) {
+			if l.waitsForNewLeader(packet.Zxid) {
 				p.held = append(p.held, packet)
 			} else {
 				l.send(p, packet)
@@ -188,8 +188,8 @@ func (l *Leader) carryOut(p *peer, plan syncPlan) {
 // waitsForNewLeader tells whether a packet of the broadcast must not reach a learner before NEWLEADER: that carries the
 // committed membership, and a learner, of Apache ZooKeeper at least, forgets for it a newer one that it was proposed before,
 // though its acknowledgement of that counts.
-func (l *Leader) waitsForNewLeader(p *peer, zxid wire.Zxid) bool {
-	return len(p.held) > 0 || l.phase >= broadcast && l.members.joint() && zxid >= wire.Zxid(l.members.lastSeen.Version())
+func (l *Leader) waitsForNewLeader(zxid wire.Zxid) bool {
+	return l.phase >= broadcast && l.members.joint() && zxid >= wire.Zxid(l.members.lastSeen.Version())
 }
 
 // isBusy tells whether as many learners are being synchronised in this way as may be.
@@ -206,7 +206,22 @@ func (s *SyncPolicy) isBusy(peers []*peer, op wire.PacketType) bool {
 func (l *Leader) SnapshotSent(conn ConnID) {
 	if p := l.byConn[conn]; p != nil && p.state == peerReads {
 		p.state = peerSyncs
+		l.release(p)
 		l.sendNewLeader(p)
+	}
+}
+
+// release sends what was held back while a snapshot was read and is committed by now, or comes before a reconfiguration that
+// is not: the stream may have it.
+func (l *Leader) release(p *peer) {
+	held := p.held
+	p.held = nil
+	for _, packet := range held {
+		if l.waitsForNewLeader(packet.Zxid) {
+			p.held = append(p.held, packet)
+		} else {
+			l.send(p, packet)
+		}
 	}
 }
 
