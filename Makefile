@@ -39,7 +39,7 @@ demo-down: ## stop and remove the demo ensemble
 	@examples/demo.sh down
 
 .PHONY: test race sim fuzz lint
-test: ## every test that needs only Go, 2,000 simulated ensembles among them
+test: ## every test that needs only Go, 1,500 simulated ensembles among them
 	$(GO) test ./...
 
 race: ## the same under the race detector (needs a C compiler); fewer simulated ensembles

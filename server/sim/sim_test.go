@@ -18,7 +18,7 @@ func defaultSeeds() int {
 	if n, err := strconv.Atoi(os.Getenv("ZKCTL_SIM_SEEDS")); err == nil {
 		return n
 	}
-	return 2000
+	return 1500
 }
 
 // TestSeeds runs ensembles, each from its own seed.
