@@ -127,12 +127,9 @@ func closes(lines []string) bool {
 
 // withoutNames tells whether a line maps a name of own to a loopback address, and
 // what remains of it without such names; empty if it has no others. Names of
-// localhost never count as own. A last line that does not end gets eol.
+// localhost never count as own. What remains ends with eol.
 func withoutNames(line string, own []string, eol string) (rest string, maps bool) {
 	body := strings.TrimRight(line, "\r\n")
-	if strings.HasSuffix(line, "\n") {
-		eol = line[len(body):]
-	}
 	text, _, _ := strings.Cut(body, "#")
 	words := strings.Fields(text)
 	if len(words) < 2 {
