@@ -15,7 +15,7 @@ func TestCheckMembers(t *testing.T) {
 		three + "\ngroup.1=1:2:3\nweight.1=2":                             true,
 		"server.1=zk1:2888:3888;2181":                                     true,
 		three + "\nserver.256=zk4:2888:3888;2181":                         false,
-		three + "\nserver.0=zk4:2888:3888;2181":                           false,
+		three + "\nserver.0=zk4:2888:3888;2181":                           true,
 		three + "\nserver.-4=zk4:2888:3888;2181":                          false,
 		three + "\nserver.4=zk3:2888:3889;2181":                           false,
 		three + "\nserver.4=zk4:2888:3888:observer;2181\ngroup.1=1:2:3:4": false,
