@@ -127,6 +127,8 @@ func flags(s *script) {
 			s.clean("/flag")
 		}
 	}
+	s.ask(0, wire.OpCreate, create(null, nil, open, 9))
+	s.ask(0, wire.OpCreateTTL, createTTL(null, nil, open, 5, 0))
 	s.ask(0, wire.OpGetChildren, read("/", false))
 }
 
