@@ -204,7 +204,7 @@ func opInMulti(op wire.OpCode, flags int32) wire.OpCode {
 func (p *Preparer) kindOf(op wire.OpCode, c *creation) wire.ErrCode {
 	ttl := c.Flags == wire.FlagPersistentTTL || c.Flags == wire.FlagPersistentSequentialTTL
 	switch {
-	case c.Flags < wire.FlagPersistent || c.Flags > wire.FlagPersistentSequentialTTL:
+	case !isKnown(c.Flags):
 		return wire.ErrBadArguments
 	case ttl && !p.tree.Options().ExtendedTypes:
 		return wire.ErrUnimplemented

@@ -58,6 +58,22 @@ func localSessions(s *script) {
 		s.look(other, "/l")
 		s.close(slot)
 
+		// In a multi the flags say what a part creates.
+		ephemeral := body{}.part(wire.OpCreate, create("/l/e-", nil, open, 1)).end()
+		for _, parts := range []body{
+			body{}.part(wire.OpCreateContainer, create("/l/e", nil, open, 1)).end(),
+			body{}.part(wire.OpCreateContainer, create("/l/e-", nil, open, 3)).end(),
+			body{}.part(wire.OpCreateContainer, create("/l/c", nil, open, 4)).end(),
+			body{}.part(wire.OpCreateTTL, createTTL("/l/e", nil, open, 1, 1000)).end(),
+			append(body{}.part(wire.OpCreate, create("/l/e", nil, open, 9)), ephemeral...),
+		} {
+			s.open(slot)
+			s.ask(slot, wire.OpMulti, parts)
+			s.ask(slot, wire.OpGetEphemerals, onlyPath("/"))
+			s.look(other, "/l")
+		}
+		s.close(slot)
+
 		s.open(slot)
 		s.ask(slot, wire.OpCreate, create("/l/g", nil, open, 1))
 		s.ask(slot, wire.OpGetEphemerals, onlyPath("/"))
