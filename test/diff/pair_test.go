@@ -68,6 +68,8 @@ func servers(t *testing.T, size int, lines ...string) *pair {
 	}
 	p.ours, p.theirs = newSide("zkserver", inTurn(p.ensembles[0])), newSide("apache", inTurn(p.ensembles[1]))
 	if size > 1 {
+		p.ours.begin(t)
+		p.theirs.begin(t)
 		p.ours.stir(t)
 		p.theirs.stir(t)
 	}
