@@ -4,7 +4,7 @@ GO ?= go
 VERSION ?= 0.1.0
 LDFLAGS := -s -w -X main.version=$(VERSION)
 ARCHES := amd64 arm64
-SEEDS ?= 20000
+SEEDS ?= 10000
 MINUTES ?= 5
 REQUESTS ?= 100000
 N ?= 3
@@ -39,14 +39,14 @@ demo-down: ## stop and remove the demo ensemble
 	@examples/demo.sh down
 
 .PHONY: test race sim fuzz lint
-test: ## every test that needs only Go, 1,500 simulated ensembles among them
+test: ## every test that needs only Go, 2,000 simulated ensembles among them
 	$(GO) test ./...
 
 race: ## the same under the race detector (needs a C compiler); fewer simulated ensembles
 	CGO_ENABLED=1 ZKCTL_SIM_SEEDS=100 $(GO) test -race ./...
 
 sim: ## simulate SEEDS ensembles
-	$(GO) test ./server/sim -run TestSeeds -count=1 -timeout 0 -seeds $(SEEDS)
+	$(GO) test ./server/sim -run TestSeeds -count=1 -timeout 0 -v -seeds $(SEEDS)
 
 fuzz: ## each decoder for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

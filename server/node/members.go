@@ -67,7 +67,7 @@ func (n *Node) adopt(text []byte) bool {
 	if n.role != Looking || !n.cfg.ReconfigEnabled || len(text) == 0 || bytes.Equal(text, n.members.Text()) {
 		return false
 	}
-	c, err := quorum.Parse(text)
+	c, err := n.parseGossip(text)
 	switch {
 	case err != nil || c.Version() <= n.members.Version() || n.guide != nil && c.Version() <= n.guide.Version():
 		return false
@@ -83,6 +83,18 @@ func (n *Node) adopt(text []byte) bool {
 	n.election.Look(n.now.Mono, n.history.Last(), n.current)
 	n.afterElection()
 	return true
+}
+
+// parseGossip reads the membership of a vote. Votes come in numbers, and with the same text.
+func (n *Node) parseGossip(text []byte) (*quorum.Config, error) {
+	if n.gossip != nil && bytes.Equal(text, n.gossip.Text()) {
+		return n.gossip, nil
+	}
+	c, err := quorum.Parse(text)
+	if err == nil && bytes.Equal(text, c.Text()) {
+		n.gossip = c
+	}
+	return c, err
 }
 
 // beGuided looks for a leader among the members that others know of, without a vote: the own history has a newer membership,

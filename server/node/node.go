@@ -61,6 +61,7 @@ type Node struct {
 	members      *quorum.Config // last committed; nil when standalone
 	lastSeen     *quorum.Config // last proposed
 	guide        *quorum.Config // among whose members a leader is looked for instead; see beGuided
+	gossip       *quorum.Config // last one read from a vote
 	term         uint64         // number of the role, to tell its disk writes from those of others
 	ended        uint64         // number of roles that have ended
 	reason       string

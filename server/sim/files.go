@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/store"
 	"github.com/zkctl/zkctl/server/tree"
@@ -14,15 +15,18 @@ import (
 // files are the files of one machine.
 type files struct {
 	mem     *vfs.Mem
+	metrics *metrics.Metrics
 	store   *store.Store
 	members *config.Files // nil where memberships do not change
 }
 
-func newDisk(m *machine) *disk { return &disk{m: m, files: files{mem: vfs.NewMem()}} }
+func newDisk(m *machine) *disk {
+	return &disk{m: m, files: files{mem: vfs.NewMem(), metrics: m.w.metrics}}
+}
 
 // open recovers what is there.
 func (f *files) open() (*node.Database, error) {
-	s, db, err := store.Open(f.mem, "/data/version-2", "/data/version-2", store.Options{})
+	s, db, err := store.Open(f.mem, "/data/version-2", "/data/version-2", store.Options{Metrics: f.metrics})
 	f.store = s
 	return db, err
 }

@@ -79,6 +79,7 @@ func (n *network) vote(from, to *machine, v wire.Notification) {
 	}
 	n.w.after(at-n.w.now, deliver)
 	if n.w.chance(0.01) { // a new connection begins with the last message again
+		n.w.inject(RepeatedVote)
 		n.w.after(at-n.w.now+n.w.between(0, 500*time.Millisecond), deliver)
 	}
 }
@@ -107,7 +108,7 @@ func (n *network) dial(from *machine, e node.DialLeader, to *machine) {
 		case n.w.now > deadline:
 			from.step(node.ConnClosed{Conn: id, Err: errTimeout})
 			return
-		case !to.up() || !open() || n.isBlocked(from, to) || n.isBlocked(to, from) || !n.w.calm && n.w.chance(0.02):
+		case !to.up() || !open() || n.isBlocked(from, to) || n.isBlocked(to, from) || n.refuses():
 			n.w.after(n.w.between(50*time.Millisecond, 100*time.Millisecond), try)
 			return
 		}
@@ -119,6 +120,7 @@ func (n *network) dial(from *machine, e node.DialLeader, to *machine) {
 		from.ends[id] = c.ends[0]
 		to.ends[n.nextID] = c.ends[1]
 		if !n.w.calm && n.w.chance(0.2) {
+			n.w.inject(SyncCut)
 			// Most of what can go wrong goes wrong while a learner is being synchronised.
 			n.w.after(n.w.between(time.Millisecond, 40*time.Millisecond), func() { n.cut(c, 20*time.Millisecond) })
 		}
@@ -130,6 +132,15 @@ func (n *network) dial(from *machine, e node.DialLeader, to *machine) {
 		})
 	}
 	n.w.after(n.delay(), try)
+}
+
+// refuses tells that a connection fails for no reason.
+func (n *network) refuses() bool {
+	if n.w.calm || !n.w.chance(0.02) {
+		return false
+	}
+	n.w.inject(Refused)
+	return true
 }
 
 func (e *end) peer() *end {

@@ -200,6 +200,7 @@ func (w *World) maybeAmbush(m *machine) {
 	if w.calm || w.opts.Quiet || !w.chance(0.12) {
 		return
 	}
+	w.inject(Ambush)
 	if w.chance(0.4) {
 		w.split() // before anybody else hears of it
 		return

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/zab"
@@ -26,6 +27,9 @@ type Result struct {
 	Committed, Acknowledged, Epochs int
 	// LogDiffs counts learners for which a leader read its log.
 	LogDiffs int
+	// Events is the number of things that happened, Faults what of them were faults.
+	Events int
+	Faults Faults
 }
 
 // Run runs an ensemble from a seed.
@@ -54,6 +58,7 @@ func Run(seed uint64, opts Options) Result {
 		Err: w.failure, Trace: w.trace.String(),
 		Committed: len(w.checks.history.committed), Acknowledged: len(w.checks.clients.acknowledged),
 		Epochs: len(w.checks.leaders.established), LogDiffs: w.logDiffs,
+		Events: w.steps, Faults: w.faults,
 	}
 }
 
@@ -84,7 +89,7 @@ func Shape(seed uint64) Options {
 }
 
 func newWorld(seed uint64, opts Options) *World {
-	w := &World{seed: seed, rand: rand.New(rand.NewPCG(seed, 2)), opts: opts}
+	w := &World{seed: seed, rand: rand.New(rand.NewPCG(seed, 2)), opts: opts, metrics: metrics.New()}
 	w.net = network{w: w, blocked: make(map[[2]int]bool), voteAt: make(map[[2]int]time.Duration)}
 	w.checks = newChecks(w)
 	for i := range opts.Voters + opts.Observers + opts.Spares {
@@ -117,6 +122,7 @@ func (w *World) config(m *machine) (cfg node.Config, member bool, err error) {
 		LocalSessions:     w.opts.LocalSessions, LocalSessionsUpgrading: w.opts.LocalSessions,
 		ContainerCheckInterval: 500 * time.Millisecond,
 		Rand:                   m.rand,
+		Metrics:                w.metrics,
 		Unsafe:                 w.opts.Unsafe,
 	}
 	switch {

@@ -3,6 +3,8 @@ package sim
 import (
 	"flag"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -18,7 +20,7 @@ func defaultSeeds() int {
 	if n, err := strconv.Atoi(os.Getenv("ZKCTL_SIM_SEEDS")); err == nil {
 		return n
 	}
-	return 1500
+	return 2000
 }
 
 // TestSeeds runs ensembles, each from its own seed.
@@ -37,20 +39,26 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 100)
 	}
-	var committed, acknowledged, epochs, logDiffs int
-	for s := *from; s < *from+uint64(n); s++ {
-		r := Run(s, Shape(s))
-		if r.Err != nil {
-			t.Fatalf("seed %d: %v\nrepeat: go test ./server/sim -run TestSeeds -seed=%d -v", s, r.Err, s)
-		}
-		committed += r.Committed
-		acknowledged += r.Acknowledged
-		epochs += r.Epochs
-		logDiffs += r.LogDiffs
+	began := time.Now()
+	got := Sweep(*from, 1, n, Shape)
+	took := time.Since(began)
+	if got.Err != nil {
+		t.Fatalf("seed %d: %v\nrepeat: go test ./server/sim -run TestSeeds -seed=%d -v", got.Failed, got.Err, got.Failed)
 	}
-	t.Logf("%d seeds: %d epochs, %d txns committed, %d writes acknowledged, %d learners synchronised from a log", n, epochs, committed, acknowledged, logDiffs)
-	if n >= 100 && logDiffs == 0 {
+	t.Logf("%d seeds in %v on %d cores: %d events, %.0f a second and core", n, took.Round(time.Millisecond), runtime.GOMAXPROCS(0),
+		got.Events, float64(got.Events)/took.Seconds()/float64(runtime.GOMAXPROCS(0)))
+	t.Logf("%d epochs, %d txns committed, %d writes acknowledged, %d learners synchronised from a log\n%v",
+		got.Epochs, got.Committed, got.Acknowledged, got.LogDiffs, got.Faults)
+	if n < 1000 {
+		return
+	}
+	if got.LogDiffs == 0 {
 		t.Error("no learner was synchronised from a log")
+	}
+	for f, n := range got.Faults {
+		if n == 0 {
+			t.Errorf("there was no fault of the kind %q", Fault(f))
+		}
 	}
 }
 
@@ -82,16 +90,21 @@ func TestWithoutFaults(t *testing.T) {
 func TestMutationsAreCaught(t *testing.T) {
 	for _, m := range Mutations {
 		t.Run(m.Name, func(t *testing.T) {
-			for s := uint64(1); s <= 500; s++ {
-				seed := s * m.Every
+			got := Sweep(m.Every, m.Every, 500, func(seed uint64) Options {
 				opts := Shape(seed)
 				opts.Unsafe = m.Unsafe
-				if r := Run(seed, opts); r.Err != nil {
-					t.Logf("seed %d: %v", seed, r.Err)
-					return
-				}
+				return opts
+			})
+			if got.Err == nil {
+				t.Fatal("500 seeds did not notice")
 			}
-			t.Error("500 seeds did not notice")
+			t.Logf("seed %d: %v", got.Failed, got.Err)
 		})
 	}
+}
+
+// TestMain lets the garbage wait: a run makes much, and holds little.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
 }

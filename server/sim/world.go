@@ -9,12 +9,12 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
 
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/zab"
 )
@@ -36,7 +36,9 @@ type World struct {
 	failure error
 	trace   strings.Builder
 	steps   int
-	calm    bool // the time of faults is over
+	faults  Faults
+	metrics *metrics.Metrics // of all machines; nobody looks at it
+	calm    bool             // the time of faults is over
 
 	nextClient node.ClientID
 	logDiffs   int
@@ -73,32 +75,63 @@ type event struct {
 	do  func()
 }
 
+func (e *event) before(other *event) bool {
+	return e.at < other.at || e.at == other.at && e.seq < other.seq
+}
+
+// events are those to come, as a heap with four children a node.
 type events []event
 
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+func (e *events) push(next event) {
+	h := append(*e, next)
+	i := len(h) - 1
+	for i > 0 {
+		parent := (i - 1) / 4
+		if !next.before(&h[parent]) {
+			break
+		}
+		h[i] = h[parent]
+		i = parent
+	}
+	h[i] = next
+	*e = h
 }
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	old := *e
-	last := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*e = old[:len(old)-1]
-	return last
+
+func (e *events) pop() event {
+	h := *e
+	first := h[0]
+	n := len(h) - 1
+	last := h[n]
+	h[n] = event{}
+	h = h[:n]
+	*e = h
+	for i := 0; n > 0; {
+		least := 4*i + 1
+		for c := least + 1; c < min(4*i+5, n); c++ {
+			if h[c].before(&h[least]) {
+				least = c
+			}
+		}
+		if least >= n || !h[least].before(&last) {
+			h[i] = last
+			break
+		}
+		h[i] = h[least]
+		i = least
+	}
+	return first
 }
 
 // after lets something happen later. Things at the same time happen in the order in which they were asked for.
 func (w *World) after(d time.Duration, do func()) {
 	w.seq++
-	heap.Push(&w.events, event{at: w.now + max(d, 0), seq: w.seq, do: do})
+	w.events.push(event{at: w.now + max(d, 0), seq: w.seq, do: do})
 }
 
 // run lets things happen until the time is over or something is wrong.
 func (w *World) run(until time.Duration) {
 	for w.failure == nil && len(w.events) > 0 && w.events[0].at <= until {
-		e := heap.Pop(&w.events).(event)
+		e := w.events.pop()
 		w.now = e.at
 		w.steps++
 		e.do()

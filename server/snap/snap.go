@@ -23,6 +23,7 @@ import (
 	"hash"
 	"hash/adler32"
 	"io"
+	"sync"
 
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/wire"
@@ -43,6 +44,24 @@ const (
 // ErrInvalid says that a snapshot is not whole, or not one.
 var ErrInvalid = errors.New("invalid snapshot")
 
+// Buffers are used again: those who write many small snapshots would do little else than clear new ones.
+var (
+	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+)
+
+func newWriter(out io.Writer) *bufio.Writer {
+	w := writers.Get().(*bufio.Writer)
+	w.Reset(out)
+	return w
+}
+
+func newReader(in io.Reader) *bufio.Reader {
+	r := readers.Get().(*bufio.Reader)
+	r.Reset(in)
+	return r
+}
+
 // Encoder writes a snapshot piece by piece, so that the tree may change between the pieces.
 type Encoder struct {
 	out    *bufio.Writer
@@ -60,7 +79,7 @@ type Encoder struct {
 // NewFile begins a snapshot file of a tree. The tree must not change while it or a method of the encoder runs.
 func NewFile(out io.Writer, t *tree.Tree) (*Encoder, error) {
 	e := &Encoder{sum: adler32.New(), file: true, cursor: tree.NewCursor(t), digest: !t.Options().NoDigest}
-	e.out = bufio.NewWriterSize(io.MultiWriter(out, e.sum), 64<<10)
+	e.out = newWriter(io.MultiWriter(out, e.sum))
 	e.b = wire.AppendInt32(wire.AppendInt32(e.b, magic), version)
 	e.b = wire.AppendInt64(e.b, -1)
 	return e, e.head()
@@ -72,7 +91,7 @@ func (e *Encoder) AddApplied() { e.applied = true }
 
 // NewStream begins the stream of a SNAP.
 func NewStream(out io.Writer, t *tree.Tree) (*Encoder, error) {
-	e := &Encoder{cursor: tree.NewCursor(t), out: bufio.NewWriterSize(out, 64<<10)}
+	e := &Encoder{cursor: tree.NewCursor(t), out: newWriter(out)}
 	return e, e.head()
 }
 
@@ -117,6 +136,7 @@ func (e *Encoder) Next(max int) (more bool, err error) {
 
 // Finish writes what follows the nodes.
 func (e *Encoder) Finish() error {
+	defer e.release()
 	zxid, digest := e.cursor.End()
 	e.newest = zxid
 	e.b = wire.AppendString(e.b, "/")
@@ -142,6 +162,13 @@ func (e *Encoder) Finish() error {
 		return e.seal()
 	}
 	return nil
+}
+
+// release gives the buffer back. Nothing can be written any more.
+func (e *Encoder) release() {
+	e.out.Reset(nil)
+	writers.Put(e.out)
+	e.out = nil
 }
 
 func (e *Encoder) seal() error {
@@ -175,7 +202,8 @@ const (
 // ReadFile reads a snapshot file up to zxid, to the end of in, and checks its seals. Whatever is wrong with it is
 // ErrInvalid, and that in cannot be read as well.
 func ReadFile(in io.Reader, zxid wire.Zxid, opts tree.Options) (Snapshot, error) {
-	d := &decoder{in: bufio.NewReaderSize(in, 64<<10), sum: adler32.New()}
+	d := &decoder{in: newReader(in), sum: adler32.New()}
+	defer readers.Put(d.in)
 	if d.int32() != magic || d.int32() != version {
 		d.fail(errors.New("wrong magic or version"))
 	}
@@ -197,7 +225,8 @@ func ReadFile(in io.Reader, zxid wire.Zxid, opts tree.Options) (Snapshot, error)
 // ReadNodes reads the nodes of a snapshot file whatever its seals say, for those who want to see what is left of it: the
 // tree may be there with an error. Without a tree the file cannot be read.
 func ReadNodes(in io.Reader, zxid wire.Zxid, opts tree.Options) (*tree.Tree, error) {
-	d := &decoder{in: bufio.NewReaderSize(in, 64<<10), sum: adler32.New()}
+	d := &decoder{in: newReader(in), sum: adler32.New()}
+	defer readers.Put(d.in)
 	if d.int32() != magic {
 		d.fail(errors.New("wrong magic"))
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/adler32"
 	"io"
+	"io/fs"
+	"sync"
 
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/server/vfs"
@@ -34,11 +36,22 @@ func OpenReader(fs vfs.FS, name string) (*Reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &Reader{file: file, size: size, in: bufio.NewReaderSize(file, 64<<10)}, nil
+	in := buffers.Get().(*bufio.Reader)
+	in.Reset(file)
+	return &Reader{file: file, size: size, in: in}, nil
 }
 
-// Close closes the file.
-func (r *Reader) Close() error { return r.file.Close() }
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
+// Close closes the file. Nothing can be read any more.
+func (r *Reader) Close() error {
+	if r.in != nil {
+		r.in.Reset(nil)
+		buffers.Put(r.in)
+		r.in, r.err = nil, fs.ErrClosed
+	}
+	return r.file.Close()
+}
 
 // End is the offset behind the last whole record.
 func (r *Reader) End() int64 { return r.end }
