@@ -133,7 +133,7 @@ server.4=10.0.0.4:2888:3888:observer
 `
 
 // newFixed returns a server in a role, with files of 1,000 and 2,000 bytes.
-func newFixed(t *testing.T, role node.Role) *fixed {
+func newFixed(t testing.TB, role node.Role) *fixed {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name, text string) {

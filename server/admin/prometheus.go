@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/zkctl/zkctl/server/metrics"
 )
@@ -25,7 +24,9 @@ func MetricsHandler(src Source) http.Handler {
 		)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	page := metricsPage(registry)
+	mux.Handle("GET /metrics", page)
+	mux.Handle("POST /metrics", page)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "ZooKeeper server "+versionLine(src)+"\nMetrics for Prometheus are at /metrics\n")

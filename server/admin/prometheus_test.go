@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,9 +110,65 @@ func TestOtherPages(t *testing.T) {
 	if r := get(t, h, "/commands"); r.Code != http.StatusNotFound {
 		t.Errorf("/commands: status %d", r.Code)
 	}
-	r := httptest.NewRecorder()
-	h.ServeHTTP(r, httptest.NewRequest(http.MethodPost, "/metrics", nil))
-	if r.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: status %d", r.Code)
+	for method, want := range map[string]int{
+		http.MethodPost: http.StatusOK, http.MethodHead: http.StatusOK, http.MethodPut: http.StatusMethodNotAllowed, http.MethodDelete: http.StatusMethodNotAllowed,
+	} {
+		r := httptest.NewRecorder()
+		h.ServeHTTP(r, httptest.NewRequest(method, "/metrics", nil))
+		if r.Code != want {
+			t.Errorf("%s: status %d, want %d", method, r.Code, want)
+		}
+	}
+}
+
+// TestNamedMetrics: a name is that of a sample, not of a family of them.
+func TestNamedMetrics(t *testing.T) {
+	h := MetricsHandler(newFixed(t, node.Leading))
+	samples := func(r *httptest.ResponseRecorder) (names []string, comments int) {
+		t.Helper()
+		if kind := r.Header().Get("Content-Type"); r.Code != http.StatusOK || !strings.HasPrefix(kind, "text/plain; version=0.0.4;") {
+			t.Fatalf("status %d, %s: %s", r.Code, kind, r.Body)
+		}
+		for line := range strings.Lines(r.Body.String()) {
+			if line[0] == '#' {
+				comments++
+			} else {
+				names = append(names, line[:strings.LastIndexByte(line, ' ')])
+			}
+		}
+		return names, comments
+	}
+	for query, want := range map[string][]string{
+		"name[]=znode_count": {"znode_count"},
+		"name[]=znode_count&name[]=fsynctime&name[]=znode_count": {`fsynctime{quantile="0.5"}`, "znode_count"},
+		"name%5B%5D=fsynctime_sum&name%5B%5D=fsynctime_count":    {"fsynctime_sum", "fsynctime_count"},
+		"name[]=ack_latency_count":                               {`ack_latency_count{key="2"}`},
+		"name[]=jvm_gc_collection_seconds_count&other=1":         {"jvm_gc_collection_seconds_count{gc=\"Go\"}"},
+		"name[]=":                       nil,
+		"name[]=znode&name[]=uptime%20": nil,
+	} {
+		got, comments := samples(get(t, h, "/metrics?"+query))
+		if !slices.Equal(got, want) || comments%2 != 0 || (comments > 0) != (len(want) > 0) || comments > 2*len(want) {
+			t.Errorf("%s: %q with %d comments, want %q", query, got, comments, want)
+		}
+	}
+	if got, _ := samples(get(t, h, "/metrics?name=znode_count")); len(got) < 100 {
+		t.Errorf("without names: %q", got)
+	}
+
+	post := func(body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, "/metrics?name[]=uptime", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	if got, _ := samples(post("name[]=znode_count")); !slices.Equal(got, []string{"uptime", "znode_count"}) {
+		t.Errorf("of a form: %q", got)
+	}
+	for _, body := range []string{"name[]=%zz", "name[]=" + strings.Repeat("x", 1<<20)} {
+		if r := post(body); r.Code != http.StatusBadRequest {
+			t.Errorf("a form of %d bytes: status %d", len(body), r.Code)
+		}
 	}
 }
