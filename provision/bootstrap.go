@@ -34,8 +34,11 @@ const (
 type Outcome struct {
 	// Plan is what was found to do.
 	Plan *Plan
-	// Restarts says of running members why they have to be restarted, by name.
+	// Restarts says of running members why they have to be restarted, by name; Order is the order in which they are.
 	Restarts map[string]string
+	Order    []string
+	// Elections is how many the restarts are expected to cost.
+	Elections int
 	// Starts are the members that do not run, by name in inventory order; Stops those that were stopped, in that order.
 	Starts, Stops []string
 	// Seen and Verdict are the state at the end; nil in a dry run.
@@ -48,9 +51,39 @@ func (o *Outcome) Nothing() bool {
 	return o.Plan.Len() == 0 && len(o.Restarts) == 0 && len(o.Starts) == 0
 }
 
+// intent is what an operation has found out and means to do.
+type intent struct {
+	members                      []member
+	ring                         *keyring
+	keys, names, hosts, software *Plan
+	out                          *Outcome
+}
+
 // Bootstrap makes the hosts a serving ensemble: it finds out what is missing, does it, starts what does not run, and
 // proves that a client can write through each member and read it at the others. With DryRun it returns the plan.
-func (r *Run) Bootstrap(ctx context.Context) (*Outcome, error) {
+func (r *Run) Bootstrap(ctx context.Context) (*Outcome, error) { return r.Apply(ctx, nil) }
+
+// Apply makes the hosts what the inventory says, whatever of it has changed; see Bootstrap. Where agreed is not nil, it
+// does no more than agreed says, and refuses where the hosts are not any more what they were when agreed was made.
+func (r *Run) Apply(ctx context.Context, agreed *Document) (*Outcome, error) {
+	it, err := r.intend(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if agreed != nil {
+		if err := agreed.permits(r.document(it)); err != nil {
+			return it.out, err
+		}
+	}
+	if r.DryRun {
+		r.changes += it.out.Plan.Len() + len(it.out.Starts) + len(it.out.Restarts)
+		return it.out, nil
+	}
+	return it.out, r.carryOut(ctx, it)
+}
+
+// intend looks at all hosts and decides what to do. It changes nothing.
+func (r *Run) intend(ctx context.Context) (*intent, error) {
 	members, err := r.observe(ctx, r.Inventory.Hosts)
 	if err != nil {
 		return nil, err
@@ -66,67 +99,86 @@ func (r *Run) Bootstrap(ctx context.Context) (*Outcome, error) {
 	if err := r.step(ctx, stepChecks, func(context.Context) error { return r.check(members) }); err != nil {
 		return nil, err
 	}
-	ring, err := r.keyring(members)
-	if err != nil {
+	it := &intent{members: members, names: &Plan{}, hosts: &Plan{}, software: &Plan{},
+		out: &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}}
+	if it.ring, err = r.keyring(members); err != nil {
 		return nil, err
 	}
-	keys, err := r.planKeys(ring)
-	if err != nil {
+	if it.keys, err = r.planKeys(it.ring); err != nil {
 		return nil, err
 	}
-	out := &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}
-	names, hosts, software := &Plan{}, &Plan{}, &Plan{}
-	r.planNames(members, names)
-	r.planHosts(members, hosts)
-	r.planMembers(members, programs, software, out)
-	for _, p := range []*Plan{keys, names, hosts, software} {
-		out.Plan.Steps = append(out.Plan.Steps, p.Steps...)
+	r.planNames(members, it.names)
+	r.planHosts(members, it.hosts)
+	r.planMembers(members, programs, it.software, it.out)
+	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.software} {
+		it.out.Plan.Steps = append(it.out.Plan.Steps, p.Steps...)
 	}
-	if r.DryRun {
-		r.changes += out.Plan.Len() + len(out.Starts) + len(out.Restarts)
-		return out, nil
+	if err := votersMayChange(members, r.Inventory); err != nil {
+		return nil, err
 	}
-	if !out.Nothing() {
-		// Members run only after a bootstrap that got past the proof, so that a run with nothing to do needs no new one.
-		if err := r.prepare(ctx, ring, keys, names, hosts, software); err != nil {
-			return out, err
-		}
+	if len(it.out.Restarts) > 0 {
+		r.planRestarts(ctx, it)
 	}
-	if err := r.startMissing(ctx, members, out); err != nil {
-		return out, err
-	}
-	err = r.step(ctx, stepReady, func(ctx context.Context) error {
-		seen, err := r.awaitReady(ctx, members)
-		if seen != nil {
-			out.Seen, out.Verdict = seen, Judge(seen)
-		}
-		return err
-	})
-	return out, err
+	return it, nil
 }
 
-// prepare makes the hosts ready for their members to be started.
-func (r *Run) prepare(ctx context.Context, ring *keyring, keys, names, hosts, software *Plan) error {
-	if keys.Len() > 0 {
-		if err := r.applyKeys(ctx, ring); err != nil {
+// planRestarts finds out in which order members are going to be restarted, and what that costs.
+func (r *Run) planRestarts(ctx context.Context, it *intent) {
+	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+	var targets []member
+	for _, m := range it.members {
+		if it.out.Restarts[m.Host.Name] != "" {
+			targets = append(targets, m)
+		}
+	}
+	it.out.Order = namesOf(leaderLast(targets, seen))
+	if it.out.Restarts[Judge(seen).Leader] != "" {
+		it.out.Elections = 1
+	}
+}
+
+// carryOut does what was intended, and waits until the ensemble serves.
+func (r *Run) carryOut(ctx context.Context, it *intent) error {
+	if !it.out.Nothing() {
+		// Members run only after a bootstrap that got past the proof, so that a run with nothing to do needs no new one.
+		if err := r.prepare(ctx, it); err != nil {
 			return err
 		}
 	}
-	if err := r.apply(ctx, names); err != nil {
+	if err := r.startMissing(ctx, it.members, it.out); err != nil {
+		return err
+	}
+	return r.step(ctx, stepReady, func(ctx context.Context) error {
+		seen, err := r.awaitReady(ctx, it.members)
+		if seen != nil {
+			it.out.Seen, it.out.Verdict = seen, Judge(seen)
+		}
+		return err
+	})
+}
+
+// prepare makes the hosts ready for their members to be started.
+func (r *Run) prepare(ctx context.Context, it *intent) error {
+	if it.keys.Len() > 0 {
+		if err := r.applyKeys(ctx, it.ring); err != nil {
+			return err
+		}
+	}
+	if err := r.apply(ctx, it.names); err != nil {
 		return err
 	}
 	// The proof takes a while and needs nothing of what follows, nor the other way round.
 	proof := make(chan error, 1)
 	go func() {
-		if len(ring.hosts) < 2 {
+		if len(it.ring.hosts) < 2 {
 			proof <- nil
 			return
 		}
-		proof <- r.proveKeys(ctx, ring)
+		proof <- r.proveKeys(ctx, it.ring)
 	}()
-	err := r.apply(ctx, hosts)
+	err := r.apply(ctx, it.hosts)
 	if err == nil {
-		err = r.apply(ctx, software)
+		err = r.apply(ctx, it.software)
 	}
 	return joined([]error{err, <-proof})
 }

@@ -90,7 +90,11 @@ func diff(c hostprep.Change) string {
 	if c.Before == nil {
 		from = "/dev/null"
 	}
-	d := udiff.Unified(from, c.Target, string(c.Before), string(c.After))
+	before, after := redacted(c.Before), redacted(c.After)
+	if !bytes.Equal(c.Before, c.After) && bytes.Equal(before, after) {
+		return "(only secrets differ)\n"
+	}
+	d := udiff.Unified(from, c.Target, string(before), string(after))
 	return longWords.ReplaceAllString(d, "$1...$2")
 }
 

@@ -247,16 +247,21 @@ func (m member) needsRestart(changes []hostprep.Change) string {
 		return ""
 	}
 	for _, c := range changes {
-		switch c.Target {
-		case m.Config():
-			return "zoo.cfg changes"
-		case m.Current():
+		switch {
+		case c.Target == m.Current():
 			return "the server changes"
-		case m.UnitFile(), m.Supervisor():
+		case m.started != nil:
+			// What it was started with says more than what lies there now.
+		case c.Target == m.Config() && len(m.settingChanges()) > 0:
+			return "zoo.cfg changes"
+		case c.Target == m.UnitFile(), c.Target == m.Supervisor():
 			return "the service changes"
 		}
 	}
 	if m.started != nil && !bytes.Equal(m.started, templates.StartedWith(m.Member)) {
+		if len(m.settingChanges()) > 0 {
+			return "zoo.cfg changes"
+		}
 		return "it was started with another configuration"
 	}
 	if m.exe != "" && m.wanted != "" && m.exe != m.wanted {

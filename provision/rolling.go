@@ -132,7 +132,7 @@ func mayBegin(seen []Observation, hosts []inventory.Host) error {
 		}
 	}
 	if v := Judge(seen); v.Health == NoQuorum {
-		return &RefusedError{hosts[0].Name, v.Text + ": there is nothing to keep serving (zkctl restart restarts all at once)"}
+		return &RefusedError{Host: hosts[0].Name, Text: v.Text + ": there is nothing to keep serving (zkctl restart restarts all at once)"}
 	}
 	return nil
 }

@@ -358,7 +358,7 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 		r.report(Event{Kind: Warning, Step: "stop", Text: text})
 		return nil
 	}
-	return &RefusedError{hosts[0].Name, text + " (--force stops it all the same)"}
+	return &RefusedError{Host: hosts[0].Name, Text: text + " (--force stops it all the same)"}
 }
 
 // Restart stops the members and starts them again, all at once: for an ensemble that does not serve. One that does is

@@ -109,6 +109,8 @@ type RefusedError struct {
 	Host string
 	// Text has the numbers.
 	Text string
+	// Remedy says how to get permission, where it is not to bring members back.
+	Remedy string
 }
 
 // Error has the host and the arithmetic.
@@ -116,6 +118,9 @@ func (e *RefusedError) Error() string { return e.Host + ": refused: " + e.Text }
 
 // Hint says how to get permission.
 func (e *RefusedError) Hint() string {
+	if e.Remedy != "" {
+		return e.Remedy
+	}
 	return "bring the missing members back first (zkctl status shows them, zkctl start starts them)"
 }
 
@@ -131,11 +136,11 @@ func MayStop(seen []Observation, name string) error {
 			return nil
 		}
 		if v.Leader == "" {
-			return &RefusedError{name, fmt.Sprintf("nobody leads: %d of %d voters serve, %d are needed%s", v.Serving, v.Voters, v.Majority,
+			return &RefusedError{Host: name, Text: fmt.Sprintf("nobody leads: %d of %d voters serve, %d are needed%s", v.Serving, v.Voters, v.Majority,
 				missing(seen))}
 		}
 		if v.Serving-1 < v.Majority {
-			return &RefusedError{name, fmt.Sprintf("%d of %d voters serve; without %s it would be %d, and %d are needed%s",
+			return &RefusedError{Host: name, Text: fmt.Sprintf("%d of %d voters serve; without %s it would be %d, and %d are needed%s",
 				v.Serving, v.Voters, name, v.Serving-1, v.Majority, missing(seen))}
 		}
 		return nil

@@ -25,9 +25,7 @@ Run again, it finds nothing to do. Cut off, it is finished by running it again. 
 is configured is restarted, one at a time and only while the rest keeps the quorum.
 
    zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files`,
-		Flags: flagsFor(hostFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "server-binary", Usage: "push the server in `FILE` (and zkcli beside it) instead of the bundled one"},
-		}),
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
 		Action: runBootstrap,
 	}
 }
@@ -41,6 +39,11 @@ func runBootstrap(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	return converge(c, out, inv, nil)
+}
+
+// converge makes the hosts what the inventory says, within what was agreed to if that is not nil.
+func converge(c *cli.Context, out *output, inv *inventory.Inventory, agreed *provision.Document) error {
 	run, end, err := newRun(c, inv, out)
 	if err != nil {
 		return err
@@ -48,7 +51,15 @@ func runBootstrap(c *cli.Context) error {
 	defer end()
 	ctx, cancel := withTimeout(c)
 	defer cancel()
-	result, err := run.Bootstrap(ctx)
+	if run.DryRun && agreed == nil {
+		result, doc, err := run.Plan(ctx)
+		out.clear()
+		if err != nil {
+			return err
+		}
+		return showPlan(out, result, doc)
+	}
+	result, err := run.Apply(ctx, agreed)
 	out.clear()
 	if err != nil {
 		out.times(run.Times())
@@ -58,15 +69,16 @@ func runBootstrap(c *cli.Context) error {
 		return err
 	}
 	if run.DryRun {
-		return showPlan(out, result)
+		return showPlan(out, result, agreed)
 	}
 	if out.json {
 		s := statusOf(inv.Name, inv.ConnectString(), result.Seen)
 		out.line(struct {
 			ensembleStatus
-			Changes int                  `json:"changes"`
-			Steps   []provision.StepTime `json:"steps"`
-		}{s, run.Changes(), run.Times()})
+			Changes  int                  `json:"changes"`
+			Restarts []string             `json:"restarts"`
+			Steps    []provision.StepTime `json:"steps"`
+		}{s, run.Changes(), append([]string{}, result.Order...), run.Times()})
 		return healthError(result.Verdict)
 	}
 	out.times(run.Times())
@@ -114,50 +126,4 @@ func commandLine(verb string, inv *inventory.Inventory) string {
 		line += " -i " + shell.Quote(inv.File)
 	}
 	return line
-}
-
-// showPlan writes what a dry run found.
-func showPlan(out *output, result *provision.Outcome) error {
-	if out.json {
-		type change struct {
-			Step    string `json:"step"`
-			Host    string `json:"host"`
-			Summary string `json:"summary"`
-			Target  string `json:"target"`
-		}
-		changes := []change{}
-		for _, s := range result.Plan.Steps {
-			for _, h := range s.Hosts {
-				for _, c := range h.Changes {
-					changes = append(changes, change{s.Name, h.Host.Name, c.Summary, c.Target})
-				}
-			}
-		}
-		out.line(struct {
-			Kind     string            `json:"kind"`
-			Changes  []change          `json:"changes"`
-			Starts   []string          `json:"starts"`
-			Restarts map[string]string `json:"restarts"`
-		}{"plan", changes, result.Starts, result.Restarts})
-		return nil
-	}
-	if result.Nothing() {
-		fmt.Fprintln(out.stdout, "nothing to do")
-		return nil
-	}
-	result.Plan.Print(out.stdout)
-	if len(result.Starts) > 0 {
-		fmt.Fprintf(out.stdout, "start\n  %s\n", strings.Join(result.Starts, ", then "))
-	}
-	if len(result.Restarts) > 0 {
-		fmt.Fprintln(out.stdout, "rolling restart")
-		for _, s := range result.Plan.Steps[len(result.Plan.Steps)-1].Hosts {
-			if why := result.Restarts[s.Host.Name]; why != "" {
-				fmt.Fprintf(out.stdout, "  %s: %s\n", s.Host.Name, why)
-			}
-		}
-	}
-	fmt.Fprintf(out.stdout, "%s, %s to start, %d to restart; nothing was changed\n",
-		counted(result.Plan.Len(), "change"), counted(len(result.Starts), "member"), len(result.Restarts))
-	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -22,7 +21,7 @@ func telling(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		err := action(c)
 		out, formErr := newOutput(c)
-		if err != nil && formErr == nil && out.json && !errors.Is(err, errUnhealthy) {
+		if err != nil && formErr == nil && out.json && !silentError(err) {
 			out.line(failure{"error", message(err), hintOf(err), exitCode(err)})
 		}
 		return err

@@ -30,6 +30,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitUnhealthy   = 3
+	exitChanges     = 4
 	exitUnreachable = 5
 	exitLocked      = 6
 	exitRefused     = 7
@@ -44,6 +45,7 @@ EXIT CODES:
    1    an operation failed
    2    wrong usage or inventory
    3    a check failed, or the ensemble is not healthy
+   4    the plan has changes (plan --detailed-exitcode only)
    5    a host cannot be reached or refuses to let us in
    6    another zkctl is at work on the same inventory
    7    refused by a safety gate, for example: stopping this member would lose the quorum
@@ -57,6 +59,7 @@ var (
 	errTimeout     = errors.New("timed out (--timeout)")
 	errDeclined    = errors.New("not confirmed: nothing was done")
 	errUnhealthy   = errors.New("the ensemble is not healthy")
+	errChanges     = errors.New("the plan has changes")
 )
 
 // usageError is a wrong command line.
@@ -127,7 +130,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			bootstrapCommand(), statusCommand(), rollingRestartCommand(),
+			bootstrapCommand(), planCommand(), applyCommand(), statusCommand(), rollingRestartCommand(),
 			startCommand(), stopCommand(), restartCommand(),
 			inventoryCommand(), completionCommand(), versionCommand(),
 		},
@@ -169,7 +172,7 @@ func onUsageError(_ *cli.Context, err error, _ bool) error {
 
 // report writes an error and its hint.
 func report(w io.Writer, err error) {
-	if err == nil || errors.Is(err, errUnhealthy) {
+	if err == nil || silentError(err) {
 		return
 	}
 	fmt.Fprintf(w, "zkctl: error: %s\n", message(err))
@@ -177,6 +180,9 @@ func report(w io.Writer, err error) {
 		fmt.Fprintf(w, "zkctl: hint: %s\n", hint)
 	}
 }
+
+// silentError reports whether the result was shown already, and err is for the exit code only.
+func silentError(err error) bool { return errors.Is(err, errUnhealthy) || errors.Is(err, errChanges) }
 
 // message is the text of an error. That every host was interrupted is said once.
 func message(err error) string {
@@ -203,6 +209,7 @@ func exitCode(err error) int {
 		unknown  *provision.UnknownHostError
 		secret   *secretError
 		refused  *provision.RefusedError
+		drift    *provision.DriftError
 		late     *provision.NotReadyError
 	)
 	switch {
@@ -218,8 +225,10 @@ func exitCode(err error) int {
 		return exitUsage
 	case provision.Partial(err):
 		return exitPartial
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &drift):
 		return exitRefused
+	case errors.Is(err, errChanges):
+		return exitChanges
 	case errors.Is(err, errUnhealthy), errors.Is(err, provision.ErrChecks):
 		return exitUnhealthy
 	case remote.NeverRan(err):

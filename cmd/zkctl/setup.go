@@ -75,6 +75,11 @@ func load(c *cli.Context) (*inventory.Inventory, error) {
 			return nil, &usageError{"no inventory: neither as argument, nor with -i, nor in ZKCTL_INVENTORY, nor as ./inventory.yaml", writeOne}
 		}
 	}
+	return loadFile(path)
+}
+
+// loadFile reads an inventory and says what is wrong with it.
+func loadFile(path string) (*inventory.Inventory, error) {
 	inv, err := inventory.Load(path)
 	var problems inventory.Problems
 	if errors.Is(err, os.ErrNotExist) {

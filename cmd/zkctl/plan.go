@@ -1,0 +1,225 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+)
+
+func serverBinaryFlag() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "server-binary", Usage: "push the server in `FILE` (and zkcli beside it) instead of the bundled one"},
+	}
+}
+
+func planCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "plan",
+		Usage:     "show what apply would do: differences of files, settings, restarts, elections",
+		ArgsUsage: "[INVENTORY]",
+		Description: `Looks at all hosts and compares them with the inventory. Changes nothing. Two plans of hosts that have not changed are
+the same text. A plan that was kept with --out can be carried out by zkctl apply, as long as the hosts are still what
+they were.
+
+   zkctl plan                                    # what would be done
+   zkctl plan --detailed-exitcode || echo drift  # for a pipeline: 0 nothing to do, 4 changes
+   zkctl plan --out plan.json && zkctl apply plan.json`,
+		Flags: flagsFor(hostFlags(), serverBinaryFlag(), []cli.Flag{
+			&cli.StringFlag{Name: "out", Usage: "also write the plan to `FILE`, for zkctl apply"},
+			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit code 4 if there are changes"},
+		}),
+		Action: runPlan,
+	}
+}
+
+func runPlan(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	run, err := prepare(c, inv, out)
+	if err != nil {
+		return err
+	}
+	run.DryRun = true
+	defer run.Close()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	result, doc, err := run.Plan(ctx)
+	out.clear()
+	if err != nil {
+		return err
+	}
+	if file := c.String("out"); file != "" {
+		kept := *doc
+		if kept.Inventory.File, err = filepath.Abs(inv.File); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, kept.Marshal(), 0o600); err != nil {
+			return err
+		}
+	}
+	if err := showPlan(out, result, doc); err != nil {
+		return err
+	}
+	if c.Bool("detailed-exitcode") && !doc.Nothing() {
+		return errChanges
+	}
+	return nil
+}
+
+func applyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "apply",
+		Usage:     "make the hosts what the inventory says, or carry out a plan",
+		ArgsUsage: "[INVENTORY|PLAN]",
+		Description: `Does what plan shows: keys, /etc/hosts, firewall, SELinux, server, configuration, whatever of the inventory has changed;
+starts what does not run; restarts what has to be restarted, one member at a time, the leader last, and only while the
+rest keeps the quorum (exit code 7 otherwise, with the numbers). Run again, it finds nothing to do. Cut off, it is
+finished by running it again.
+
+Given a plan (zkctl plan --out FILE) it does what that says and no more: if hosts, inventory or zkctl are not any more
+what they were, it refuses (exit code 7) and lists what differs.
+
+   zkctl apply                     # after an edit of the inventory
+   zkctl apply plan.json           # exactly what was looked at`,
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
+		Action: runApply,
+	}
+}
+
+func runApply(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	agreed, err := loadPlan(c.Args().First())
+	if err != nil {
+		return err
+	}
+	var inv *inventory.Inventory
+	if agreed == nil {
+		inv, err = load(c)
+	} else if c.NArg() > 1 {
+		err = usage("one plan at most, not %s", strings.Join(c.Args().Slice(), " "))
+	} else {
+		inv, err = loadFile(agreed.Inventory.File)
+	}
+	if err != nil {
+		return err
+	}
+	return converge(c, out, inv, agreed)
+}
+
+// loadPlan reads the file if it is a plan.
+func loadPlan(file string) (*provision.Document, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil // load says what is wrong
+	}
+	doc, ok, err := provision.ParseDocument(data)
+	if ok && err != nil {
+		return nil, usage("%s: %v", file, err)
+	}
+	return doc, nil
+}
+
+// showPlan writes what was found to do.
+func showPlan(out *output, result *provision.Outcome, doc *provision.Document) error {
+	if out.json {
+		out.line(doc)
+		return nil
+	}
+	if result.Nothing() {
+		fmt.Fprintln(out.stdout, "nothing to do")
+		return nil
+	}
+	var b strings.Builder
+	result.Plan.Print(&b)
+	fmt.Fprint(out.stdout, out.coloredDiff(b.String()))
+	out.settings(doc.Settings)
+	if len(result.Starts) > 0 {
+		fmt.Fprintf(out.stdout, "start\n  %s\n", strings.Join(result.Starts, ", then "))
+	}
+	if len(doc.Restarts) > 0 {
+		fmt.Fprintln(out.stdout, "rolling restart, in this order")
+		for _, r := range doc.Restarts {
+			fmt.Fprintf(out.stdout, "  %s: %s\n", r.Host, r.Why)
+		}
+	}
+	if len(doc.Restarts) > 0 || len(doc.Starts) > 0 {
+		fmt.Fprintf(out.stdout, "%s expected; clients are not served: %s\n", counted(doc.Elections, "election"), doc.Unavailable)
+	}
+	fmt.Fprintf(out.stdout, "%s, %s to start, %d to restart; nothing was changed\n",
+		counted(result.Plan.Len(), "change"), counted(len(result.Starts), "member"), len(result.Restarts))
+	return nil
+}
+
+// settings shows which settings change, those that change alike on several members once.
+func (o *output) settings(changes []provision.SettingChange) {
+	if len(changes) == 0 {
+		return
+	}
+	var order []string
+	hosts := map[string][]string{}
+	for _, s := range changes {
+		was, is := s.Before, s.After
+		if was == "" {
+			was = "(not set)"
+		}
+		if is == "" {
+			is = "(not set)"
+		}
+		line := fmt.Sprintf("%s: %s -> %s [%s]", s.Key, was, is, map[provision.Effect]string{
+			provision.Restart: "needs a restart", provision.Live: "counts at once", provision.NoEffect: "already in force",
+		}[s.Effect])
+		if hosts[line] == nil {
+			order = append(order, line)
+		}
+		hosts[line] = append(hosts[line], s.Host)
+	}
+	fmt.Fprintln(o.stdout, "settings of zoo.cfg")
+	for _, line := range order {
+		fmt.Fprintf(o.stdout, "  %s: %s\n", strings.Join(hosts[line], ", "), line)
+	}
+}
+
+// coloredDiff colours the lines of differences in a plan, on a terminal.
+func (o *output) coloredDiff(plan string) string {
+	if !o.resultColor {
+		return plan
+	}
+	var b strings.Builder
+	for line := range strings.Lines(plan) {
+		body := strings.TrimRight(line, "\n")
+		// Differences are indented by six.
+		switch diff, ok := strings.CutPrefix(body, "      "); {
+		case !ok:
+			b.WriteString(body)
+		case strings.HasPrefix(diff, "+"):
+			b.WriteString(text.FgGreen.Sprint(body))
+		case strings.HasPrefix(diff, "-"):
+			b.WriteString(text.FgRed.Sprint(body))
+		case strings.HasPrefix(diff, "@@"):
+			b.WriteString(text.FgCyan.Sprint(body))
+		default:
+			b.WriteString(body)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

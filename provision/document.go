@@ -1,0 +1,259 @@
+package provision
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/zkctl/zkctl/hostprep"
+)
+
+// documentKind marks a file as a plan.
+const documentKind = "zkctl plan"
+
+// Document is a plan in a form that can be kept, read and agreed to. It holds no time and nothing random, so that two
+// plans of hosts that have not changed are the same bytes.
+type Document struct {
+	Kind     string `json:"kind"`
+	Format   int    `json:"format"`
+	Ensemble string `json:"ensemble"`
+	// Version is that of the programs that would be pushed.
+	Version   string        `json:"version"`
+	Inventory FileRef       `json:"inventory"`
+	Hosts     []PlannedHost `json:"hosts"`
+	Changes   []Planned     `json:"changes"`
+	// Settings are the settings of zoo.cfg that change on members that have one.
+	Settings []SettingChange `json:"settings"`
+	Starts   []string        `json:"starts"`
+	// Restarts are in the order in which members would be restarted.
+	Restarts []PlannedRestart `json:"restarts"`
+	// Elections is how many the restarts are expected to cost.
+	Elections int `json:"elections"`
+	// Unavailable says for how long clients would not be served.
+	Unavailable string `json:"unavailable"`
+}
+
+// FileRef names a file and its content.
+type FileRef struct {
+	File   string `json:"file"`
+	SHA256 string `json:"sha256"`
+}
+
+// PlannedHost is a host as the plan saw it.
+type PlannedHost struct {
+	Name      string `json:"name"`
+	Address   string `json:"address"`
+	MachineID string `json:"machine_id,omitempty"`
+}
+
+// Planned is one change of one host.
+type Planned struct {
+	Step    string `json:"step"`
+	Host    string `json:"host"`
+	Target  string `json:"target"`
+	Summary string `json:"summary"`
+	// Effect is what the change means for a running server.
+	Effect Effect `json:"effect"`
+	Diff   string `json:"diff,omitempty"`
+	// Digest stands for all that the change is made of, what it found included.
+	Digest string `json:"digest"`
+}
+
+// PlannedRestart is a member that has to be restarted.
+type PlannedRestart struct {
+	Host string `json:"host"`
+	Why  string `json:"why"`
+}
+
+// Nothing reports whether there is nothing to do.
+func (d *Document) Nothing() bool {
+	return len(d.Changes) == 0 && len(d.Starts) == 0 && len(d.Restarts) == 0
+}
+
+// Plan finds out what Apply would do. It changes nothing.
+func (r *Run) Plan(ctx context.Context) (*Outcome, *Document, error) {
+	it, err := r.intend(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return it.out, r.document(it), nil
+}
+
+// document is what is intended, as data.
+func (r *Run) document(it *intent) *Document {
+	d := &Document{
+		Kind: documentKind, Format: 1, Ensemble: r.Inventory.Name, Version: r.Version,
+		Inventory: FileRef{File: r.Inventory.File}, Changes: []Planned{}, Settings: []SettingChange{},
+		Starts: append([]string{}, it.out.Starts...), Restarts: []PlannedRestart{}, Elections: it.out.Elections,
+	}
+	if data, err := os.ReadFile(r.Inventory.File); err == nil {
+		d.Inventory.SHA256 = hexSum(data)
+	}
+	for _, m := range it.members {
+		d.Hosts = append(d.Hosts, PlannedHost{m.Host.Name, m.Host.Address, m.facts.MachineID})
+		d.Settings = append(d.Settings, m.settingChanges()...)
+	}
+	for _, s := range it.out.Plan.Steps {
+		for _, h := range s.Hosts {
+			for _, c := range h.Changes {
+				d.Changes = append(d.Changes, Planned{
+					Step: s.Name, Host: h.Host.Name, Target: c.Target, Summary: c.Summary,
+					Effect: effectOf(it.member(h.Host.Name), c), Diff: diff(c), Digest: digest(s.Name, h.Host.Name, c),
+				})
+			}
+		}
+	}
+	for _, name := range it.out.Order {
+		d.Restarts = append(d.Restarts, PlannedRestart{name, it.out.Restarts[name]})
+	}
+	d.Unavailable = "not at all"
+	switch {
+	case len(d.Starts) == len(it.members):
+		d.Unavailable = "until the first start: nothing runs yet"
+	case d.Elections > 0 && r.Inventory.Voters() == 1:
+		d.Unavailable = "while the only voter is restarted"
+	case d.Elections > 0:
+		d.Unavailable = "for one election; sessions survive it"
+	}
+	return d
+}
+
+// member is the member of that name.
+func (it *intent) member(name string) member {
+	for _, m := range it.members {
+		if m.Host.Name == name {
+			return m
+		}
+	}
+	panic("provision: no member " + name)
+}
+
+// digest stands for a change and what it found.
+func digest(step, host string, c hostprep.Change) string {
+	h := sha256.New()
+	for _, part := range []string{
+		step, host, fmt.Sprint(c.Kind), c.Target, c.Script, c.Verify, strings.Join(c.Args, "\x00"), fmt.Sprint(c.Mode), c.Owner, c.Group,
+		fmt.Sprint(c.InPlace, c.Root, c.Before == nil), hexSum(c.Before), hexSum(c.After), hexSum(c.Stdin),
+	} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
+
+func hexSum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// DriftError says that hosts or inventory are not what they were when a plan was made.
+type DriftError struct{ Differences []string }
+
+// Error lists what differs.
+func (e *DriftError) Error() string {
+	return "what the plan was made for has changed since:\n  " + strings.Join(e.Differences, "\n  ")
+}
+
+// Hint says what to do.
+func (e *DriftError) Hint() string {
+	return "nothing was changed; make a new plan (zkctl plan --out FILE), look at it, and apply that"
+}
+
+// permits decides whether now, what there is to do at present, is all in the plan. What was done since is no hindrance: a
+// plan of which a part was carried out goes on with the rest.
+func (d *Document) permits(now *Document) error {
+	var diffs []string
+	say := func(format string, args ...any) { diffs = append(diffs, fmt.Sprintf(format, args...)) }
+	if d.Ensemble != now.Ensemble {
+		say("the plan is for the ensemble %s, the inventory describes %s", d.Ensemble, now.Ensemble)
+	}
+	if d.Inventory.SHA256 != now.Inventory.SHA256 {
+		say("%s was edited", now.Inventory.File)
+	}
+	if d.Version != now.Version {
+		say("the plan was made by zkctl %s, this is %s", d.Version, now.Version)
+	}
+	then := map[string]PlannedHost{}
+	for _, h := range d.Hosts {
+		then[h.Name] = h
+	}
+	for _, h := range now.Hosts {
+		if was, ok := then[h.Name]; ok && was.MachineID != h.MachineID {
+			say("%s: another machine answers at %s: machine id %s, was %s", h.Name, h.Address, h.MachineID, was.MachineID)
+		}
+	}
+	agreed, targets := map[string]bool{}, map[string]bool{}
+	for _, c := range d.Changes {
+		agreed[c.Digest] = true
+		targets[c.Host+" "+c.Target] = true
+	}
+	for _, c := range now.Changes {
+		switch {
+		case agreed[c.Digest]:
+		case targets[c.Host+" "+c.Target]:
+			say("%s: %s is not what the plan saw (%s)", c.Host, c.Target, c.Summary)
+		default:
+			say("%s: not in the plan: %s", c.Host, c.Summary)
+		}
+	}
+	may := map[string]bool{}
+	for _, name := range d.Starts {
+		may[name] = true
+	}
+	for _, name := range now.Starts {
+		if !may[name] {
+			say("%s: does not run any more", name)
+		}
+	}
+	// What a start of the plan has started runs with the old configuration until the files of the plan are there.
+	for _, r := range d.Restarts {
+		may[r.Host] = true
+	}
+	for _, r := range now.Restarts {
+		if !may[r.Host] {
+			say("%s: would have to be restarted: %s", r.Host, r.Why)
+		}
+	}
+	if diffs != nil {
+		return &DriftError{diffs}
+	}
+	return nil
+}
+
+// Marshal is the file's content.
+func (d *Document) Marshal() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	// Strings, numbers and booleans only: it cannot fail.
+	if err := e.Encode(d); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// ParseDocument reads a plan; ok is false for content that does not claim to be one.
+func ParseDocument(data []byte) (d *Document, ok bool, err error) {
+	var mark struct {
+		Kind   string `json:"kind"`
+		Format int    `json:"format"`
+	}
+	if json.Unmarshal(data, &mark) != nil || mark.Kind != documentKind {
+		return nil, false, nil
+	}
+	if mark.Format != 1 {
+		return nil, true, fmt.Errorf("the plan has format %d; this zkctl knows format 1", mark.Format)
+	}
+	d = &Document{}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(d); err != nil {
+		return nil, true, fmt.Errorf("the plan cannot be read: %w", err)
+	}
+	return d, true, nil
+}
