@@ -10,7 +10,7 @@ image_suite=bookworm
 image_first_stage=systemd,systemd-sysv,dbus,openssh-server,iproute2,procps,sudo,ca-certificates
 # Configured in the running root only: polkitd cannot be in debootstrap's first stage, and firewalld reads
 # /etc/protocols, which is netbase's.
-image_second_stage="firewalld polkitd netbase"
+image_second_stage="firewalld polkitd netbase opendoas fish tcsh"
 
 # image_path prints the directory of the base image, existing or not.
 image_path() {

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -23,6 +23,7 @@ const maxAgentKeys = 4
 type login struct {
 	signers    []ssh.Signer
 	password   func() (string, error)
+	ask        func(question string) (string, error)
 	passphrase func(file string) ([]byte, error)
 	offered    []string // for the error: what was there to be tried
 	skipped    []string // identity files that could not be used, with the reason
@@ -32,9 +33,9 @@ type login struct {
 
 // newLogin collects identity files and agent keys. Files come first, in their
 // order; a key that the agent holds too is used through the agent, so that no
-// passphrase is needed.
+// passphrase is needed and the file may be the public half alone.
 func newLogin(cfg *SSHConfig) *login {
-	l := &login{password: cfg.Password, passphrase: cfg.Passphrase}
+	l := &login{password: cfg.Password, ask: cfg.Ask, passphrase: cfg.Passphrase}
 	var fromAgent []ssh.Signer
 	if cfg.AgentSocket != "" {
 		conn, err := net.Dial("unix", cfg.AgentSocket)
@@ -43,44 +44,47 @@ func newLogin(cfg *SSHConfig) *login {
 			l.agentConn = conn
 		}
 		if err != nil {
-			l.skipped = append(l.skipped, fmt.Sprintf("agent: %v", err))
+			l.skip("agent: %v", err)
 		}
-	}
-	held := func(key ssh.PublicKey) ssh.Signer {
-		for _, s := range fromAgent {
-			if bytes.Equal(s.PublicKey().Marshal(), key.Marshal()) {
-				return s
-			}
-		}
-		return nil
 	}
 	files, explicit := cfg.IdentityFiles, true
 	if len(files) == 0 {
 		files, explicit = defaultIdentityFiles(), false
 	}
+	certificates := l.readCertificates(cfg.CertificateFiles)
 	used := make(map[string]bool)
+	offer := func(s ssh.Signer) {
+		if blob := string(s.PublicKey().Marshal()); !used[blob] {
+			used[blob] = true
+			l.signers = append(l.signers, s)
+		}
+	}
 	for _, file := range files {
-		signer, err := l.readIdentity(file)
+		signer, err := l.readIdentity(file, fromAgent)
 		if err != nil {
 			if explicit || !errors.Is(err, os.ErrNotExist) {
-				l.skipped = append(l.skipped, err.Error())
+				l.skip("%v", err)
 			}
 			continue
 		}
-		if s := held(signer.PublicKey()); s != nil {
-			signer = s
+		beside := file + "-cert.pub"
+		if _, err := os.Stat(beside); err == nil {
+			certificates = append(certificates, l.readCertificates([]string{beside})...)
 		}
-		used[string(signer.PublicKey().Marshal())] = true
-		if cert := readCertificate(file, signer); cert != nil {
-			l.signers = append(l.signers, cert)
+		for _, cert := range certificates {
+			if sameKey(cert.Key, signer.PublicKey()) {
+				if s, err := ssh.NewCertSigner(cert, signer); err == nil {
+					offer(s)
+				}
+			}
 		}
-		l.signers = append(l.signers, signer)
+		offer(signer)
 		l.offered = append(l.offered, "key "+file)
 	}
 	count := 0
 	for _, s := range fromAgent {
-		if !used[string(s.PublicKey().Marshal())] && count < maxAgentKeys {
-			l.signers = append(l.signers, s)
+		if !cfg.IdentitiesOnly && !used[string(s.PublicKey().Marshal())] && count < maxAgentKeys {
+			offer(s)
 			count++
 		}
 	}
@@ -91,6 +95,10 @@ func newLogin(cfg *SSHConfig) *login {
 		l.offered = append(l.offered, "password")
 	}
 	return l
+}
+
+func (l *login) skip(format string, args ...any) {
+	l.skipped = append(l.skipped, fmt.Sprintf(format, args...))
 }
 
 func (l *login) close() {
@@ -117,22 +125,28 @@ func (l *login) methods() []ssh.AuthMethod {
 		return p, err
 	})
 	m = append(m, ssh.PasswordCallback(ask))
+	given := false
 	return append(m, ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string, error) {
 		answers := make([]string, len(questions))
-		for i := range questions {
-			if echos[i] {
-				l.failure = fmt.Errorf("the host asks %q, which the password does not answer", strings.TrimSpace(questions[i]))
-				return nil, l.failure
+		for i, question := range questions {
+			question = strings.TrimSpace(question)
+			lower := strings.ToLower(question)
+			var err error
+			switch {
+			case strings.Contains(lower, "new password"), strings.Contains(lower, "new unix password"), strings.Contains(lower, "(current)"):
+				err = errors.New("the host demands a new password: log in once by hand and change it")
+			case !echos[i] && !given && (strings.Contains(lower, "password") || l.ask == nil):
+				given = true
+				answers[i], err = ask()
+			case l.ask != nil:
+				answers[i], err = l.ask(question)
+			default:
+				err = fmt.Errorf("the host asks %q, which the password does not answer", question)
 			}
-			if strings.Contains(strings.ToLower(questions[i]), "new password") {
-				l.failure = errors.New("the host demands a new password")
-				return nil, l.failure
-			}
-			p, err := ask()
 			if err != nil {
+				l.failure = err
 				return nil, err
 			}
-			answers[i] = p
 		}
 		return answers, nil
 	}))
@@ -150,12 +164,30 @@ func defaultIdentityFiles() []string {
 	return files
 }
 
-// readIdentity reads a private key. One with a passphrase is decrypted only
-// when the host accepts its public half.
-func (l *login) readIdentity(file string) (ssh.Signer, error) {
+// readIdentity returns the key of a file: through the agent, if that holds it; else
+// from the file. One with a passphrase is decrypted only when the host accepts its
+// public half.
+func (l *login) readIdentity(file string, agent []ssh.Signer) (ssh.Signer, error) {
 	pem, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	public, _, _, _, notPublic := ssh.ParseAuthorizedKey(pem)
+	if notPublic != nil {
+		public = publicBeside(file)
+	}
+	if public != nil {
+		for _, s := range agent {
+			if sameKey(s.PublicKey(), public) {
+				return s, nil
+			}
+		}
+	}
 	if err != nil {
 		return nil, err
+	}
+	if notPublic == nil {
+		return nil, fmt.Errorf("%s: a public key, of which the agent does not hold the private half", file)
 	}
 	signer, err := ssh.ParsePrivateKey(pem)
 	var missing *ssh.PassphraseMissingError
@@ -165,15 +197,11 @@ func (l *login) readIdentity(file string) (ssh.Signer, error) {
 		}
 		return signer, nil
 	}
-	public := missing.PublicKey
+	if missing.PublicKey != nil {
+		public = missing.PublicKey
+	}
 	if public == nil {
-		text, err := os.ReadFile(file + ".pub")
-		if err != nil {
-			return nil, fmt.Errorf("%s: encrypted, and no %s.pub beside it: %w", file, file, err)
-		}
-		if public, _, _, _, err = ssh.ParseAuthorizedKey(text); err != nil {
-			return nil, fmt.Errorf("%s.pub: %w", file, err)
-		}
+		return nil, fmt.Errorf("%s: encrypted, and no %s.pub beside it", file, file)
 	}
 	decrypt := sync.OnceValues(func() (ssh.Signer, error) {
 		if l.passphrase == nil {
@@ -192,8 +220,22 @@ func (l *login) readIdentity(file string) (ssh.Signer, error) {
 	return &lazySigner{public: public, decrypt: decrypt, failure: &l.failure}, nil
 }
 
-func readCertificate(file string, signer ssh.Signer) ssh.Signer {
-	text, err := os.ReadFile(file + "-cert.pub")
+// CheckPassphrase tells whether the passphrase opens the private key in the file.
+func CheckPassphrase(file string, phrase []byte) error {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if _, err := ssh.ParsePrivateKeyWithPassphrase(pem, phrase); err != nil {
+		return fmt.Errorf("%s: wrong passphrase", file)
+	}
+	return nil
+}
+
+// publicBeside reads the public half that ssh-keygen puts beside a private key; nil
+// if there is none.
+func publicBeside(file string) ssh.PublicKey {
+	text, err := os.ReadFile(file + ".pub")
 	if err != nil {
 		return nil
 	}
@@ -201,15 +243,34 @@ func readCertificate(file string, signer ssh.Signer) ssh.Signer {
 	if err != nil {
 		return nil
 	}
-	cert, ok := key.(*ssh.Certificate)
-	if !ok {
-		return nil
+	return key
+}
+
+// readCertificates reads user certificates. One that is of no use now is left out,
+// and the error of a refused login says why.
+func (l *login) readCertificates(files []string) []*ssh.Certificate {
+	var certs []*ssh.Certificate
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			l.skip("%v", err)
+			continue
+		}
+		key, _, _, _, err := ssh.ParseAuthorizedKey(text)
+		cert, ok := key.(*ssh.Certificate)
+		now := uint64(time.Now().Unix())
+		switch {
+		case err != nil || !ok || cert.CertType != ssh.UserCert:
+			l.skip("%s: not a user certificate", file)
+		case cert.ValidBefore != ssh.CertTimeInfinity && now >= cert.ValidBefore:
+			l.skip("%s: expired on %s", file, time.Unix(int64(cert.ValidBefore), 0).UTC().Format("2006-01-02 15:04 MST"))
+		case now < cert.ValidAfter:
+			l.skip("%s: not valid before %s", file, time.Unix(int64(cert.ValidAfter), 0).UTC().Format("2006-01-02 15:04 MST"))
+		default:
+			certs = append(certs, cert)
+		}
 	}
-	s, err := ssh.NewCertSigner(cert, signer)
-	if err != nil {
-		return nil
-	}
-	return s
+	return certs
 }
 
 // lazySigner decrypts its key at the first signature.

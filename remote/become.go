@@ -13,12 +13,15 @@ type Become struct {
 	// root.
 	None bool
 
-	// Password is asked for when sudo wants one; nil means that sudo is expected
-	// to work without. It is called at most once per host.
+	// Program is sudo or doas; empty means sudo, or doas where there is no sudo.
+	Program string
+
+	// Password is asked for when sudo or doas wants one; nil means that they are
+	// expected to work without. It is called at most once per host.
 	Password func() (string, error)
 }
 
-// becomer holds what was learned about sudo on one host.
+// becomer holds what was learned about sudo or doas on one host.
 type becomer struct {
 	gate sync.Mutex // held while a password is tried for the first time
 
@@ -27,7 +30,7 @@ type becomer struct {
 	password string
 	proven   bool         // sudo accepted the password, or wanted none
 	refused  *BecomeError // no further attempt, or the account may be locked
-	terminal bool         // sudo insists on a terminal (requiretty)
+	terminal bool         // sudo insists on a terminal (requiretty), or doas asks on one
 }
 
 // attempt says how to try the next command. The error is an earlier refusal or
@@ -45,7 +48,7 @@ func (b *becomer) attempt(become Become) (attempt, error) {
 		}
 		b.asked, b.password = true, password
 	}
-	return attempt{sudo: true, withPassword: b.asked, password: b.password, terminal: b.terminal}, nil
+	return attempt{sudo: true, program: become.Program, withPassword: b.asked, password: b.password, terminal: b.terminal}, nil
 }
 
 func (b *becomer) isProven() bool {
@@ -72,27 +75,44 @@ func (b *becomer) refuse(err *BecomeError) {
 	b.refused = err
 }
 
-// sudoScript is evaluated by the loader in place of the command; it becomes root
+// becomeScript is evaluated by the loader in place of the command; it becomes root
 // and starts a second loader, which announces itself on standard error by a
-// ready line if there is a password to be fed before.
-func sudoScript(marker string, none, password bool) string {
+// ready line if there is a password to be fed before. doas reads a password from
+// the terminal alone, with a prompt of its own.
+func becomeScript(marker string, a attempt) string {
 	second := loader
-	if password {
+	if a.withPassword {
 		second = "printf \"" + marker + " ready\\n\" >&2; " + loader
 	}
 	second = "/bin/sh -c '" + second + "'"
+	sudo, doas := "LC_ALL=C exec sudo -n -- "+second, "exec doas -n -- "+second
+	if a.withPassword {
+		sudo = "LC_ALL=C exec sudo -S -p '" + marker + " password:' -- " + second
+		doas = "exec doas -- " + second
+		if !a.terminal {
+			doas = "if doas -n -- /bin/sh -c : 2>/dev/null; then exec doas -n -- " + second + "; fi\n" +
+				"echo '" + doasWantsTerminal + "' >&2; exit 1"
+		}
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "if [ \"$(id -u)\" = 0 ]; then exec %s; fi\n", second)
 	switch {
-	case none:
+	case a.none:
 		fmt.Fprintf(&b, "echo 'zkctl: become is none' >&2; exit 1\n")
-	case password:
-		fmt.Fprintf(&b, "LC_ALL=C exec sudo -S -p '%s password:' -- %s\n", marker, second)
+	case a.program == "doas":
+		fmt.Fprintf(&b, "%s\n", doas)
+	case a.program == "sudo":
+		fmt.Fprintf(&b, "%s\n", sudo)
 	default:
-		fmt.Fprintf(&b, "LC_ALL=C exec sudo -n -- %s\n", second)
+		fmt.Fprintf(&b, "if ! command -v sudo >/dev/null 2>&1 && command -v doas >/dev/null 2>&1; then\n%s\nfi\n%s\n", doas, sudo)
 	}
 	return b.String()
 }
+
+const doasWantsTerminal = "zkctl: doas asks on a terminal"
+
+// doasPrompt ends the prompts of doas ("doas (guest@host) password: ").
+var doasPrompt = []byte(") password:")
 
 // sudoFailure reads what sudo said instead of running the command. tty reports
 // that a terminal would help.
@@ -106,6 +126,16 @@ func sudoFailure(said string, hasPassword bool) (reason, remedy string, tty bool
 		return false
 	}
 	switch {
+	case has(doasWantsTerminal):
+		return "doas asks for the password on a terminal, which the host does not give", "allow nopass for this user in doas.conf, or a terminal (PermitTTY) in sshd_config", true
+	case has("doas: Authentication required", "doas: Authorization required", "doas: a tty is required"):
+		return "doas wants a password", "give the become password, or allow nopass for this user in doas.conf", false
+	case has("doas: Authentication failed", "doas: Authorization failed"):
+		return "doas refused the password", "give the right become password; no second attempt was made, to keep the account from being locked", false
+	case has("doas: Operation not permitted"):
+		return "doas.conf does not allow it", "permit this user to run commands as root in doas.conf, or log in as another user", false
+	case has("doas: not found", "doas: command not found", "doas: No such file"):
+		return "doas is not installed", "install doas, set become to sudo, or log in as root", false
 	case has("must have a tty", "have a tty to run sudo"):
 		return "sudo demands a terminal", "remove requiretty from the sudoers file", true
 	case has("become is none"):
@@ -119,10 +149,10 @@ func sudoFailure(said string, hasPassword bool) (reason, remedy string, tty bool
 		return "sudo wants a password", "give the become password, or allow NOPASSWD for this user in the sudoers file", false
 	case has("not in the sudoers", "not allowed to execute", "may not run sudo", "not allowed to run sudo"):
 		return "the sudoers file does not allow it", "allow this user to run /bin/sh as root in the sudoers file, or log in as another user", false
-	case has("expired", "change your password"):
+	case has("expired", "change your password", "Password change required"):
 		return "the account's password has expired", "log in once by hand and change it", false
 	case has("sudo: not found", "sudo: command not found", "sudo: No such file"):
-		return "sudo is not installed", "install sudo, or log in as root", false
+		return "neither sudo nor doas is installed", "install one of them, or log in as root", false
 	}
 	return "", "", false
 }

@@ -17,27 +17,27 @@ import (
 type connection struct {
 	client *ssh.Client
 	tcp    *watchedConn
+	via    *connection   // that of the jump host, or nil
+	jump   string        // the jump host's name
 	dead   chan struct{} // closed when the connection has ended
 	mu     sync.Mutex
 	cause  error
 }
 
-// newConnection starts the keepalive: a host that was silent for so long is given
+// watch starts the keepalive: a host that was silent for so long is given
 // up, so that a powered-off machine fails its commands within seconds and
 // not when TCP notices.
-func newConnection(client *ssh.Client, tcp *watchedConn, silence time.Duration) *connection {
-	c := &connection{client: client, tcp: tcp, dead: make(chan struct{})}
+func (c *connection) watch(silence time.Duration) {
 	go func() {
-		err := client.Wait()
+		err := c.client.Wait()
 		c.setCause(err)
 		close(c.dead)
 	}()
 	go c.keepAlive(silence)
-	return c
 }
 
 func (c *connection) keepAlive(silence time.Duration) {
-	tick := time.NewTicker(max(silence/3, time.Millisecond))
+	tick := time.NewTicker(max(silence/6, time.Millisecond))
 	defer tick.Stop()
 	asking := false
 	answered := make(chan struct{}, 1)
@@ -99,8 +99,12 @@ func (c *connection) isDying() bool {
 	}
 }
 
-// reason is why the connection ended.
+// reason is why the connection ended. All that went through a jump host which was
+// lost have that for their reason.
 func (c *connection) reason() error {
+	if c.via != nil && c.via.isDying() {
+		return fmt.Errorf("the jump host %s was lost: %w", c.jump, c.via.reason())
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause == nil {

@@ -33,6 +33,8 @@ type ConnError struct {
 	Kind    error  // one of the Err values above
 	Cause   error
 	Remedy  string // what the operator can do; may be empty
+
+	final bool // it will not go away by waiting
 }
 
 // Error names host, step and cause.

@@ -2,7 +2,6 @@ package remote
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 )
@@ -44,43 +42,23 @@ func DefaultKnownHosts() (string, error) {
 	return filepath.Join(home, ".ssh", "known_hosts"), nil
 }
 
-// db reads the files that exist, the system's own included.
-func (h *hostKeys) db() (*knownhosts.HostKeyDB, error) {
-	var present []string
-	for _, f := range append(slices.Clone(h.files), "/etc/ssh/ssh_known_hosts") {
-		if _, err := os.Stat(f); err == nil && !slices.Contains(present, f) {
-			present = append(present, f)
-		} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-	}
-	return knownhosts.NewDB(present...)
+// read reads the files, the system's own included.
+func (h *hostKeys) read() (knownHosts, error) {
+	return readKnownHosts(append(slices.Clone(h.files), systemKnownHosts))
 }
 
-// algorithms lists the host key algorithms to offer, those that are on record for
-// the host first: a server chooses the first that it can serve, and a key
-// of another type would look like a changed one (golang/go#29286).
+const systemKnownHosts = "/etc/ssh/ssh_known_hosts"
+
+// algorithms lists the host key algorithms to offer to the host.
 func (h *hostKeys) algorithms(address string) ([]string, error) {
-	supported := ssh.SupportedAlgorithms().HostKeys
 	if h.policy == HostKeyOff {
-		return supported, nil
+		return ssh.SupportedAlgorithms().HostKeys, nil
 	}
-	db, err := h.db()
+	known, err := h.read()
 	if err != nil {
 		return nil, err
 	}
-	var order []string
-	for _, a := range db.HostKeyAlgorithms(address) {
-		if slices.Contains(supported, a) {
-			order = append(order, a)
-		}
-	}
-	for _, a := range supported {
-		if !slices.Contains(order, a) {
-			order = append(order, a)
-		}
-	}
-	return order, nil
+	return known.algorithms(address), nil
 }
 
 // hostKeyError is a refusal with its remedy.
@@ -92,52 +70,83 @@ type hostKeyError struct {
 func (e *hostKeyError) Error() string { return e.msg }
 func (e *hostKeyError) Unwrap() error { return e.cause }
 
-// check is the callback of the SSH handshake.
-func (h *hostKeys) check(address string, remote net.Addr, key ssh.PublicKey) error {
+// check is the callback of the SSH handshake. The host is judged by the name under
+// which it is called alone: behind a jump host there is no other.
+func (h *hostKeys) check(address string, _ net.Addr, key ssh.PublicKey) error {
 	if h.policy == HostKeyOff {
 		return nil
 	}
-	db, err := h.db()
+	known, err := h.read()
 	if err != nil {
 		return err
 	}
-	err = db.HostKeyCallback()(address, remote, key)
-	var keyErr *xknownhosts.KeyError
-	var revoked *xknownhosts.RevokedError
-	switch {
-	case err == nil:
+	if l := known.revoked(key); l != nil {
+		return &hostKeyError{msg: fmt.Sprintf("the host key %s is revoked by %s:%d", ssh.FingerprintSHA256(key), l.file, l.number),
+			remedy: "give the host a new key (ssh-keygen -A after removing the old one), or correct the line if it is wrong"}
+	}
+	cert, certified := key.(*ssh.Certificate)
+	if !certified {
+		return h.checkKey(known, address, key)
+	}
+	if len(known.authorities(address)) == 0 {
+		return h.checkKey(known, address, cert.Key)
+	}
+	if err := known.checkCertificate(address, cert); err != nil {
+		// As with ssh, a bad certificate is no certificate; but here an authority
+		// vouches for the host, so that its bare key must be on record already.
+		if slices.ContainsFunc(known.keys(address), func(l knownLine) bool { return sameKey(l.key, cert.Key) }) {
+			return nil
+		}
+		return &hostKeyError{cause: err, msg: fmt.Sprintf("the host's certificate is not valid: %v", err),
+			remedy: "have the host's key certified again, for this name, by the authority of " + known.authorities(address)[0].place()}
+	}
+	return nil
+}
+
+func (l knownLine) place() string { return fmt.Sprintf("%s:%d", l.file, l.number) }
+
+// checkCertificate verifies signature, authority, name and time.
+func (k knownHosts) checkCertificate(address string, cert *ssh.Certificate) error {
+	checker := ssh.CertChecker{IsHostAuthority: func(authority ssh.PublicKey, address string) bool {
+		return slices.ContainsFunc(k.authorities(address), func(l knownLine) bool { return sameKey(l.key, authority) })
+	}}
+	return checker.CheckHostKey(address, nil, cert)
+}
+
+// checkKey judges a plain key.
+func (h *hostKeys) checkKey(known knownHosts, address string, key ssh.PublicKey) error {
+	same := func(l knownLine) bool { return sameKey(l.key, key) }
+	recorded := known.keys(address)
+	if slices.ContainsFunc(recorded, same) || slices.ContainsFunc(known.keys(withoutPort(address)), same) {
 		return nil
-	case errors.As(err, &revoked):
-		return &hostKeyError{cause: err,
-			msg: fmt.Sprintf("the host key %s is revoked by %s:%d", ssh.FingerprintSHA256(key), revoked.Revoked.Filename, revoked.Revoked.Line)}
-	case errors.As(err, &keyErr) && len(keyErr.Want) > 0:
+	}
+	switch {
+	case len(recorded) > 0:
 		var places, fixes []string
-		for _, w := range keyErr.Want {
-			places = append(places, fmt.Sprintf("%s:%d (%s %s)", w.Filename, w.Line, w.Key.Type(), ssh.FingerprintSHA256(w.Key)))
-			fix := fmt.Sprintf("ssh-keygen -R '%s' -f '%s'", knownhosts.Normalize(address), w.Filename)
+		for _, l := range recorded {
+			places = append(places, fmt.Sprintf("%s (%s %s)", l.place(), l.key.Type(), ssh.FingerprintSHA256(l.key)))
+			fix := fmt.Sprintf("ssh-keygen -R '%s' -f '%s'", xknownhosts.Normalize(address), l.file)
 			if !slices.Contains(fixes, fix) {
 				fixes = append(fixes, fix)
 			}
 		}
-		return &hostKeyError{cause: err,
+		return &hostKeyError{
 			msg: fmt.Sprintf("the host shows %s %s, but on record is %s: the host was reinstalled, or another machine answers in its place",
 				key.Type(), ssh.FingerprintSHA256(key), strings.Join(places, ", ")),
 			remedy: "if the host was reinstalled, run: " + strings.Join(fixes, "; ")}
-	case errors.As(err, &keyErr) && h.policy == HostKeyAcceptNew:
-		return h.record(address, remote, key)
-	case errors.As(err, &keyErr):
-		return &hostKeyError{cause: err,
-			msg: fmt.Sprintf("%s %s is not on record in %s", key.Type(), ssh.FingerprintSHA256(key), strings.Join(h.files, ", ")),
-			remedy: fmt.Sprintf("compare the fingerprint on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then add it to %s; or set host_key_policy to accept-new",
-				h.files[0])}
+	case h.policy == HostKeyAcceptNew:
+		return h.record(address, key)
 	}
-	return err
+	return &hostKeyError{
+		msg: fmt.Sprintf("%s %s is not on record in %s", key.Type(), ssh.FingerprintSHA256(key), strings.Join(h.files, ", ")),
+		remedy: fmt.Sprintf("compare the fingerprint on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then add it to %s; or set host_key_policy to accept-new",
+			h.files[0])}
 }
 
 // record appends a new key to the first file. The lock is an flock of the file;
 // the check is made again under it, since another process may have recorded
 // this host, perhaps with another key.
-func (h *hostKeys) record(address string, remote net.Addr, key ssh.PublicKey) error {
+func (h *hostKeys) record(address string, key ssh.PublicKey) error {
 	file := h.files[0]
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
@@ -150,16 +159,13 @@ func (h *hostKeys) record(address string, remote net.Addr, key ssh.PublicKey) er
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", file, err)
 	}
-	db, err := h.db()
+	known, err := h.read()
 	if err != nil {
 		return err
 	}
-	err = db.HostKeyCallback()(address, remote, key)
-	if err == nil {
-		return nil
-	}
-	if !knownhosts.IsHostUnknown(err) {
-		return fmt.Errorf("another process just recorded a different key: %w", err)
+	if len(known.keys(address)) > 0 {
+		strict := hostKeys{policy: HostKeyStrict, files: h.files}
+		return strict.checkKey(known, address, key)
 	}
 	present, err := os.ReadFile(file)
 	if err != nil {
@@ -169,7 +175,7 @@ func (h *hostKeys) record(address string, remote net.Addr, key ssh.PublicKey) er
 	if len(present) > 0 && !bytes.HasSuffix(present, []byte("\n")) {
 		line.WriteByte('\n')
 	}
-	line.WriteString(knownhosts.Line([]string{address}, key) + "\n")
+	line.WriteString(xknownhosts.Line([]string{address}, key) + "\n")
 	if _, err := f.Write(line.Bytes()); err != nil {
 		return fmt.Errorf("record the host key: %w", err)
 	}

@@ -81,13 +81,14 @@ func (m sftpMover) put(ctx context.Context, path string, content []byte) error {
 
 // scpMover uses the remote program scp, for hosts without an sftp subsystem. It
 // speaks through the login shell, so that a start-up file which prints breaks
-// it.
+// it, and it may wait for ever for a program that is not scp: its time is short
+// (ConnectTimeout and what a slow line takes), since there is another way after it.
 type scpMover struct{ ssh *SSH }
 
 func (scpMover) what() string { return "scp" }
 
-func (m scpMover) put(ctx context.Context, path string, content []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, transferTimeout(len(content)))
+func (m scpMover) put(whole context.Context, path string, content []byte) error {
+	ctx, cancel := context.WithTimeout(whole, m.ssh.cfg.ConnectTimeout+lineTime(len(content)))
 	defer cancel()
 	// The client opens its session itself; the slot is taken for it.
 	select {
@@ -108,8 +109,8 @@ func (m scpMover) put(ctx context.Context, path string, content []byte) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
+	case whole.Err() != nil:
+		return context.Cause(whole)
 	case conn.isDead():
 		return m.ssh.failure("write "+path, ErrLost, conn.reason(), "run it again: what was done is found done")
 	}

@@ -138,7 +138,8 @@ type becomeFailure struct {
 
 // attempt says how one try of a command becomes root.
 type attempt struct {
-	sudo, none   bool
+	sudo, none   bool   // to become root
+	program      string // see Become.Program
 	withPassword bool
 	password     string
 	terminal     bool
@@ -147,8 +148,8 @@ type attempt struct {
 
 // call is one try of a command while it runs.
 type call struct {
-	marker string
-	sudo   bool
+	marker   string
+	terminal bool
 
 	mu      sync.Mutex
 	out     stream
@@ -172,6 +173,9 @@ func (c *call) heard() (prompts int, ready bool) {
 	defer c.mu.Unlock()
 	for _, s := range []*stream{&c.out, &c.err} {
 		prompts += bytes.Count(s.noise, []byte(c.marker+" password:"))
+		if c.terminal {
+			prompts += bytes.Count(s.noise, doasPrompt)
+		}
 		ready = ready || s.begun || bytes.Contains(s.noise, []byte(c.marker+" ready"))
 	}
 	return prompts, ready
@@ -206,7 +210,7 @@ func (c *call) ended(merged bool) (out, err bool) {
 }
 
 func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, error) {
-	c := &call{marker: newMarker(), sudo: a.sudo, changed: make(chan struct{}, 1)}
+	c := &call{marker: newMarker(), terminal: a.terminal, changed: make(chan struct{}, 1)}
 	c.out = stream{marker: c.marker, limit: CaptureLimit}
 	c.err = stream{marker: c.marker, limit: CaptureLimit}
 	proc, err := r.launcher.launch(ctx, launchOptions{
@@ -237,9 +241,9 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 	switch {
 	case a.sudo && a.withPassword:
 		fed = false
-		send(pack(sudoScript(c.marker, a.none, true)), false)
+		send(pack(becomeScript(c.marker, a)), false)
 	case a.sudo:
-		send(append(pack(sudoScript(c.marker, a.none, false)), input...), true)
+		send(append(pack(becomeScript(c.marker, a)), input...), true)
 	default:
 		send(input, true)
 	}
@@ -336,8 +340,8 @@ func (r *runner) conclude(cmd Command, c *call, proc process, a attempt) (Result
 	kind := &ConnError{Host: r.name, Address: r.address, Step: cmd.Label, Kind: ErrShell,
 		Cause:  fmt.Errorf("exit status %d without running the script; the host said: %q", how.code, said),
 		Remedy: "the login user needs an account that may run /bin/sh: no forced command, no nologin shell"}
-	if _, remedy, _ := sudoFailure(said, false); strings.Contains(remedy, "change it") {
-		kind.Remedy = remedy
+	if reason, remedy, _ := sudoFailure(said, false); strings.Contains(remedy, "change it") {
+		kind.Cause, kind.Remedy = fmt.Errorf("%s; the host said: %q", reason, said), remedy
 	}
 	return res, kind
 }
@@ -345,7 +349,7 @@ func (r *runner) conclude(cmd Command, c *call, proc process, a attempt) (Result
 func (r *runner) becomeError(cmd Command, said string, a attempt) error {
 	reason, remedy, tty := sudoFailure(said, a.withPassword)
 	if reason == "" {
-		reason, remedy = said, "try `sudo -v` on the host as this user"
+		reason, remedy = said, "try `sudo -v` (or `doas true`) on the host as this user"
 	}
 	return &becomeFailure{tty: tty, BecomeError: &BecomeError{
 		Host: r.name, User: r.user, Step: cmd.Label, Reason: reason, Remedy: remedy}}

@@ -271,6 +271,8 @@ func TestSudo(t *testing.T) {
 		{"password", sshtest.Sudo{Password: password2}, remote.Become{Password: secret(password2)}, ""},
 		{"password and terminal", sshtest.Sudo{Password: password2, RequireTTY: true}, remote.Become{Password: secret(password2)}, ""},
 		{"terminal", sshtest.Sudo{RequireTTY: true}, remote.Become{}, ""},
+		{"lecture", sshtest.Sudo{Password: password2, Lecture: true}, remote.Become{Password: secret(password2)}, ""},
+		{"lecture on a terminal", sshtest.Sudo{Password: password2, Lecture: true, RequireTTY: true}, remote.Become{Password: secret(password2)}, ""},
 		{"password missing", sshtest.Sudo{Password: password2}, remote.Become{}, "sudo wants a password"},
 		{"wrong password", sshtest.Sudo{Password: password2}, remote.Become{Password: secret("guess")}, "refused the password"},
 		{"not allowed", sshtest.Sudo{Forbidden: true}, remote.Become{}, "sudoers"},
@@ -327,6 +329,9 @@ func TestUploadBy(t *testing.T) {
 		{"standard input", sshtest.Options{NoSFTP: true, NoSCP: true}, false},
 		{"standard input and sudo", sshtest.Options{NoSFTP: true, NoSCP: true, Sudo: &sshtest.Sudo{Password: password2}}, true},
 		{"sftp confined", sshtest.Options{BlindSFTP: true}, false},
+		{"sftp that may write nowhere", sshtest.Options{ReadOnly: true}, false},
+		{"sftp that may write nowhere, and sudo", sshtest.Options{ReadOnly: true, Sudo: &sshtest.Sudo{}}, true},
+		{"noise", sshtest.Options{Noise: "Welcome!\n", NoSFTP: true}, false},
 		{"one session", sshtest.Options{MaxSessions: 1}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -219,7 +219,8 @@ func (u *uploader) install(ctx context.Context, file File, staged string) error 
 	return err
 }
 
-// transferTimeout allows for a slow line: 64 KiB a second and two minutes.
-func transferTimeout(size int) time.Duration {
-	return DefaultCommandTimeout + time.Duration(size/(64<<10))*time.Second
-}
+// transferTimeout allows for a slow line.
+func transferTimeout(size int) time.Duration { return DefaultCommandTimeout + lineTime(size) }
+
+// lineTime is what a slow line takes: 64 KiB a second.
+func lineTime(size int) time.Duration { return time.Duration(size/(64<<10)) * time.Second }

@@ -1,7 +1,7 @@
 // Package sshtest is an SSH server inside the test process. It runs commands with
 // /bin/sh in a directory of its own and can be told to misbehave in the ways that
 // real hosts do: refused logins, no sftp, chatty start-up files, one session at a
-// time, dropped and frozen connections, sudo with a password.
+// time, dropped and frozen connections, sudo with a password. It can be a jump host.
 package sshtest
 
 import (
@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,15 +24,23 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
 // Options say how the server behaves. The zero value accepts nobody.
 type Options struct {
 	Keys        []ssh.PublicKey // accepted for login
+	UserCA      ssh.PublicKey   // whose user certificates are accepted for login
+	Code        string          // asked for by keyboard-interactive after a key or password, if not empty
+	Late        int             // so many first logins are refused, whatever they offer
 	Password    string          // accepted by the method password, if not empty
 	Interactive string          // accepted by keyboard-interactive, if not empty
 	HostKeys    []ssh.Signer    // none means a fresh ed25519 key
 	Mute        bool            // accept TCP connections and say nothing
+	Drops       int             // so many first connections are closed at once, as MaxStartups does
+	Startups    int             // connections before the login at a time; further ones are closed. Zero means no limit
+
+	Forward string // jump host: "" forbids, "yes" connects to where it is asked to, "nowhere" fails
 
 	Noise       string        // printed on both streams before each command, as a chatty .bashrc does
 	Shell       []string      // login shell, which gets "-c" and the command; nil means /bin/sh
@@ -40,6 +49,8 @@ type Options struct {
 	NoSFTP      bool          // no sftp subsystem
 	BlindSFTP   bool          // an sftp subsystem that shows a file system of its own
 	NoSCP       bool          // no scp program
+	HangingSCP  bool          // an scp program that never answers
+	ReadOnly    bool          // an sftp subsystem that may write nowhere
 	Sudo        *Sudo         // nil leaves the test process's own identity and sudo
 }
 
@@ -48,6 +59,8 @@ type Options struct {
 type Sudo struct {
 	Password   string // wanted by sudo; empty means none
 	RequireTTY bool   // sudo insists on a terminal
+	Lecture    bool   // sudo lectures before it asks
+	Doas       bool   // there is doas instead of sudo
 	Forbidden  bool   // the user is not in the sudoers file
 }
 
@@ -69,6 +82,11 @@ type Server struct {
 	dropAfter atomic.Int64 // bytes until the next connection drop; 0 means none
 	frozen    atomic.Bool
 	dials     atomic.Int64
+	logins    atomic.Int64
+	starting  atomic.Int64
+	forwards  atomic.Int64
+	todrop    atomic.Int64
+	drops     atomic.Int64
 	attempts  atomic.Int64
 	sessions  atomic.Int64
 	serving   sync.WaitGroup
@@ -81,6 +99,7 @@ func Start(t testing.TB, opts Options) *Server {
 	if len(s.hostKeys) == 0 {
 		s.hostKeys = []ssh.Signer{NewKey(t)}
 	}
+	s.todrop.Store(int64(opts.Drops))
 	s.config = s.serverConfig()
 	for _, k := range s.hostKeys {
 		s.config.AddHostKey(k)
@@ -165,6 +184,61 @@ func WriteKey(t testing.TB, passphrase string) (file string, public ssh.PublicKe
 	return file, public
 }
 
+// Certify makes a certificate of a key for one name, valid for the time given from
+// now; a negative one makes an expired certificate.
+func Certify(t testing.TB, authority ssh.Signer, key ssh.PublicKey, kind uint32, name string, valid time.Duration) *ssh.Certificate {
+	t.Helper()
+	cert := &ssh.Certificate{Key: key, CertType: kind, ValidPrincipals: []string{name}, KeyId: "test",
+		ValidAfter:  uint64(time.Now().Add(-time.Hour).Unix()),
+		ValidBefore: uint64(time.Now().Add(valid).Unix())}
+	if err := cert.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// Agent runs an SSH agent that holds the private key of a file, and returns its
+// socket.
+func Agent(t testing.TB, file, passphrase string) string {
+	t.Helper()
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key any
+	if passphrase == "" {
+		key, err = ssh.ParseRawPrivateKey(pem)
+	} else {
+		key, err = ssh.ParseRawPrivateKeyWithPassphrase(pem, []byte(passphrase))
+	}
+	ring := agent.NewKeyring()
+	if err == nil {
+		err = ring.Add(agent.AddedKey{PrivateKey: key})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "agent") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(); os.RemoveAll(dir) })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { agent.ServeAgent(ring, conn); conn.Close() }()
+		}
+	}()
+	return l.Addr().String()
+}
+
 // HostKey is the first host key's public half.
 func (s *Server) HostKey() ssh.PublicKey { return s.hostKeys[0].PublicKey() }
 
@@ -173,6 +247,12 @@ func (s *Server) Addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.
 
 // Dials is the number of TCP connections so far.
 func (s *Server) Dials() int { return int(s.dials.Load()) }
+
+// Logins is the number of connections that got in so far, Forwards that of
+// connections made for others, Dropped that of connections closed by MaxStartups.
+func (s *Server) Logins() int   { return int(s.logins.Load()) }
+func (s *Server) Forwards() int { return int(s.forwards.Load()) }
+func (s *Server) Dropped() int  { return int(s.drops.Load()) }
 
 // Attempts is the number of passwords and answers that were tried.
 func (s *Server) Attempts() int { return int(s.attempts.Load()) }
@@ -199,40 +279,73 @@ func (s *Server) DropConnections() {
 
 func (s *Server) serverConfig() *ssh.ServerConfig {
 	c := &ssh.ServerConfig{MaxAuthTries: 6}
-	if len(s.opts.Keys) > 0 {
-		c.PublicKeyCallback = func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			for _, k := range s.opts.Keys {
-				if bytes.Equal(k.Marshal(), key.Marshal()) {
-					return nil, nil
+	late := func() error {
+		if s.dials.Load() <= int64(s.opts.Late) {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	// second asks for the code where there is one to be asked for.
+	second := func() (*ssh.Permissions, error) {
+		if s.opts.Code == "" {
+			return nil, nil
+		}
+		return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{
+			KeyboardInteractiveCallback: s.ask("Verification code: ", s.opts.Code, func() (*ssh.Permissions, error) { return nil, nil }),
+		}}
+	}
+	if len(s.opts.Keys) > 0 || s.opts.UserCA != nil {
+		checker := ssh.CertChecker{
+			IsUserAuthority: func(key ssh.PublicKey) bool { return s.opts.UserCA != nil && equal(key, s.opts.UserCA) },
+			UserKeyFallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+				for _, k := range s.opts.Keys {
+					if equal(k, key) {
+						return second()
+					}
 				}
+				return nil, errors.New("unknown key")
+			},
+		}
+		c.PublicKeyCallback = func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if err := late(); err != nil {
+				return nil, err
 			}
-			return nil, errors.New("unknown key")
+			return checker.Authenticate(meta, key)
 		}
 	}
 	if s.opts.Password != "" {
 		c.PasswordCallback = func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 			s.attempts.Add(1)
-			if string(password) == s.opts.Password {
-				return nil, nil
+			if err := late(); err == nil && string(password) == s.opts.Password {
+				return second()
 			}
 			return nil, errors.New("wrong password")
 		}
 	}
 	if s.opts.Interactive != "" {
-		c.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-			answers, err := ask("", "", []string{"Password: "}, []bool{false})
-			s.attempts.Add(1)
-			if err == nil && len(answers) == 1 && answers[0] == s.opts.Interactive {
-				return nil, nil
-			}
-			return nil, errors.New("wrong answer")
-		}
+		c.KeyboardInteractiveCallback = s.ask("Password: ", s.opts.Interactive, second)
 	}
 	if c.PublicKeyCallback == nil && c.PasswordCallback == nil && c.KeyboardInteractiveCallback == nil {
 		c.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, errors.New("nobody") }
 	}
 	return c
 }
+
+type interactive = func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error)
+
+// ask is a keyboard-interactive login by one question.
+func (s *Server) ask(question, answer string, then func() (*ssh.Permissions, error)) interactive {
+	return func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+		answers, err := ask("", "", []string{question}, []bool{false})
+		s.attempts.Add(1)
+		if err == nil && len(answers) == 1 && answers[0] == answer {
+			return then()
+		}
+		return nil, errors.New("wrong answer")
+	}
+}
+
+func equal(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
 func (s *Server) accept() {
 	for {
@@ -260,15 +373,28 @@ func (s *Server) serve(conn *faultyConn) {
 		<-conn.closed
 		return
 	}
+	starting := s.starting.Add(1)
+	leave := sync.OnceFunc(func() { s.starting.Add(-1) })
+	defer leave()
+	if s.todrop.Add(-1) >= 0 || s.opts.Startups > 0 && starting > int64(s.opts.Startups) {
+		s.drops.Add(1)
+		return
+	}
 	server, channels, requests, err := ssh.NewServerConn(conn, s.config)
+	leave()
 	if err != nil {
 		return
 	}
 	defer server.Close()
+	s.logins.Add(1)
 	go ssh.DiscardRequests(requests)
 	var open atomic.Int64
 	var sessions sync.WaitGroup
 	for ch := range channels {
+		if ch.ChannelType() == "direct-tcpip" {
+			sessions.Go(func() { s.forward(ch) })
+			continue
+		}
 		if ch.ChannelType() != "session" {
 			ch.Reject(ssh.UnknownChannelType, "only sessions here")
 			continue
@@ -290,6 +416,39 @@ func (s *Server) serve(conn *faultyConn) {
 		})
 	}
 	sessions.Wait()
+}
+
+// forward connects a channel with the server that it asks for; see RFC 4254,
+// section 7.2.
+func (s *Server) forward(ch ssh.NewChannel) {
+	var to struct {
+		Host       string
+		Port       uint32
+		Origin     string
+		OriginPort uint32
+	}
+	if err := ssh.Unmarshal(ch.ExtraData(), &to); err != nil || s.opts.Forward == "" {
+		ch.Reject(ssh.Prohibited, "administratively prohibited")
+		return
+	}
+	conn, err := net.Dial("tcp", net.JoinHostPort(to.Host, strconv.Itoa(int(to.Port))))
+	if err != nil || s.opts.Forward == "nowhere" {
+		ch.Reject(ssh.ConnectionFailed, "Connection refused")
+		return
+	}
+	defer conn.Close()
+	channel, requests, err := ch.Accept()
+	if err != nil {
+		return
+	}
+	s.forwards.Add(1)
+	go ssh.DiscardRequests(requests)
+	go func() {
+		io.Copy(conn, channel)
+		conn.Close()
+	}()
+	io.Copy(channel, conn)
+	channel.Close()
 }
 
 // faultyConn is a connection that can be cut or frozen.

@@ -78,7 +78,11 @@ func (s *session) sftp() {
 		server.Close()
 		return
 	}
-	server, err := sftp.NewServer(s.channel, sftp.WithServerWorkingDirectory(s.server.Home))
+	options := []sftp.ServerOption{sftp.WithServerWorkingDirectory(s.server.Home)}
+	if s.server.opts.ReadOnly {
+		options = append(options, sftp.ReadOnly())
+	}
+	server, err := sftp.NewServer(s.channel, options...)
 	if err != nil {
 		return
 	}
@@ -195,6 +199,10 @@ func (s *session) scp(path string) int {
 		return 127
 	}
 	r := bufio.NewReader(s.channel)
+	if s.server.opts.HangingSCP {
+		io.Copy(io.Discard, r)
+		return 1
+	}
 	header, err := r.ReadString('\n')
 	var mode uint32
 	var size int64
