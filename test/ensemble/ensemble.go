@@ -22,6 +22,7 @@ type Settings struct {
 	Observers int           // how many of the last members are observers
 	// OwnHosts gives each member a loopback address of its own for the ports of the ensemble.
 	OwnHosts  bool
+	Admin     bool // each member has an AdminServer, see Member.Command
 	KeepFiles bool // Close leaves the files of a temporary directory for a look afterwards
 }
 
@@ -45,14 +46,14 @@ func New(settings Settings, kinds ...Kind) (*Ensemble, error) {
 		}
 		e.tempDir, e.settings.Dir = dir, dir
 	}
-	ports, err := freePorts(3 * len(kinds))
+	ports, err := freePorts(4 * len(kinds))
 	if err != nil {
 		return nil, err
 	}
 	var servers []string
 	for i, kind := range kinds {
 		m := &Member{ID: i + 1, Kind: kind, Dir: filepath.Join(e.settings.Dir, fmt.Sprint("member", i+1)),
-			ClientPort: ports[3*i], peerPort: ports[3*i+1], electionPort: ports[3*i+2]}
+			ClientPort: ports[4*i], peerPort: ports[4*i+1], electionPort: ports[4*i+2], adminPort: ports[4*i+3]}
 		e.members[m.ID] = m
 		m.host = "127.0.0.1"
 		if settings.OwnHosts {

@@ -38,8 +38,11 @@ func Against() Kind {
 // apacheClassPath is the server with its libraries (named in the jar's manifest) and a logger that writes to stderr.
 const apacheClassPath = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
 
-// NettyJars are what Apache ZooKeeper needs for TLS and Debian's manifest of it leaves out.
-const NettyJars = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar"
+// What Debian's manifest of Apache ZooKeeper leaves out: NettyJars for TLS, servletJar for the AdminServer.
+const (
+	NettyJars  = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar"
+	servletJar = "/usr/share/java/servlet-api.jar"
+)
 
 // ErrNoApache is returned where Apache ZooKeeper is not installed.
 var ErrNoApache = errors.New("no Apache ZooKeeper here: install Debian's packages zookeeper and libslf4j-java")
@@ -76,8 +79,8 @@ func (k Kind) command(config string) (*exec.Cmd, error) {
 	if err := HaveApache(); err != nil {
 		return nil, err
 	}
-	return exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-Dzookeeper.admin.enableServer=false",
+	return exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC",
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
 		"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-		"-cp", apacheClassPath+":"+NettyJars, "org.apache.zookeeper.server.quorum.QuorumPeerMain", config), nil
+		"-cp", apacheClassPath+":"+NettyJars+":"+servletJar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", config), nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type Member struct {
 	host                   string // of the ports of the ensemble
 	observer               bool
 	peerPort, electionPort int
+	adminPort              int
 	process                atomic.Pointer[process]
 }
 
@@ -69,7 +71,7 @@ func (m *Member) configure(settings Settings, servers []string) error {
 		fmt.Sprintf("clientPort=%d", m.ClientPort),
 		"maxClientCnxns=0",
 		"4lw.commands.whitelist=*",
-		"admin.enableServer=false",
+		fmt.Sprintf("admin.enableServer=%v", settings.Admin), "admin.serverAddress=127.0.0.1", fmt.Sprintf("admin.serverPort=%d", m.adminPort),
 		"extendedTypesEnabled=true", // TTL nodes; Apache ZooKeeper takes an unknown key as a system property
 	}
 	lines = append(append(lines, settings.Extra...), servers...)
@@ -176,6 +178,21 @@ func Ask(addr, word string) (string, error) {
 	}
 	answer, err := io.ReadAll(conn)
 	return string(answer), err
+}
+
+// Command asks the AdminServer for a command, and returns the body of the answer.
+func (m *Member) Command(name string) ([]byte, error) {
+	client := http.Client{Timeout: 10 * time.Second}
+	r, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/commands/%s", m.adminPort, name))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("member %d: %s: %s", m.ID, name, r.Status)
+	}
+	return body, err
 }
 
 // Mode is leader, follower, observer or standalone, "" while the member does not serve.
