@@ -71,7 +71,6 @@ func (b *box) set(name, value string) { b.env = append(b.env, name+"="+value) }
 
 // enter makes the namespaces. A source tree below /tmp stays visible.
 const enter = `set -e
-mount --make-rprivate /
 case $ROOT/ in /tmp/*)
 	mkdir -p "$BOX/tmp/${ROOT#/tmp/}"
 	mount --bind "$ROOT" "$BOX/tmp/${ROOT#/tmp/}"
@@ -87,7 +86,8 @@ func (b *box) run(limit time.Duration, dir string, name string, args ...string) 
 	b.runs++
 	ctx, cancel := context.WithTimeout(b.t.Context(), limit)
 	defer cancel()
-	inside := append([]string{"--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", enter, "sh", name}, args...)
+	// As a slave, the box lets go of what is unmounted outside: it would keep the disks of test hosts busy.
+	inside := append([]string{"--mount", "--propagation", "slave", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", enter, "sh", name}, args...)
 	cmd := exec.CommandContext(ctx, "unshare", inside...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append(b.env, "ROOT="+root(b.t), "BOX="+b.dir)...)
@@ -109,4 +109,38 @@ func (b *box) run(limit time.Duration, dir string, name string, args ...string) 
 	}
 	b.t.Logf("%v: %s %s: %v after %v", b.kind, filepath.Base(name), strings.Join(args, " "), cmd.ProcessState, time.Since(began).Round(time.Second))
 	return out.Bytes()
+}
+
+// TestBoxHoldsNoMounts: what is unmounted outside is unmounted in a box, and what a box mounts stays in it.
+func TestBoxHoldsNoMounts(t *testing.T) {
+	b := newBox(t, ensemble.Apache)
+	dir := t.TempDir()
+	disk, own := filepath.Join(dir, "disk"), filepath.Join(dir, "own")
+	must(t, os.Mkdir(disk, 0o755))
+	must(t, os.Mkdir(own, 0o755))
+	do(t, dir, "mount", "--bind", dir, dir) // as the lab does with the directory of its hosts
+	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+	do(t, dir, "mount", "--make-shared", dir)
+	do(t, dir, "mount", "-t", "tmpfs", "disk", disk)
+	t.Cleanup(func() { exec.Command("umount", "-l", disk).Run() })
+
+	said := func(what string) bool {
+		_, err := os.Stat(filepath.Join(b.dir, "tmp", what))
+		return err == nil
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.run(time.Minute, dir, "sh", "-c", `mountpoint -q disk && mount -t tmpfs own own && touch /tmp/entered
+			while mountpoint -q disk; do sleep 0.1; done; touch /tmp/free`)
+	}()
+	must(t, ensemble.Until(time.Minute, "the box runs", func() bool { return said("entered") }))
+	if exec.Command("mountpoint", "-q", own).Run() == nil {
+		t.Error("what the box mounted is mounted outside")
+	}
+	do(t, dir, "umount", disk)
+	<-ended
+	if !said("free") {
+		t.Error("the box holds what was unmounted outside")
+	}
 }
