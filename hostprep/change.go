@@ -43,6 +43,11 @@ type Change struct {
 	// Stdin is the script's standard input. It may be secret: never print it.
 	Stdin []byte
 
+	// Undo takes a script's change back, and Saves are paths besides Target that it changes; both for the journal. What a
+	// file was before is kept without being asked for.
+	Undo  *Undo
+	Saves []string
+
 	Root    bool          // needs the superuser
 	Timeout time.Duration // zero means remote.DefaultCommandTimeout
 

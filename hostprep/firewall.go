@@ -24,6 +24,27 @@ else
 fi
 `
 
+// enableFirewalld gets whether it was enabled and whether it ran.
+const enableFirewalld = `
+if [ -d /run/systemd/system ]; then
+	[ "$1" != true ] || systemctl enable -q firewalld.service
+	[ "$2" != true ] || systemctl start firewalld.service
+elif [ "$2" = true ]; then firewalld || service firewalld start
+fi
+`
+
+// closePorts takes openPorts back.
+const closePorts = `
+zones=$1; shift
+firewall-cmd --state >/dev/null 2>&1 || exit 0
+for zone in $zones; do
+	for port; do
+		firewall-cmd -q --zone="$zone" --remove-port="$port" || :
+		firewall-cmd -q --permanent --zone="$zone" --remove-port="$port" || :
+	done
+done
+`
+
 const firewalldIsOff = `
 if [ -d /run/systemd/system ]; then
 	case $(systemctl is-active firewalld.service) in active|activating|reloading) exit 1 ;; esac
@@ -88,6 +109,7 @@ func PlanFirewall(f *Facts, policy FirewallPolicy, ports []int) ([]Change, []Fin
 		return []Change{{
 			Kind: RunScript, Target: "firewalld.service", Summary: "stop and disable firewalld",
 			Script: disableFirewalld, Verify: firewalldIsOff, Root: true,
+			Undo: &Undo{Script: enableFirewalld, Args: []string{fmt.Sprint(starts), fmt.Sprint(running)}},
 		}}, findings
 	case FirewallOpenPorts:
 		if !running {
@@ -115,8 +137,13 @@ func PlanFirewall(f *Facts, policy FirewallPolicy, ports []int) ([]Change, []Fin
 		if len(zones) == 0 {
 			return nil, findings
 		}
+		var saves []string
+		for _, z := range zones {
+			saves = append(saves, "/etc/firewalld/zones/"+z+".xml", "/etc/firewalld/zones/"+z+".xml.old")
+		}
 		return []Change{{
-			Kind: RunScript, Target: "firewalld.service",
+			Kind: RunScript, Target: "firewalld.service", Saves: saves,
+			Undo:    &Undo{Script: closePorts, Args: append([]string{strings.Join(zones, " ")}, missing...)},
 			Summary: fmt.Sprintf("open %s in firewalld, zone %s", strings.Join(missing, ", "), strings.Join(zones, ", ")),
 			Script:  openPorts, Verify: portsAreOpen, Args: append([]string{strings.Join(zones, " ")}, missing...), Root: true,
 		}}, findings

@@ -97,6 +97,8 @@ func PlanSELinux(f *Facts, policy SELinuxPolicy) ([]Change, []Finding) {
 		changes = append(changes, Change{
 			Kind: RunScript, Target: "selinux", Summary: "switch SELinux to permissive at once",
 			Script: `PATH=$PATH:/usr/sbin:/sbin; setenforce 0`, Verify: `[ "$(getenforce)" != Enforcing ]`, Root: true,
+			// Where it is disabled by now, it comes back with the next reboot, from the file.
+			Undo: &Undo{Script: `PATH=$PATH:/usr/sbin:/sbin; [ "$(getenforce)" != Permissive ] || setenforce 1`},
 		})
 	}
 	var findings []Finding

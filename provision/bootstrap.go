@@ -22,6 +22,8 @@ const (
 	stepHostsFile = "/etc/hosts"
 	stepFirewall  = "firewall"
 	stepSELinux   = "SELinux"
+	stepPrepare   = "prepare the hosts"
+	stepInstall   = "install"
 	stepUser      = "user and directories"
 	stepServer    = "server"
 	stepFiles     = "configuration and service"
@@ -53,10 +55,10 @@ func (o *Outcome) Nothing() bool {
 
 // intent is what an operation has found out and means to do.
 type intent struct {
-	members                      []member
-	ring                         *keyring
-	keys, names, hosts, software *Plan
-	out                          *Outcome
+	members                             []member
+	ring                                *keyring
+	keys, names, hosts, users, software *Plan
+	out                                 *Outcome
 }
 
 // Bootstrap makes the hosts a serving ensemble: it finds out what is missing, does it, starts what does not run, and
@@ -99,7 +101,7 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if err := r.step(ctx, stepChecks, func(context.Context) error { return r.check(members) }); err != nil {
 		return nil, err
 	}
-	it := &intent{members: members, names: &Plan{}, hosts: &Plan{}, software: &Plan{},
+	it := &intent{members: members, names: &Plan{}, hosts: &Plan{}, users: &Plan{}, software: &Plan{},
 		out: &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}}
 	if it.ring, err = r.keyring(members); err != nil {
 		return nil, err
@@ -109,8 +111,8 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	}
 	r.planNames(members, it.names)
 	r.planHosts(members, it.hosts)
-	r.planMembers(members, programs, it.software, it.out)
-	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.software} {
+	r.planMembers(members, programs, it.users, it.software, it.out)
+	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.users, it.software} {
 		it.out.Plan.Steps = append(it.out.Plan.Steps, p.Steps...)
 	}
 	if err := votersMayChange(members, r.Inventory); err != nil {
@@ -164,7 +166,8 @@ func (r *Run) prepare(ctx context.Context, it *intent) error {
 			return err
 		}
 	}
-	if err := r.apply(ctx, it.names); err != nil {
+	// What the login proof and the programs need, on all hosts.
+	if err := r.apply(ctx, stepPrepare, it.names, it.hosts, it.users); err != nil {
 		return err
 	}
 	// The proof takes a while and needs nothing of what follows, nor the other way round.
@@ -176,10 +179,7 @@ func (r *Run) prepare(ctx context.Context, it *intent) error {
 		}
 		proof <- r.proveKeys(ctx, it.ring)
 	}()
-	err := r.apply(ctx, it.hosts)
-	if err == nil {
-		err = r.apply(ctx, it.software)
-	}
+	err := r.apply(ctx, stepInstall, it.software)
 	return joined([]error{err, <-proof})
 }
 
@@ -316,21 +316,30 @@ func entryOf(entries []hostprep.Entry, name string) hostprep.Entry {
 }
 
 // planMembers plans what makes a host a member, and finds out who has to be started or restarted.
-func (r *Run) planMembers(members []member, programs [][2]bundle.Program, p *Plan, out *Outcome) {
+func (r *Run) planMembers(members []member, programs [][2]bundle.Program, users, software *Plan, out *Outcome) {
 	changes := make([][]hostprep.Change, len(members))
-	add := func(step string, i int, c []hostprep.Change, notes ...string) {
+	add := func(p *Plan, step string, i int, c []hostprep.Change, notes ...string) {
 		p.add(step, members[i].Host, c, notes...)
 		changes[i] = append(changes[i], c...)
 	}
+	releases := make([]string, len(members)) // "" where the programs are there
 	for i, m := range members {
-		add(stepUser, i, m.planUser())
+		release := m.release(r.Version, programs[i][0], programs[i][1])
+		if !m.hasPrograms(release, programs[i][0], programs[i][1]) {
+			releases[i] = release
+		}
+		add(users, stepUser, i, m.planUser(releases[i]))
 	}
 	for i, m := range members {
-		add(stepServer, i, m.planServer(r.Version, programs[i][0], programs[i][1]))
+		var c []hostprep.Change
+		if releases[i] != "" {
+			c = m.planServer(releases[i], programs[i][0], programs[i][1])
+		}
+		add(software, stepServer, i, c)
 	}
 	for i, m := range members {
 		c, notes := m.planFiles()
-		add(stepFiles, i, c, notes...)
+		add(software, stepFiles, i, c, notes...)
 	}
 	for i, m := range members {
 		if !m.running {

@@ -98,13 +98,11 @@ func (r *Run) applyKeys(ctx context.Context, k *keyring) error {
 	return r.step(ctx, stepKeys, func(ctx context.Context) error {
 		err := r.each(ctx, stepKeys, k.hosts, func(ctx context.Context, i int) error {
 			changes, _ := sshkeys.PlanKeyPair(k.members[i], sshkeys.KeyType(k.hosts[i].System.KeyType))
-			for _, c := range changes {
-				if err := r.change(ctx, stepKeys, k.hosts[i], c); err != nil {
-					return err
-				}
-			}
 			if len(changes) == 0 {
 				return nil
+			}
+			if err := r.changeAll(ctx, repeated(stepKeys, len(changes)), k.hosts[i], changes); err != nil {
+				return err
 			}
 			return r.observeKeys(ctx, k.hosts[i], &k.members[i])
 		})
@@ -113,15 +111,12 @@ func (r *Run) applyKeys(ctx context.Context, k *keyring) error {
 		}
 		return r.each(ctx, stepKeys, k.hosts, func(ctx context.Context, i int) error {
 			changes, _ := sshkeys.PlanMesh(k.members[i], k.members)
-			for _, c := range changes {
-				if err := r.change(ctx, stepKeys, k.hosts[i], c); err != nil {
-					return err
-				}
-			}
-			return nil
+			return r.changeAll(ctx, repeated(stepKeys, len(changes)), k.hosts[i], changes)
 		})
 	})
 }
+
+func repeated(step string, n int) []string { return slices.Repeat([]string{step}, n) }
 
 // observeKeys looks at a host's keys again, after a key pair was made.
 func (r *Run) observeKeys(ctx context.Context, h inventory.Host, m *sshkeys.Member) error {
@@ -167,7 +162,7 @@ func (r *Run) proveKeys(ctx context.Context, k *keyring) error {
 			if err != nil {
 				return err
 			}
-			failures, err := sshkeys.Prove(ctx, host, targets)
+			failures, err := sshkeys.Prove(ctx, host.Host, targets)
 			errs := []error{err}
 			for _, f := range failures {
 				errs = append(errs, f)

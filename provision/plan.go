@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -103,42 +104,58 @@ var longWords = regexp.MustCompile(`([A-Za-z0-9+/]{24})[A-Za-z0-9+/]{24,}([A-Za-
 
 func isText(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }
 
-// idle reports whether a step has nothing to do and nothing to say.
-func (s PlannedStep) idle() bool {
-	for _, h := range s.Hosts {
-		if len(h.Changes) > 0 || len(h.Notes) > 0 {
-			return false
-		}
-	}
-	return true
+// hostSteps are what one host has to do in several steps, in order.
+type hostSteps struct {
+	host    inventory.Host
+	steps   []string // of each change
+	changes []hostprep.Change
+	notes   [][2]string // step and text
 }
 
-// apply carries out a plan: step by step, within a step all hosts at once. Steps with nothing to do are not begun.
-func (r *Run) apply(ctx context.Context, p *Plan) error {
-	for _, s := range p.Steps {
-		if s.idle() {
-			continue
-		}
-		hosts := make([]inventory.Host, len(s.Hosts))
-		for i, h := range s.Hosts {
-			hosts[i] = h.Host
-		}
-		err := r.step(ctx, s.Name, func(ctx context.Context) error {
-			return r.each(ctx, s.Name, hosts, func(ctx context.Context, i int) error {
-				for _, n := range s.Hosts[i].Notes {
-					r.note(s.Name, hosts[i].Name, "%s", n)
+// byHost turns plans round: what each host has to do. Hosts with nothing to do or to say are left out.
+func byHost(plans ...*Plan) []*hostSteps {
+	var all []*hostSteps
+	for _, p := range plans {
+		for _, s := range p.Steps {
+			for _, h := range s.Hosts {
+				if len(h.Changes) == 0 && len(h.Notes) == 0 {
+					continue
 				}
-				for _, c := range s.Hosts[i].Changes {
-					if err := r.change(ctx, s.Name, hosts[i], c); err != nil {
-						return err
-					}
+				i := slices.IndexFunc(all, func(o *hostSteps) bool { return o.host.Name == h.Host.Name })
+				if i < 0 {
+					i = len(all)
+					all = append(all, &hostSteps{host: h.Host})
 				}
-				return nil
-			})
-		})
-		if err != nil {
-			return err
+				for _, n := range h.Notes {
+					all[i].notes = append(all[i].notes, [2]string{s.Name, n})
+				}
+				for _, c := range h.Changes {
+					all[i].steps = append(all[i].steps, s.Name)
+					all[i].changes = append(all[i].changes, c)
+				}
+			}
 		}
 	}
-	return nil
+	return all
+}
+
+// apply carries out plans, all hosts at once; a host goes through its steps in order, in as few round trips as they allow.
+// With nothing to do, the step is not begun.
+func (r *Run) apply(ctx context.Context, name string, plans ...*Plan) error {
+	all := byHost(plans...)
+	if len(all) == 0 {
+		return nil
+	}
+	hosts := make([]inventory.Host, len(all))
+	for i, h := range all {
+		hosts[i] = h.host
+	}
+	return r.step(ctx, name, func(ctx context.Context) error {
+		return r.each(ctx, name, hosts, func(ctx context.Context, i int) error {
+			for _, n := range all[i].notes {
+				r.note(n[0], hosts[i].Name, "%s", n[1])
+			}
+			return r.changeAll(ctx, all[i].steps, hosts[i], all[i].changes)
+		})
+	})
 }

@@ -56,7 +56,7 @@ func (m member) root() string {
 }
 
 // planUser plans the service's user and the directories.
-func (m member) planUser() []hostprep.Change {
+func (m member) planUser(release string) []hostprep.Change {
 	var changes []hostprep.Change
 	user := m.User()
 	if user != "" && user != "root" {
@@ -70,6 +70,7 @@ if command -v useradd >/dev/null 2>&1; then useradd -r -U -M -d "$2" -s "$nologi
 else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 `,
 				Verify: `id -u "$1" >/dev/null`,
+				Undo:   &hostprep.Undo{Args: []string{user}, Script: `if command -v userdel >/dev/null 2>&1; then userdel "$1"; else deluser "$1"; fi`},
 			})
 		}
 	}
@@ -88,6 +89,9 @@ else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 	if paths.TxnLog != paths.Data {
 		wanted = append(wanted, directory{paths.TxnLog, user, 0o750})
 	}
+	if release != "" {
+		wanted = append(wanted, directory{path.Join(release, "bin"), m.root(), 0o755})
+	}
 	if m.Manager == templates.Supervisor {
 		wanted = append(wanted, directory{paths.Log, user, 0o755})
 	}
@@ -104,7 +108,7 @@ else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 	if len(args) > 0 {
 		changes = append(changes, hostprep.Change{
 			Kind: hostprep.RunScript, Target: strings.Join(names, " "), Summary: "make directories " + strings.Join(names, " "),
-			Args: args, Root: privileged(m.Member),
+			Args: args, Saves: names, Root: privileged(m.Member),
 			// Data that an earlier server left under another owner follows its directory.
 			Script: restoreLabels + `
 set -e
@@ -127,22 +131,20 @@ func (m member) release(version string, server, client bundle.Program) string {
 	return path.Join(m.Host.Server.Paths.Install, "releases", version+"-"+bundle.New("", []byte(server.SHA256+client.SHA256)).SHA256[:12])
 }
 
-// planServer plans the programs: pushed where their checksum differs, beside the ones in use, then switched to.
-func (m member) planServer(version string, server, client bundle.Program) []hostprep.Change {
-	release := m.release(version, server, client)
+// hasPrograms reports whether the programs are there and in use.
+func (m member) hasPrograms(release string, server, client bundle.Program) bool {
 	same := func(p string, program bundle.Program) bool {
 		return m.facts.Files[p].SHA256 == program.SHA256 && m.facts.Files[p].Mode == 0o755
 	}
 	linked := m.facts.Fields.Text("member.link") == path.Join("releases", path.Base(release))
-	if linked && same(m.Server(), server) && same(m.Client(), client) {
-		return nil
-	}
+	return linked && same(m.Server(), server) && same(m.Client(), client)
+}
+
+// planServer plans the programs: pushed beside the ones in use, then switched to.
+func (m member) planServer(release string, server, client bundle.Program) []hostprep.Change {
 	owner := m.root()
 	bin := path.Join(release, "bin")
-	changes := []hostprep.Change{{
-		Kind: hostprep.RunScript, Target: bin, Summary: "make directory " + bin, Root: privileged(m.Member), Args: []string{bin},
-		Script: `mkdir -p -- "$1"`, Verify: `[ -d "$1" ]`,
-	}}
+	var changes []hostprep.Change
 	for _, program := range []bundle.Program{server, client} {
 		changes = append(changes, hostprep.Change{
 			Kind: hostprep.WriteFile, Target: path.Join(bin, program.Name),
@@ -194,13 +196,15 @@ func (m member) planFiles() (changes []hostprep.Change, notes []string) {
 		written := m.file(boot, templates.OpenRCScript(t), 0o755, "root")
 		changes = append(changes, written...)
 		if len(written) > 0 || !m.boots {
-			changes = append(changes, m.enable("rc-update add local default", "rc-update show default | grep -qw local"))
+			changes = append(changes, m.enable("rc-update add local default", "rc-update show default | grep -qw local",
+				unless(m.boots, "rc-update del local default")))
 		}
 	case "sysv":
 		written := m.file(boot, templates.SysVScript(t), 0o755, "root")
 		changes = append(changes, written...)
 		if len(written) > 0 || !m.boots {
-			changes = append(changes, m.enable(`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d "$1" defaults >/dev/null; else chkconfig --add "$1"; fi`, ":"))
+			changes = append(changes, m.enable(`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d "$1" defaults >/dev/null; else chkconfig --add "$1"; fi`, ":",
+				`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d -f "$1" remove >/dev/null; else chkconfig --del "$1"; fi`))
 		}
 	case "cron":
 		changes = append(changes, m.file(boot, templates.CronTab(t), 0o644, "root")...)
@@ -213,18 +217,29 @@ func (m member) planFiles() (changes []hostprep.Change, notes []string) {
 // planUnit plans the systemd unit, enabled.
 func (m member) planUnit() []hostprep.Change {
 	changes := m.file(m.UnitFile(), templates.Unit(m.Member), 0o644, "root")
-	if len(changes) > 0 || m.reload || m.facts.Units[m.Host.Server.Service+".service"].Enabled != "enabled" {
-		changes = append(changes, m.enable(`systemctl daemon-reload && systemctl enable -q "$1.service"`, `systemctl is-enabled -q "$1.service"`))
+	enabled := m.facts.Units[m.Host.Server.Service+".service"].Enabled == "enabled"
+	if len(changes) > 0 || m.reload || !enabled {
+		changes = append(changes, m.enable(`systemctl daemon-reload && systemctl enable -q "$1.service"`, `systemctl is-enabled -q "$1.service"`,
+			unless(enabled, `systemctl disable -q "$1.service"`)))
 	}
 	return changes
 }
 
 // enable plans the script that makes the service start at boot.
-func (m member) enable(script, verify string) hostprep.Change {
+func (m member) enable(script, verify, undo string) hostprep.Change {
 	return hostprep.Change{
+		Undo: &hostprep.Undo{Script: undo, Args: []string{m.Host.Server.Service}},
 		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: "enable " + m.Host.Server.Service + " at boot",
 		Args: []string{m.Host.Server.Service}, Root: true, Script: script, Verify: verify,
 	}
+}
+
+// unless is the script, or none where what it takes back was there before.
+func unless(before bool, script string) string {
+	if before {
+		return ":"
+	}
+	return script
 }
 
 func profilePath(m templates.Member) string { return "/etc/profile.d/" + m.Host.Server.Service + ".sh" }

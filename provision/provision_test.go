@@ -211,8 +211,11 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 
 // A bootstrap that is cut off after any number of events is finished by the next one.
 func TestBootstrapIsResumable(t *testing.T) {
-	whole := false
-	for cut := 1; !whole; cut += 31 {
+	whole, step := false, 31
+	if testing.Short() {
+		step = 131
+	}
+	for cut := 1; !whole; cut += step {
 		t.Run(fmt.Sprintf("after event %d", cut), func(t *testing.T) {
 			s := newSite(t, 3)
 			r := s.run()

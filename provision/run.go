@@ -13,6 +13,7 @@ import (
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/templates"
 )
 
 // Run is one operation on an ensemble: what it works with and what it has found out so far. Fill in the exported fields,
@@ -41,7 +42,7 @@ type Run struct {
 	Report func(Event)
 
 	mu      sync.Mutex
-	hosts   map[string]remote.Host
+	hosts   map[string]*tripHost
 	changes int
 	times   []StepTime
 }
@@ -180,7 +181,7 @@ func joined(errs []error) error {
 }
 
 // host returns the connection to a member, made at the first call.
-func (r *Run) host(h inventory.Host) (remote.Host, error) {
+func (r *Run) host(h inventory.Host) (*tripHost, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c, ok := r.hosts[h.Name]; ok {
@@ -191,10 +192,10 @@ func (r *Run) host(h inventory.Host) (remote.Host, error) {
 		return nil, err
 	}
 	if r.hosts == nil {
-		r.hosts = map[string]remote.Host{}
+		r.hosts = map[string]*tripHost{}
 	}
-	r.hosts[h.Name] = c
-	return c, nil
+	r.hosts[h.Name] = &tripHost{Host: c}
+	return r.hosts[h.Name], nil
 }
 
 // change is the one function through which every change to a host passes. A dry run ends here.
@@ -203,27 +204,65 @@ func (r *Run) change(ctx context.Context, step string, h inventory.Host, c hostp
 }
 
 func (r *Run) changeAs(ctx context.Context, kind EventKind, step string, h inventory.Host, c hostprep.Change) error {
+	return r.execute(ctx, kind, []string{step}, h, hostprep.Batch{Changes: []hostprep.Change{c}})
+}
+
+// changeAll makes changes of one host in order, in as few round trips as they allow, and keeps what they replace in the
+// host's journal. steps has the step of each.
+func (r *Run) changeAll(ctx context.Context, steps []string, h inventory.Host, changes []hostprep.Change) error {
+	b := hostprep.Batch{Changes: changes}
+	if privileged(templates.Member{Host: h}) {
+		b.Journal = r.journalDir(h)
+	}
+	return r.execute(ctx, Changed, steps, h, b)
+}
+
+func (r *Run) execute(ctx context.Context, kind EventKind, steps []string, h inventory.Host, b hostprep.Batch) error {
+	if len(b.Changes) == 0 {
+		return nil
+	}
 	r.mu.Lock()
-	r.changes++
 	dry := r.DryRun
+	if dry {
+		r.changes += len(b.Changes)
+	}
 	r.mu.Unlock()
 	if dry {
-		r.report(Event{Kind: Changed, Step: step, Host: h.Name, Text: "would " + c.Summary})
+		for i, c := range b.Changes {
+			r.report(Event{Kind: Changed, Step: steps[i], Host: h.Name, Text: "would " + c.Summary})
+		}
 		return nil
 	}
 	if err := context.Cause(ctx); err != nil {
-		return fmt.Errorf("%s: %s: %w", h.Name, c.Summary, err)
+		return fmt.Errorf("%s: %s: %w", h.Name, b.Changes[0].Summary, err)
 	}
 	host, err := r.host(h)
 	if err != nil {
 		return err
 	}
-	if err := c.Exec(ctx, host); err != nil {
-		return fmt.Errorf("%s: %w", step, err)
+	done := 0
+	b.Made = func(i int) {
+		done = i + 1
+		r.mu.Lock()
+		r.changes++
+		r.mu.Unlock()
+		r.report(Event{Kind: kind, Step: steps[i], Host: h.Name, Text: b.Changes[i].Summary})
 	}
-	r.report(Event{Kind: kind, Step: step, Host: h.Name, Text: c.Summary})
+	if err := b.Exec(ctx, host); err != nil {
+		return fmt.Errorf("%s: %w", steps[min(done, len(steps)-1)], err)
+	}
 	return nil
 }
+
+// stateDir is where zkctl keeps what it has to remember on a host: its journal, its lock, who was here.
+func (r *Run) stateDir(h inventory.Host) string {
+	if privileged(templates.Member{Host: h}) {
+		return "/var/lib/zkctl/" + r.Inventory.Name
+	}
+	return h.Server.Paths.Install + "/.zkctl"
+}
+
+func (r *Run) journalDir(h inventory.Host) string { return r.stateDir(h) + "/undo" }
 
 // call calls zkServer.sh on a member's host. Once begun it is not interrupted: a restart that ended between its two halves
 // would leave the member stopped.

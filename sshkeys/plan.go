@@ -82,7 +82,7 @@ func PlanKeyPair(m Member, kind KeyType) ([]hostprep.Change, []hostprep.Finding)
 	if !o.Dir.Exists || o.Dir.Mode != 0o700 || o.Dir.Owner != o.User {
 		changes = append(changes, hostprep.Change{
 			Kind: hostprep.RunScript, Target: dir, Summary: fmt.Sprintf("make %s, mode 0700, for %s", dir, o.User),
-			Script: makeDir, Verify: dirIsRight, Args: []string{dir, o.User},
+			Script: makeDir, Verify: dirIsRight, Args: []string{dir, o.User}, Saves: []string{dir},
 			Root: o.Dir.Exists && o.Dir.Owner != o.User,
 		})
 	}
@@ -108,6 +108,7 @@ func PlanKeyPair(m Member, kind KeyType) ([]hostprep.Change, []hostprep.Finding)
 		return append(changes, hostprep.Change{
 			Kind: hostprep.RunScript, Target: file, Summary: fmt.Sprintf("make the key pair %s", file),
 			Script: makeKey, Verify: keyWorks, Args: []string{file, string(k), o.User + "@" + m.Name, o.User},
+			Saves: []string{file, file + ".pub"},
 		}), findings
 	}
 	note(hostprep.Error, "make a key without passphrase, or remove one of them", "every key of %s needs a passphrase", o.User)

@@ -78,10 +78,12 @@ func converge(c *cli.Context, out *output, inv *inventory.Inventory, agreed *pro
 			Changes  int                  `json:"changes"`
 			Restarts []string             `json:"restarts"`
 			Steps    []provision.StepTime `json:"steps"`
-		}{s, run.Changes(), append([]string{}, result.Order...), run.Times()})
+			Trips    []provision.Trips    `json:"round_trips"`
+		}{s, run.Changes(), append([]string{}, result.Order...), run.Times(), run.RoundTrips()})
 		return healthError(result.Verdict)
 	}
 	out.times(run.Times())
+	out.trips(run.RoundTrips())
 	if result.Nothing() {
 		fmt.Fprintf(out.stdout, "nothing to do: all %d hosts are as the inventory says\n", len(inv.Hosts))
 	} else {

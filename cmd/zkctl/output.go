@@ -187,6 +187,18 @@ func (o *output) times(steps []provision.StepTime) {
 	o.print("%s", line)
 }
 
+// trips shows how often each host was asked, where that is wanted.
+func (o *output) trips(trips []provision.Trips) {
+	if !o.verbose || o.json || len(trips) == 0 {
+		return
+	}
+	parts := make([]string, len(trips))
+	for i, t := range trips {
+		parts[i] = fmt.Sprintf("%s %d", t.Host, t.Trips)
+	}
+	o.print("round trips: %s", strings.Join(parts, ", "))
+}
+
 // counted is a number with its noun: 1 change, 2 changes.
 func counted(n int, noun string) string {
 	if n == 1 {

@@ -1,0 +1,175 @@
+package hostprep
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zkctl/zkctl/remote"
+)
+
+// journalOf reads a journal back as the operation that undoes it does.
+func journalOf(t *testing.T, host remote.Host, dir string) []JournalEntry {
+	t.Helper()
+	res, err := host.Run(t.Context(), remote.Command{Label: "read the journal", Script: remote.FieldsScript + JournalFragment(dir) + ":\n", ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields, err := remote.ParseFields(res.Stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := ParseJournal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return journal
+}
+
+func rooted(cs []Change) []Change {
+	for i := range cs {
+		cs[i].Root = true
+	}
+	return cs
+}
+
+// What a batch did is taken back: bytes, modes, times, absence, and what scripts changed; whatever happened in between.
+func TestBatchAndUndo(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("the journal is root's")
+	}
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name, content string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(at(name), []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("text", "it's \"old\" $HOME `x` \\n\r\nwithout end", 0o640)
+	write("inode", "SELINUX=enforcing\n", 0o644)
+	write("real", "target\n", 0o600)
+	write("state", "on\n", 0o644)
+	if err := os.Symlink("real", at("link")); err != nil {
+		t.Fatal(err)
+	}
+	old := map[string]os.FileInfo{}
+	for _, n := range []string{"text", "inode", "real"} {
+		info, err := os.Stat(at(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old[n] = info
+	}
+	counter := remote.Count(remote.NewLocal("h", remote.Become{None: true}))
+	changes := rooted([]Change{
+		{Kind: WriteFile, Target: at("text"), Summary: "text", After: []byte("it's 'new'\\\n\n\n"), Mode: 0o755, Owner: "root"},
+		{Kind: WriteFile, Target: at("inode"), Summary: "inode", After: []byte("SELINUX=disabled\n"), Mode: 0o644, InPlace: true},
+		{Kind: WriteFile, Target: at("link"), Summary: "link", After: []byte(""), Mode: 0o644},
+		{Kind: RunScript, Target: "dirs", Summary: "dirs", Script: `set -e; mkdir -p "$1"`, Args: []string{at("a/b/c d")}, Saves: []string{at("a/b/c d")}},
+		{Kind: WriteFile, Target: at("a/b/c d/new"), Summary: "new", After: []byte("x\n")},
+		{Kind: RunScript, Target: "state", Summary: "switch off", Script: `echo off >"$1"`, Args: []string{at("state")},
+			Verify: `grep -q off "$1"`, Undo: &Undo{Script: `echo "$1" >"$2"`, Args: []string{"on", at("state")}}},
+	})
+	made := 0
+	b := Batch{Journal: at("journal"), Changes: changes, Made: func(i int) {
+		if i != made {
+			t.Errorf("change %d was made after %d others", i, made)
+		}
+		made++
+	}}
+	if err := b.Exec(t.Context(), counter); err != nil {
+		t.Fatal(err)
+	}
+	if made != len(changes) || counter.Writes() != 1 {
+		t.Errorf("%d of %d changes in %d commands", made, len(changes), counter.Writes())
+	}
+	for name, want := range map[string]string{"text": "it's 'new'\\\n\n\n", "inode": "SELINUX=disabled\n", "real": "", "a/b/c d/new": "x\n", "state": "off\n"} {
+		if got, err := os.ReadFile(at(name)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if info, _ := os.Stat(at("text")); info.Mode() != 0o755 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	if info, _ := os.Stat(at("inode")); !os.SameFile(info, old["inode"]) {
+		t.Error("the inode changed")
+	}
+	if l, err := os.Readlink(at("link")); err != nil || l != "real" {
+		t.Errorf("link: %v, %v", l, err)
+	}
+	// A second change keeps the first state.
+	changes[0].After = []byte("newer\n")
+	if err := (Batch{Journal: at("journal"), Changes: changes[:1]}).Exec(t.Context(), counter); err != nil {
+		t.Fatal(err)
+	}
+
+	undo, findings := PlanUndo("h", journalOf(t, counter, at("journal")), nil)
+	if len(findings) != 0 {
+		t.Errorf("findings %v", findings)
+	}
+	if err := (Batch{Changes: undo}).Exec(t.Context(), counter); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"text": "it's \"old\" $HOME `x` \\n\r\nwithout end", "inode": "SELINUX=enforcing\n", "real": "target\n", "state": "on\n"} {
+		if got, err := os.ReadFile(at(name)); err != nil || string(got) != want {
+			t.Errorf("after undo: %s: %q, %v", name, got, err)
+		}
+		if was := old[name]; was != nil {
+			info, err := os.Stat(at(name))
+			if err != nil || info.Mode() != was.Mode() || info.ModTime().Unix() != was.ModTime().Unix() {
+				t.Errorf("after undo: %s: %v, %v, was %v, %v", name, info.Mode(), info.ModTime(), was.Mode(), was.ModTime())
+			}
+		}
+	}
+	if info, _ := os.Stat(at("inode")); !os.SameFile(info, old["inode"]) {
+		t.Error("undo changed the inode")
+	}
+	if _, err := os.Stat(at("a")); !os.IsNotExist(err) {
+		t.Errorf("the directories are left: %v", err)
+	}
+}
+
+// The first change that fails ends a batch; the error names it, and what came before is reported as made.
+func TestBatchStopsAtAFailure(t *testing.T) {
+	dir := t.TempDir()
+	host := remote.NewLocal("h", remote.Become{None: true})
+	for name, c := range map[string]Change{
+		"a script":       {Kind: RunScript, Summary: "break it", Script: `set -e; false; touch "$1"`, Args: []string{filepath.Join(dir, "never")}},
+		"a verification": {Kind: RunScript, Summary: "break it", Script: `:`, Verify: `false`},
+		"a directory":    {Kind: WriteFile, Summary: "break it", Target: dir, After: []byte("x")},
+		"no directory":   {Kind: WriteFile, Summary: "break it", Target: filepath.Join(dir, "no/such"), After: []byte("x")},
+		"an exit":        {Kind: RunScript, Summary: "break it", Script: `exit 7`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var made []int
+			last := Change{Kind: WriteFile, Target: filepath.Join(dir, "last"), After: []byte("x")}
+			b := Batch{Changes: []Change{{Kind: RunScript, Summary: "first", Script: `:`}, c, last}, Made: func(i int) { made = append(made, i) }}
+			err := b.Exec(t.Context(), host)
+			if err == nil || !strings.HasPrefix(err.Error(), "h: break it: exit status ") || fmt.Sprint(made) != "[0]" {
+				t.Errorf("made %v, error %v", made, err)
+			}
+			for _, n := range []string{"never", "last"} {
+				if _, err := os.Stat(filepath.Join(dir, n)); err == nil {
+					t.Errorf("%s was made", n)
+				}
+			}
+		})
+	}
+}
+
+func TestRestoreHosts(t *testing.T) {
+	for _, original := range []string{"127.0.0.1 localhost\n127.0.1.1 master.lab master\n", "a b", "", "x\r\ny\r\n", "127.0.0.1 localhost master # x\n"} {
+		now := HostsContent([]byte(original), members, "master")
+		if got, edited := RestoreHosts([]byte(original), now); edited || !bytes.Equal(got, []byte(original)) {
+			t.Errorf("%q came back as %q, %v", original, got, edited)
+		}
+	}
+	now := append(HostsContent([]byte("127.0.1.1 master\n"), members, "master"), "10.9.9.9 db\n"...)
+	if got, edited := RestoreHosts([]byte("127.0.1.1 master\n"), now); !edited || string(got) != "127.0.1.1 master\n10.9.9.9 db\n" {
+		t.Errorf("after an edit: %q, %v", got, edited)
+	}
+}

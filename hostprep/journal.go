@@ -1,0 +1,244 @@
+package hostprep
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/remote/shell"
+)
+
+// The journal of a host is a directory, readable by root only, with what files and settings were before they were changed
+// for the first time. Its file `index` names the entries in the order in which they came: a word, the entry's key, and
+// the rest of the line.
+//
+//	file   KEY MODE UID GID MTIME HOW PATH   KEY.bytes is the content; HOW is inplace or rename
+//	absent KEY PATH                          there was nothing
+//	dir    KEY MODE UID GID PATH
+//	script KEY SUMMARY                       KEY.sh takes the change back
+//
+// An entry stands in the index only after what it names is on disk, and a key is recorded once: what counts is the state
+// before the first change.
+const journalScript = `
+known() { [ -f "$journal/index" ] && grep -q "^[a-z]* $1 " "$journal/index"; }
+enter() {
+	printf '%s\n' "$1" >>"$journal/index"
+	flush "$journal/index"
+}
+open_journal() { [ -d "$journal" ] || (umask 077; mkdir -p -- "$journal"); }
+
+# save PATH inplace|rename: what it is now.
+save() {
+	open_journal || exit 1
+	set -- "$(readlink -f -- "$1" 2>/dev/null || printf %s "$1")" "$2"
+	set -- "$1" "$2" "$(printf %s "$1" | hash)"
+	known "$3" && return
+	if [ -d "$1" ]; then enter "dir $3 $(stat -c '%a %u %g' -- "$1") $1"
+	elif [ -e "$1" ]; then
+		(umask 077; cat <"$1" >"$journal/$3.bytes") || fail "cannot keep a copy of $1 in $journal"
+		flush "$journal/$3.bytes"
+		enter "file $3 $(stat -c '%a %u %g %Y' -- "$1") $2 $1"
+	else
+		case $1 in /*/*) [ -e "${1%/*}" ] || (save "${1%/*}" rename) || exit 1 ;; esac
+		enter "absent $3 $1"
+	fi || exit 1
+}
+
+# remember KEY SUMMARY SCRIPT: how to take a change back.
+remember() {
+	open_journal || exit 1
+	known "$1" && return
+	(umask 077; printf %s "$3" >"$journal/$1.sh") || exit 1
+	flush "$journal/$1.sh"
+	enter "script $1 $2" || exit 1
+}
+`
+
+// Undo says how the change of a RunScript is taken back.
+type Undo struct {
+	Script string
+	Args   []string
+}
+
+// saves is the script that enters what a change replaces into the journal.
+func (c Change) saves() string {
+	var b strings.Builder
+	if c.Kind == WriteFile {
+		how := "rename"
+		if c.InPlace {
+			how = "inplace"
+		}
+		fmt.Fprintf(&b, "save %s\n", shell.Join(c.Target, how))
+	}
+	for _, p := range c.Saves {
+		fmt.Fprintf(&b, "save %s\n", shell.Join(p, "rename"))
+	}
+	if c.Undo != nil {
+		script := fmt.Sprintf("set -- %s\n%s\n", shell.Join(c.Undo.Args...), c.Undo.Script)
+		fmt.Fprintf(&b, "remember %s\n", shell.Join(hexSum([]byte(c.Target+"\x00"+c.Summary)), "take back: "+c.Summary, script))
+	}
+	return b.String()
+}
+
+func savesOf(changes []Change) string {
+	var b strings.Builder
+	for _, c := range changes {
+		b.WriteString(c.saves())
+	}
+	return b.String()
+}
+
+func hexSum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// JournalFragment is the script that reports a journal and what its files are now, by the functions of
+// remote.FieldsScript; for Wanted.Extra, as root.
+func JournalFragment(dir string) string {
+	return "journal=" + shell.Quote(dir) + `
+if [ -f "$journal/index" ]; then
+	file journal.index "$journal/index"
+	while read -r kind key rest; do
+		case $kind in
+		script) file "journal.kept.$key" "$journal/$key.sh" ;;
+		file)
+			file "journal.kept.$key" "$journal/$key.bytes"
+			p=${rest#* * * * * }
+			file "journal.now.$key" "$p" ;;
+		absent) [ -e "$rest" ] && field "journal.there.$key" yes
+			file "journal.now.$key" "$rest" ;;
+		dir) [ -d "${rest#* * * }" ] && field "journal.there.$key" yes ;;
+		esac
+	done <"$journal/index"
+fi
+`
+}
+
+// JournalEntry is one entry of a journal, with what became of it.
+type JournalEntry struct {
+	Kind string // file, absent, dir or script
+	Path string // of a script: its summary
+	// Mode, UID, GID and MTime are those of a file or directory.
+	Mode     fs.FileMode
+	UID, GID string
+	MTime    int64
+	InPlace  bool
+	// Kept is the original content of a file, or the script.
+	Kept []byte
+	// Now is the present content of a file, nil if there is none; There says that a path exists.
+	Now   []byte
+	There bool
+}
+
+// ParseJournal reads what JournalFragment reported, in the order in which it was entered.
+func ParseJournal(fields remote.Fields) ([]JournalEntry, error) {
+	var entries []JournalEntry
+	for _, line := range fields.Lines("journal.index") {
+		kind, rest, _ := strings.Cut(line, " ")
+		key, rest, ok := strings.Cut(rest, " ")
+		if !ok {
+			return nil, fmt.Errorf("the undo journal has a line that cannot be read: %q", line)
+		}
+		e := JournalEntry{Kind: kind, Path: rest, Kept: fields.Bytes("journal.kept." + key), Now: fields.Bytes("journal.now." + key),
+			There: fields.Has("journal.there." + key)}
+		words := strings.SplitN(rest, " ", 6)
+		number := func(s string, base int) int64 { n, _ := strconv.ParseInt(s, base, 64); return n }
+		switch {
+		case kind == "file" && len(words) == 6:
+			e.Mode, e.UID, e.GID, e.MTime = fs.FileMode(number(words[0], 8)), words[1], words[2], number(words[3], 10)
+			e.InPlace, e.Path, e.There = words[4] == "inplace", words[5], e.Now != nil
+			if e.Kept == nil {
+				return nil, fmt.Errorf("the undo journal lacks the original of %s", e.Path)
+			}
+		case kind == "dir" && len(words) >= 4:
+			words = strings.SplitN(rest, " ", 4)
+			e.Mode, e.UID, e.GID, e.Path = fs.FileMode(number(words[0], 8)), words[1], words[2], words[3]
+		case kind == "absent":
+		case kind == "script" && e.Kept != nil:
+		default:
+			return nil, fmt.Errorf("the undo journal has a line that cannot be read: %q", line)
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// Restored decides what a file that others may have edited since becomes: from its original and its present content.
+// edited says that more than our own changes were found.
+type Restored func(original, now []byte) (content []byte, edited bool)
+
+// PlanUndo plans to make a host what it was before the first change in the journal, newest entry first. restored knows
+// files, by path, of which only our part is taken out; all others become what they were.
+func PlanUndo(host string, journal []JournalEntry, restored map[string]Restored) ([]Change, []Finding) {
+	var changes []Change
+	var findings []Finding
+	for _, e := range slices.Backward(journal) {
+		switch e.Kind {
+		case "script":
+			changes = append(changes, Change{Kind: RunScript, Target: e.Path, Summary: e.Path, Script: string(e.Kept), Root: true})
+		case "dir":
+			if e.There {
+				changes = append(changes, Change{
+					Kind: RunScript, Target: e.Path, Summary: fmt.Sprintf("give %s its mode %04o back", e.Path, e.Mode), Root: true,
+					Args: []string{e.Path, fmt.Sprintf("%o", e.Mode), e.UID + ":" + e.GID}, Script: `chown "$3" "$1" && chmod "$2" "$1"`,
+				})
+			}
+		case "absent":
+			if !e.There {
+				continue
+			}
+			if merge := restored[e.Path]; merge != nil && e.Now != nil {
+				if content, edited := merge(nil, e.Now); edited {
+					findings = append(findings, Finding{Host: host, Check: "undo", Severity: Warning,
+						Text: fmt.Sprintf("%s was made by zkctl and edited since: only what zkctl wrote is taken out", e.Path)})
+					changes = append(changes, Change{Kind: WriteFile, Target: e.Path, Summary: "take the ensemble's lines out of " + e.Path,
+						Before: e.Now, After: content, Root: true, InPlace: true})
+					continue
+				}
+			}
+			changes = append(changes, Change{
+				Kind: RunScript, Target: e.Path, Summary: "remove " + e.Path, Root: true, Args: []string{e.Path},
+				// A directory that others have put something in stays.
+				Script: `if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir "$1" 2>/dev/null || :; else rm -f -- "$1"; fi`,
+			})
+		case "file":
+			content := e.Kept
+			if merge := restored[e.Path]; merge != nil && e.Now != nil {
+				var edited bool
+				if content, edited = merge(e.Kept, e.Now); edited {
+					findings = append(findings, Finding{Host: host, Check: "undo", Severity: Warning,
+						Text: fmt.Sprintf("%s was edited since zkctl changed it first: only what zkctl wrote is taken out", e.Path)})
+				}
+			}
+			if e.Now == nil || !bytes.Equal(content, e.Now) {
+				changes = append(changes, Change{Kind: WriteFile, Target: e.Path, Summary: "give " + e.Path + " back",
+					Before: e.Now, After: content, Mode: e.Mode, Owner: e.UID, Group: e.GID, InPlace: e.InPlace, Root: true})
+			}
+			c := Change{Kind: RunScript, Target: e.Path, Summary: "give " + e.Path + " its owner and mode back", Root: true,
+				Args:   []string{e.Path, fmt.Sprintf("%o", e.Mode), e.UID + ":" + e.GID, ""},
+				Script: `chown "$3" "$1" && chmod "$2" "$1" && { [ -z "$4" ] || touch -d "@$4" -- "$1" 2>/dev/null || :; }`}
+			if bytes.Equal(content, e.Kept) {
+				c.Args[3] = fmt.Sprint(e.MTime)
+			}
+			changes = append(changes, c)
+		}
+	}
+	return changes, findings
+}
+
+// RestoreHosts is Restored for /etc/hosts.
+func RestoreHosts(original, now []byte) ([]byte, bool) {
+	without := HostsContent(now, nil)
+	ends := func(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
+	if bytes.Equal(ends(without), ends(original)) {
+		return original, false
+	}
+	return without, true
+}
