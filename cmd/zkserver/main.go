@@ -16,6 +16,7 @@ import (
 
 	"github.com/zkctl/zkctl/server"
 	"github.com/zkctl/zkctl/server/config"
+	"github.com/zkctl/zkctl/server/preflight"
 	"github.com/zkctl/zkctl/server/toolkit"
 )
 
@@ -59,6 +60,11 @@ Programs that look at files of a server, as Apache ZooKeeper's scripts start the
   zkserver snapshot-summary  zkSnapshotRecursiveSummaryToolkit.sh: sums up a snapshot
   zkserver purge-txn-log     zkCleanup.sh: deletes old snapshots and logs
   zkserver four-letter-word  HOST PORT WORD [true]: asks a server, with true over TLS
+
+Programs that try out a host before a server runs there, as zkctl starts them:
+
+  zkserver probe-peers       opens a member's ports and greets those of the others
+  zkserver probe-disk DIR... measures how long a synced write takes
 
 Environment: the -D words of SERVER_JVMFLAGS and JVMFLAGS count like those of the command
 line, which wins.
@@ -163,6 +169,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		if program, ok := toolkit.Find(args[0]); ok {
 			return program(args[1:], toolkit.IO{In: os.Stdin, Out: stdout, Err: stderr})
+		}
+		if program, ok := preflight.Find(args[0]); ok {
+			return program(args[1:], stdout, stderr)
 		}
 	}
 	o, err := parseArgs(args)
