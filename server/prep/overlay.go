@@ -1,6 +1,7 @@
 package prep
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/zkctl/zkctl/server/tree"
@@ -26,6 +27,8 @@ type overlay struct {
 	tree *tree.Tree
 	// changed holds, for each path that a transaction on its way touches, the newest state.
 	changed map[string]node
+	// owned are the paths of ephemeral nodes in changed, by session.
+	owned map[wire.SessionID]map[string]struct{}
 	// order are the changes by zxid.
 	order []change
 	// digest is that of the tree after the newest transaction.
@@ -50,7 +53,38 @@ type undo struct {
 }
 
 func newOverlay(t *tree.Tree) overlay {
-	return overlay{tree: t, changed: make(map[string]node), digest: t.Digest()}
+	return overlay{tree: t, changed: make(map[string]node), owned: make(map[wire.SessionID]map[string]struct{}), digest: t.Digest()}
+}
+
+// set notes the newest state of a node.
+func (o *overlay) set(n node) {
+	o.forget(n.path)
+	o.changed[n.path] = n
+	if id, ok := n.owner(); ok {
+		if o.owned[id] == nil {
+			o.owned[id] = make(map[string]struct{})
+		}
+		o.owned[id][n.path] = struct{}{}
+	}
+}
+
+// forget makes the state of a node that of the tree.
+func (o *overlay) forget(path string) {
+	n, ok := o.changed[path]
+	if !ok {
+		return
+	}
+	delete(o.changed, path)
+	if id, ok := n.owner(); ok {
+		if delete(o.owned[id], path); len(o.owned[id]) == 0 {
+			delete(o.owned, id)
+		}
+	}
+}
+
+// owner is the session that a node ends with, if there is one.
+func (n node) owner() (id wire.SessionID, ok bool) {
+	return wire.SessionID(n.stat.EphemeralOwner), n.kind == tree.Ephemeral && !n.gone
 }
 
 // begin starts a transaction.
@@ -64,9 +98,9 @@ func (o *overlay) begin(h txn.Header) {
 func (o *overlay) rollBack() {
 	for _, u := range slices.Backward(o.undo) {
 		if u.known {
-			o.changed[u.path] = u.was
+			o.set(u.was)
 		} else {
-			delete(o.changed, u.path)
+			o.forget(u.path)
 		}
 	}
 	for len(o.order) > 0 && o.order[len(o.order)-1].zxid == o.zxid {
@@ -82,7 +116,7 @@ func (o *overlay) applied(zxid wire.Zxid) int {
 	for n < len(o.order) && o.order[n].zxid <= zxid {
 		path := o.order[n].path
 		if c, ok := o.changed[path]; ok && c.zxid <= zxid {
-			delete(o.changed, path)
+			o.forget(path)
 		}
 		n++
 	}
@@ -121,7 +155,7 @@ func (o *overlay) put(n node) {
 	was, known := o.changed[n.path]
 	o.undo = append(o.undo, undo{n.path, was, known})
 	n.zxid = o.zxid
-	o.changed[n.path] = n
+	o.set(n)
 	o.order = append(o.order, change{o.zxid, n.path})
 }
 
@@ -144,11 +178,32 @@ func (o *overlay) ephemerals(id wire.SessionID) []string {
 			paths = append(paths, path)
 		}
 	}
-	for path, n := range o.changed {
-		if !n.gone && n.kind == tree.Ephemeral && n.stat.EphemeralOwner == int64(id) {
-			paths = append(paths, path)
-		}
+	for path := range o.owned[id] {
+		paths = append(paths, path)
 	}
 	slices.Sort(paths)
 	return slices.Compact(paths) // a node of the tree may have changed
+}
+
+// valid checks that owned are the ephemeral nodes of changed.
+func (o *overlay) valid() error {
+	n := 0
+	for path, c := range o.changed {
+		id, ok := c.owner()
+		if _, found := o.owned[id][path]; found != ok {
+			return fmt.Errorf("session %v owns %s: %v, and is said to: %v", id, path, ok, found)
+		}
+		if ok {
+			n++
+		}
+	}
+	for id, paths := range o.owned {
+		if n -= len(paths); len(paths) == 0 {
+			return fmt.Errorf("session %v is kept without nodes", id)
+		}
+	}
+	if n != 0 {
+		return fmt.Errorf("%d too few are said to be owned", n)
+	}
+	return nil
 }

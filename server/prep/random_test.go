@@ -204,6 +204,9 @@ func race(r *rand.Rand, codes map[wire.ErrCode]int) error {
 				return err
 			}
 		}
+		if err := busy.prep.Valid(); err != nil {
+			return fmt.Errorf("after %v: %w", request.Type, err)
+		}
 	}
 	return nil
 }
