@@ -62,6 +62,9 @@ func AppendACLs(b []byte, v []ACL) []byte {
 	return b
 }
 
+// EncodedBytes is the length of an entry in a list.
+func (a ACL) EncodedBytes() int { return 12 + len(a.ID.Scheme) + len(a.ID.ID) }
+
 // AppendNullableACLs appends a list; nil is null.
 func AppendNullableACLs(b []byte, v []ACL) []byte {
 	if v == nil {

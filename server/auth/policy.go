@@ -166,36 +166,59 @@ func (p *Policy) matches(acl wire.ID, ids []wire.ID) bool {
 }
 
 // FixUp turns the list of a request into the one to store: duplicates removed, the scheme "auth" replaced by the
-// connection's proven ids. Not ok means INVALIDACL: the list is null or empty, or has an id that no scheme accepts.
-func (p *Policy) FixUp(acl []wire.ACL, ids []wire.ID) (fixed []wire.ACL, ok bool) {
+// connection's proven ids. wire.ErrInvalidACL means that the list is null or empty, or has an id that no scheme accepts,
+// wire.ErrBadArguments that it would have more than limitBytes when encoded; 0 is no limit. Of a request within its bounds
+// gigabytes could come: tens of thousands of entries that stand for thousands of ids each.
+func (p *Policy) FixUp(acl []wire.ACL, ids []wire.ID, limitBytes int) (fixed []wire.ACL, code wire.ErrCode) {
+	var proven []wire.ID
+	bytes := 0
 	seen := make(map[wire.ACL]struct{}, len(acl)) // a request can hold tens of thousands
 	for _, a := range acl {
 		if _, again := seen[a]; again {
 			continue
 		}
 		seen[a] = struct{}{}
+		before := len(fixed)
 		switch {
-		case a.ID == wire.AnyoneID:
-			fixed = append(fixed, a)
 		case a.ID.Scheme == AuthScheme:
-			before := len(fixed)
-			for _, id := range ids {
-				if s := p.schemes[id.Scheme]; s != nil && s.Proven() {
-					fixed = append(fixed, wire.ACL{Perms: a.Perms, ID: id})
+			if proven == nil {
+				proven = p.proven(ids)
+			}
+			for _, id := range proven {
+				if bytes += (wire.ACL{ID: id}).EncodedBytes(); limitBytes > 0 && bytes > limitBytes {
+					return nil, wire.ErrBadArguments
 				}
+				fixed = append(fixed, wire.ACL{Perms: a.Perms, ID: id})
 			}
-			if len(fixed) == before {
-				return nil, false
-			}
-		default:
-			s := p.schemes[a.ID.Scheme]
-			if s == nil || !s.Valid(a.ID.ID) {
-				return nil, false
-			}
+		case a.ID == wire.AnyoneID || p.valid(a.ID):
+			bytes += a.EncodedBytes()
 			fixed = append(fixed, a)
 		}
+		if len(fixed) == before {
+			return nil, wire.ErrInvalidACL
+		}
 	}
-	return fixed, len(fixed) > 0
+	switch {
+	case len(fixed) == 0:
+		return nil, wire.ErrInvalidACL
+	case limitBytes > 0 && bytes > limitBytes:
+		return nil, wire.ErrBadArguments
+	}
+	return fixed, wire.ErrOK
+}
+
+// proven are those of the ids that the scheme "auth" stands for.
+func (p *Policy) proven(ids []wire.ID) []wire.ID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id wire.ID) bool {
+		s := p.schemes[id.Scheme]
+		return s == nil || !s.Proven()
+	})
+}
+
+// valid tells whether a scheme accepts an id in a list.
+func (p *Policy) valid(id wire.ID) bool {
+	s := p.schemes[id.Scheme]
+	return s != nil && s.Valid(id.ID)
 }
 
 // Masked returns the list as those see it who may not administer the node: without the hashes of digest ids.

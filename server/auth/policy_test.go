@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"testing"
@@ -59,6 +60,12 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
+// fixedUp is FixUp without a limit.
+func (p *Policy) fixedUp(acl []wire.ACL, ids []wire.ID) (fixed []wire.ACL, ok bool) {
+	fixed, code := p.FixUp(acl, ids, 0)
+	return fixed, code == wire.ErrOK
+}
+
 func TestFixUp(t *testing.T) {
 	p := New(Options{})
 	read := func(id wire.ID) wire.ACL { return wire.ACL{Perms: wire.PermRead, ID: id} }
@@ -93,9 +100,48 @@ func TestFixUp(t *testing.T) {
 		{"super", []wire.ACL{acl(1, "super", "")}, []wire.ID{super}, nil},
 		{"no scheme", []wire.ACL{acl(1, "", "")}, nil, nil},
 	} {
-		got, ok := p.FixUp(test.acl, test.ids)
+		got, ok := p.fixedUp(test.acl, test.ids)
 		if ok != (test.want != nil) || ok && !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: %v, %t, want %v", test.name, got, ok, test.want)
+		}
+	}
+}
+
+// TestFixUpIsBounded: each entry with the scheme "auth" stands for all ids, so that a short list can become an endless one.
+func TestFixUpIsBounded(t *testing.T) {
+	p := New(Options{})
+	many := func(n int, scheme string) (list []wire.ACL) {
+		for i := range n {
+			list = append(list, acl(1, scheme, fmt.Sprintf("%d:x", i)))
+		}
+		return list
+	}
+	var ids []wire.ID
+	for i := range 3000 {
+		ids = append(ids, wire.ID{Scheme: "digest", ID: fmt.Sprintf("%d:x", i)})
+	}
+	for _, c := range []struct {
+		acl        []wire.ACL
+		ids        []wire.ID
+		limitBytes int
+		entries    int
+		want       wire.ErrCode
+	}{
+		{many(50_000, "auth"), ids, 2 << 20, 0, wire.ErrBadArguments},
+		{many(1, "auth"), ids, 2 << 20, 3000, wire.ErrOK},
+		{many(2, "auth"), ids[:2], 4 * 21, 4, wire.ErrOK},
+		{many(2, "auth"), ids[:2], 4*21 - 1, 0, wire.ErrBadArguments},
+		{many(2, "digest"), nil, 2 * 21, 2, wire.ErrOK},
+		{many(2, "digest"), nil, 2*21 - 1, 0, wire.ErrBadArguments},
+		{append(many(2, "digest"), acl(1, "none", "")), nil, 1, 0, wire.ErrInvalidACL},
+		{many(2, "auth"), nil, 1, 0, wire.ErrInvalidACL},
+	} {
+		fixed, code := p.FixUp(c.acl, c.ids, c.limitBytes)
+		if code != c.want || len(fixed) != c.entries {
+			t.Errorf("%d entries, %d ids, %d bytes: %d entries, code %d, want %d, %d", len(c.acl), len(c.ids), c.limitBytes, len(fixed), code, c.entries, c.want)
+		}
+		if n := len(wire.AppendACLs(nil, fixed)) - 4; c.want == wire.ErrOK && n > c.limitBytes {
+			t.Errorf("%d bytes, limited to %d", n, c.limitBytes)
 		}
 	}
 }
@@ -177,7 +223,7 @@ func TestOwnScheme(t *testing.T) {
 		t.Error("authenticated without a token")
 	}
 	ids, v := p.Add(p.Initial(remote), remote, "token", []byte("x"))
-	fixed, valid := p.FixUp([]wire.ACL{acl(wire.PermAll, "auth", "")}, ids)
+	fixed, valid := p.fixedUp([]wire.ACL{acl(wire.PermAll, "auth", "")}, ids)
 	if v != Accepted || !valid || !p.Allowed(fixed, wire.PermAdmin, ids) || p.Allowed(fixed, wire.PermRead, p.Initial(remote)) {
 		t.Errorf("%v, %v", ids, fixed)
 	}
@@ -208,7 +254,7 @@ func TestWithoutDigest(t *testing.T) {
 	if _, v := p.Add(nil, remote, "digest", []byte("alice:secret")); v != Failed || p.Knows("digest") || !p.Knows("ip") {
 		t.Errorf("digest is still there: %v", v)
 	}
-	if _, ok := p.FixUp([]wire.ACL{{Perms: 1, ID: alice}}, nil); ok {
+	if _, ok := p.fixedUp([]wire.ACL{{Perms: 1, ID: alice}}, nil); ok {
 		t.Error("a list may still name digest ids")
 	}
 	if p.Allowed([]wire.ACL{{Perms: 1, ID: alice}}, wire.PermRead, []wire.ID{alice}) {

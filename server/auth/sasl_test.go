@@ -111,7 +111,7 @@ func TestSASLIDs(t *testing.T) {
 	}
 	p := New(Options{Schemes: []Scheme{s}})
 	bob := []wire.ID{home, {Scheme: "sasl", ID: "bob"}}
-	fixed, ok := p.FixUp([]wire.ACL{acl(31, "auth", ""), acl(1, "sasl", "anyone@X")}, bob)
+	fixed, ok := p.fixedUp([]wire.ACL{acl(31, "auth", ""), acl(1, "sasl", "anyone@X")}, bob)
 	if !ok || !slices.Equal(fixed, []wire.ACL{acl(31, "sasl", "bob"), acl(1, "sasl", "anyone@X")}) {
 		t.Errorf("the list becomes %v", fixed)
 	}
@@ -121,7 +121,7 @@ func TestSASLIDs(t *testing.T) {
 	if p.UserNames(bob) != "10.0.0.1,bob" || New(Options{}).UserNames(bob) != "10.0.0.1" {
 		t.Error("the user is not named, or without the scheme")
 	}
-	if _, ok := New(Options{}).FixUp([]wire.ACL{acl(31, "auth", "")}, bob); ok {
+	if _, ok := New(Options{}).fixedUp([]wire.ACL{acl(31, "auth", "")}, bob); ok {
 		t.Error("ids count without the scheme")
 	}
 }
@@ -149,7 +149,7 @@ func TestEnsemble(t *testing.T) {
 				t.Errorf("%s of %v is counted wrong", test.data, test.names)
 			}
 		}
-		if _, ok := p.FixUp([]wire.ACL{acl(1, "ensemble", "east")}, nil); ok {
+		if _, ok := p.fixedUp([]wire.ACL{acl(1, "ensemble", "east")}, nil); ok {
 			t.Error("a list may name an ensemble")
 		}
 	}

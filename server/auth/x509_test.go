@@ -104,10 +104,10 @@ func TestX509(t *testing.T) {
 		t.Errorf("authenticated again: %v, %v", again, v)
 	}
 	list := []wire.ACL{{Perms: wire.PermRead, ID: user}}
-	if fixed, ok := p.FixUp([]wire.ACL{acl(wire.PermRead, "auth", "")}, ids); !ok || !reflect.DeepEqual(fixed, list) {
+	if fixed, ok := p.fixedUp([]wire.ACL{acl(wire.PermRead, "auth", "")}, ids); !ok || !reflect.DeepEqual(fixed, list) {
 		t.Errorf("auth is %v", fixed)
 	}
-	if _, ok := p.FixUp([]wire.ACL{acl(1, "x509", "user")}, ids); ok {
+	if _, ok := p.fixedUp([]wire.ACL{acl(1, "x509", "user")}, ids); ok {
 		t.Error("what is no name may stand in a list")
 	}
 	other := []wire.ID{{Scheme: "x509", ID: "CN=other"}}

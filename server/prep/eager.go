@@ -8,6 +8,9 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
+// maxListBytes is up to what length lists are looked at before they are on their way.
+const maxListBytes = 1 << 20
+
 // Eagerly checks the access lists of a write against the tree as it is, before the write is on its way to the leader
 // (ZooKeeperServer.authWriteRequest). It returns wire.ErrNoAuth, wire.ErrInvalidACL, or wire.ErrOK for all that is not to
 // be refused for these reasons, or not here.
@@ -41,8 +44,9 @@ func Eagerly(t *tree.Tree, policy *auth.Policy, op wire.OpCode, body []byte, ids
 		return wire.ErrOK
 	}
 	if hasACL {
-		if _, ok := policy.FixUp(acl, ids); !ok {
-			return wire.ErrInvalidACL
+		// The leader refuses a list that is too long.
+		if _, code := policy.FixUp(acl, ids, maxListBytes); code == wire.ErrInvalidACL {
+			return code
 		}
 	}
 	if onParent {

@@ -34,6 +34,30 @@ func TestTxnThatIsTooLongIsRefused(t *testing.T) {
 	w.applyAll(t)
 }
 
+// The lists of all parts of a multi together have to fit, or gigabytes could come of a request.
+func TestListsOfAMultiAreBounded(t *testing.T) {
+	w := stage(t)
+	w.prep.MaxTxnBytes = 2000
+	mine := []wire.ACL{{Perms: wire.PermAll, ID: wire.ID{Scheme: "auth"}}}
+	ids := []wire.ID{{Scheme: "digest", ID: "user:" + strings.Repeat("x", 377)}} // 400 bytes in a list
+	var parts []part
+	for i := range 6 {
+		parts = append(parts, part{wire.OpCreate, wire.CreateRequest{Path: fmt.Sprintf("/open/%d", i), ACL: mine}.Append(nil)})
+	}
+	ask := func(body []byte) txn.Entry {
+		return w.prepare(prep.Request{Session: here, Owner: 1, Type: wire.OpMulti, Body: body, Auth: ids}, w.tree.LastZxid()+1)
+	}
+	e := ask(multi(parts...))
+	if failure, ok := e.Record.(*txn.Error); !ok || failure.Err != wire.ErrBadArguments {
+		t.Errorf("a txn of %d bytes was made: %+v", len(e.Bytes), e.Record)
+	}
+	w.applyAll(t)
+	if got, want := outline(t, ask(multi(parts[:4]...))), " create create create create"; got != want {
+		t.Errorf("parts are%s, want%s", got, want)
+	}
+	w.applyAll(t)
+}
+
 // A closeSession names no more nodes than fit, but one of each parent, and all of them end.
 func TestCloseSessionOfManyNodes(t *testing.T) {
 	w := stage(t)

@@ -65,6 +65,8 @@ type Preparer struct {
 	sessions *session.Tracker
 	policy   *auth.Policy
 	overlay  overlay
+	// listBytes is the length of the access control lists of the transaction in the making.
+	listBytes int
 }
 
 // New returns a preparer whose first transaction will be the next one applied to the tree.
@@ -84,6 +86,7 @@ func (p *Preparer) Applied(zxid wire.Zxid) {
 func (p *Preparer) Prepare(r Request, zxid wire.Zxid, wallMillis int64) txn.Entry {
 	h := txn.Header{Session: r.Session, Cxid: r.Cxid, Zxid: zxid, Time: wallMillis, Type: r.Type}
 	p.overlay.begin(h)
+	p.listBytes = 0
 	record, err := p.record(r, h)
 	if err == wire.ErrOK {
 		e := txn.New(h, record, p.digest())
@@ -254,9 +257,9 @@ func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creatio
 	if !isPathLike(c.Path) {
 		return sub, wire.ErrBadArguments
 	}
-	acl, ok := p.policy.FixUp(c.ACL, r.Auth)
-	if !ok {
-		return sub, wire.ErrInvalidACL
+	acl, code := p.fixUp(c.ACL, r.Auth)
+	if code != wire.ErrOK {
+		return sub, code
 	}
 	parent, ok := p.overlay.node(tree.Parent(c.Path))
 	if !ok {
@@ -306,6 +309,19 @@ func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creatio
 		},
 	})
 	return sub, wire.ErrOK
+}
+
+// fixUp makes the list to store of that of a request; those of one transaction must fit into it.
+func (p *Preparer) fixUp(acl []wire.ACL, ids []wire.ID) ([]wire.ACL, wire.ErrCode) {
+	left := 0
+	if p.MaxTxnBytes > 0 {
+		left = max(p.MaxTxnBytes-p.listBytes, 1)
+	}
+	fixed, code := p.policy.FixUp(acl, ids, left)
+	for _, a := range fixed {
+		p.listBytes += a.EncodedBytes()
+	}
+	return fixed, code
 }
 
 func (p *Preparer) delete(r Request, q wire.VersionRequest) wire.ErrCode {
@@ -387,9 +403,9 @@ func (p *Preparer) setACL(r Request, q wire.SetACLRequest, record *txn.SetACL) w
 	if !validPath(q.Path) {
 		return wire.ErrBadArguments
 	}
-	acl, ok := p.policy.FixUp(q.ACL, r.Auth)
-	if !ok {
-		return wire.ErrInvalidACL
+	acl, code := p.fixUp(q.ACL, r.Auth)
+	if code != wire.ErrOK {
+		return code
 	}
 	n, ok := p.overlay.node(q.Path)
 	switch {
