@@ -54,6 +54,63 @@ func TestClientThatDoesNotReadEvents(t *testing.T) {
 	}
 }
 
+// views counts how often somebody looks at the tree.
+type views struct {
+	sync.Locker
+	taken atomic.Int32
+}
+
+func (v *views) Lock() {
+	v.taken.Add(1)
+	v.Locker.Lock()
+}
+
+// Reads that take long do not share a view, or nothing could change the tree until the last of them is answered.
+func TestLongReadsHaveViewsOfTheirOwn(t *testing.T) {
+	const reads = 10
+	var v *views
+	s := newStand(t, func(c *Config) {
+		v = &views{Locker: c.View}
+		c.View = v
+		answer := c.Read
+		c.Read = func(id node.ClientID, h wire.RequestHeader, body []byte) ([]byte, bool) {
+			time.Sleep(2 * viewTime)
+			return answer(id, h, body)
+		}
+	})
+	p := s.connect()
+	var all []byte
+	for xid := range reads {
+		all = append(all, framed(request(xid, opEcho, "x"))...)
+	}
+	p.Write(all)
+	for xid := range reads {
+		p.expect(xid, "x")
+	}
+	if n := v.taken.Load(); n != reads {
+		t.Errorf("%d reads that took long had %d views", reads, n)
+	}
+}
+
+// A request to set watches again can lead to several times as many bytes of events at once, however fast they are read.
+func TestEventsOfSetWatchesFit(t *testing.T) {
+	const frameBytes = 16 << 20
+	s := newStand(t, func(c *Config) { c.MaxFrameBytes = frameBytes })
+	p := s.connect()
+	c := s.find(node.ClientID(s.Connections()[0].ID))
+	c.mu.Lock()
+	c.writing = true // by somebody who comes later
+	c.mu.Unlock()
+	const events = 7 * frameBytes >> 20
+	for range events {
+		c.queueAnswer(event(1 << 20))
+	}
+	go c.write()
+	for range events {
+		p.frame()
+	}
+}
+
 // Many clients that do not read their events are cut off before each of them may hold much.
 func TestManyClientsThatDoNotReadEvents(t *testing.T) {
 	s := newStand(t, nil)

@@ -19,8 +19,8 @@ import (
 
 const (
 	// highWater is how much may wait to be written before nothing more is read from a connection; at tooMuch, which
-	// only watch events lead to, it is closed. So is every one above highWater that gets an event while more than
-	// tooMuchForAll waits for all of them.
+	// only watch events lead to, it is closed; a request to set watches again can make eight times as many bytes of events
+	// at once. So is every one above highWater that gets an event while more than tooMuchForAll waits for all of them.
 	highWaterBytes     = 1 << 20
 	tooMuchBytes       = 32 << 20
 	tooMuchForAllBytes = 256 << 20
@@ -28,8 +28,10 @@ const (
 	// before; firstAnswerBytes is what is expected of the first one.
 	answerBytes      = 16 << 20
 	firstAnswerBytes = 1 << 20
-	// viewReads is how many reads are answered in one view of the tree.
+	// viewReads is how many reads are answered in one view of the tree, unless they have taken viewTime: whatever changes
+	// the tree waits for its end.
 	viewReads = 64
+	viewTime  = 2 * time.Millisecond
 	// lingering is how long a connection that the server closes may stay half open, so that the client reads the last
 	// reply even if it goes on sending.
 	lingering = 500 * time.Millisecond
@@ -183,6 +185,7 @@ func (c *conn) answerWord(text string) {
 func (c *conn) take() error {
 	var inputs []node.Input
 	view := 0 // reads answered since the view was taken; 0 without a view
+	var viewed time.Duration
 	release := func() {
 		if view > 0 {
 			c.port.cfg.View.Unlock()
@@ -231,19 +234,22 @@ func (c *conn) take() error {
 		if c.inFlight.Load() == 0 {
 			if view == 0 {
 				c.port.cfg.View.Lock()
+				viewed = c.port.now()
 			}
 			view++
 			reply, ok := c.read(header, d.Rest())
 			if ok {
 				c.port.touch(c)
-				latency := c.port.now() - now
+				answered := c.port.now()
+				latency := answered - now
 				noted.note(header.Type, latency, len(frame), len(reply))
 				if full := c.queueRead(reply, arrival{at: now, op: header.Type, xid: header.Xid}, latency); full {
 					handOver()
 					if err := c.waitForRoom(); err != nil {
 						return err
 					}
-				} else if view == viewReads {
+					now = c.port.now()
+				} else if view == viewReads || answered-viewed > viewTime {
 					release()
 				}
 				continue
@@ -270,6 +276,7 @@ func (c *conn) take() error {
 			if err := c.waitForRoom(); err != nil {
 				return err
 			}
+			now = c.port.now()
 		}
 	}
 }

@@ -202,7 +202,7 @@ func (p *Port) accept(ctx context.Context, listener net.Listener, group *sync.Wa
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			p.cfg.Log.Warn("accept a client", "error", err)
+			p.often.Warn("accept a client", "error", err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(100 * time.Millisecond): // out of file descriptors, most likely

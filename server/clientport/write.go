@@ -62,7 +62,7 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 func (c *conn) tooMuch() bool {
 	all := c.port.queued.Add(int64(c.out.bytes - c.counted))
 	c.counted = c.out.bytes
-	return c.out.bytes > tooMuchBytes || all > tooMuchForAllBytes
+	return c.out.bytes > tooMuchBytes+8*c.port.cfg.MaxFrameBytes || all > tooMuchForAllBytes
 }
 
 // abandon ends the reader, and with it the connection. Nothing more is queued.

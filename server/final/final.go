@@ -309,6 +309,10 @@ func (a *answer) sync() wire.ErrCode {
 	return wire.ErrOK
 }
 
+// maxMultiReadBytes bounds the answer to a multiRead. One of a megabyte can ask for a list of children of a megabyte tens of
+// thousands of times.
+var maxMultiReadBytes = 128 << 20
+
 // multiRead answers each part by itself.
 func (a *answer) multiRead() wire.ErrCode {
 	frame := a.reply(256)
@@ -341,6 +345,9 @@ func (a *answer) multiRead() wire.ErrCode {
 			frame = appendChildren(frame, n)
 			a.client.Reads.note(n.Path(), childrenBytes(len(frame)-before, n))
 		}
+		if len(frame) > maxMultiReadBytes {
+			return wire.ErrMarshalling
+		}
 	}
 	a.send(wire.MultiEnd.Append(frame))
 	return wire.ErrOK
@@ -356,12 +363,12 @@ func (a *answer) getEphemerals() wire.ErrCode {
 		prefix = "/"
 	}
 	var own []string
-	for _, path := range a.tree.Ephemerals(a.client.Session) {
+	a.tree.EachEphemeral(a.client.Session, func(path string) {
 		if strings.HasPrefix(path, prefix) {
 			own = append(own, path)
 		}
-	}
-	a.send(wire.AppendStrings(a.reply(64), own))
+	})
+	a.send(wire.AppendStrings(a.reply(64), own)) // unsorted, as in Apache ZooKeeper: there may be a million
 	return wire.ErrOK
 }
 

@@ -266,6 +266,29 @@ func TestEphemerals(t *testing.T) {
 	}
 }
 
+// TestMultiReadIsBounded: a short request can ask for the same data again and again.
+func TestMultiReadIsBounded(t *testing.T) {
+	was := maxMultiReadBytes
+	defer func() { maxMultiReadBytes = was }()
+	maxMultiReadBytes = 100 << 10
+	s := newStage(t)
+	s.create("/open/large", make([]byte, 10<<10), wire.OpenACL()...)
+	ask := func(parts int) (wire.ErrCode, int) {
+		var body []byte
+		for range parts {
+			body = append(wire.MultiHeader{Type: wire.OpGetData}.Append(body), read("/open/large", false)...)
+		}
+		code, reply, _ := s.ask(wire.OpMultiRead, wire.MultiEnd.Append(body))
+		return code, len(reply)
+	}
+	if code, n := ask(9); code != wire.ErrOK || n < 90<<10 {
+		t.Errorf("9 parts: code %d, %d bytes", code, n)
+	}
+	if code, n := ask(50_000); code != wire.ErrMarshalling || n != 0 {
+		t.Errorf("50,000 parts: code %d, %d bytes", code, n)
+	}
+}
+
 func TestMultiRead(t *testing.T) {
 	s := newStage(t)
 	var body []byte

@@ -192,7 +192,11 @@ func (n *Node) handleRevalidated(id wire.SessionID, valid bool) {
 		if r.session != id {
 			continue
 		}
-		n.renewals = append(n.renewals[:i:i], n.renewals[i+1:]...)
+		if i == 0 { // the rule: answers come in order, and there may be many thousands
+			n.renewals = n.renewals[1:]
+		} else {
+			n.renewals = slices.Delete(n.renewals, i, i+1)
+		}
 		if c := n.clients[r.client]; c != nil {
 			n.renewed(c, valid)
 		}

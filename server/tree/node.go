@@ -11,8 +11,8 @@ import (
 type node struct {
 	path   string // "/" for the root
 	parent *node
-	kids   *[]*node // nil until the first child; unordered
-	data   []byte   // nil is null; never changed in place
+	kids   *kids  // nil without children
+	data   []byte // nil is null; never changed in place
 
 	czxid, mzxid, pzxid wire.Zxid
 	ctime, mtime        int64
@@ -27,37 +27,58 @@ type node struct {
 	content uint32
 }
 
+// kids are the children of a node, unordered, and the number of all nodes below it. Clients ask for that of large trees, and
+// counting would keep the server from everything else.
+type kids struct {
+	list  []*node
+	below int
+}
+
 func (n *node) children() []*node {
 	if n.kids == nil {
 		return nil
 	}
-	return *n.kids
+	return n.kids.list
 }
 
+// below is the number of nodes below.
+func (n *node) below() int {
+	if n.kids == nil {
+		return 0
+	}
+	return n.kids.below
+}
+
+// addChild adds a node that has no children yet.
 func (n *node) addChild(c *node) {
 	if n.kids == nil {
-		n.kids = new([]*node)
+		n.kids = new(kids)
 	}
-	c.parent, c.pos = n, int32(len(*n.kids))
-	*n.kids = append(*n.kids, c)
+	c.parent, c.pos = n, int32(len(n.kids.list))
+	n.kids.list = append(n.kids.list, c)
+	for ; n != nil; n = n.parent {
+		n.kids.below++
+	}
 }
 
-// removeChild moves the last child into the place of c.
+// removeChild takes away a node that has no children any more, and moves the last one into its place.
 func (n *node) removeChild(c *node) {
-	kids := *n.kids
-	last := kids[len(kids)-1]
-	kids[c.pos], last.pos = last, c.pos
-	kids[len(kids)-1] = nil
-	kids = kids[:len(kids)-1]
-	if len(kids) == 0 {
-		n.kids = nil
-	} else {
-		if cap(kids) > 64 && len(kids) < cap(kids)/4 {
-			kids = append(make([]*node, 0, 2*len(kids)), kids...)
-		}
-		*n.kids = kids
+	list := n.kids.list
+	last := list[len(list)-1]
+	list[c.pos], last.pos = last, c.pos
+	list[len(list)-1] = nil
+	list = list[:len(list)-1]
+	if cap(list) > 64 && len(list) < cap(list)/4 {
+		list = append(make([]*node, 0, 2*len(list)), list...)
 	}
+	n.kids.list = list
 	c.parent, c.pos = nil, -1
+	for above := n; above != nil; above = above.parent {
+		above.kids.below--
+	}
+	if len(list) == 0 {
+		n.kids = nil
+	}
 }
 
 // persisted is the stat as snapshots and digests have it.
@@ -123,11 +144,5 @@ func (n Node) ContentCRC() uint32 { return n.n.content }
 // Stat returns what clients see of the node's metadata.
 func (n Node) Stat() wire.Stat { return n.t.opts.visible(n.n) }
 
-// Descendants counts the nodes below.
-func (n Node) Descendants() int {
-	total := 0
-	for _, c := range n.n.children() {
-		total += 1 + Node{c, n.t}.Descendants()
-	}
-	return total
-}
+// Descendants is the number of nodes below.
+func (n Node) Descendants() int { return n.n.below() }

@@ -257,6 +257,13 @@ func (t *Tree) Ephemerals(id wire.SessionID) []string {
 	return paths
 }
 
+// EachEphemeral calls f with every path that a session owns, in no particular order.
+func (t *Tree) EachEphemeral(id wire.SessionID, f func(path string)) {
+	if owned := t.ephemerals[id]; owned != nil {
+		owned.each(func(n *node) { f(n.path) })
+	}
+}
+
 // EphemeralOwners lists the sessions that own ephemeral nodes, by id.
 func (t *Tree) EphemeralOwners() []wire.SessionID {
 	return slices.Sorted(maps.Keys(t.ephemerals))
@@ -290,7 +297,7 @@ func (t *Tree) Expendable(wallMillis int64, neverUsed time.Duration) []string {
 //  1. Every node is filed under its path and is a child of its parent, which is there.
 //  2. Each list in the table of access control lists is used, as often as it says.
 //  3. The nodes of each session, the containers and the TTL nodes are those whose owner says so.
-//  4. Digest and size are what counting gives.
+//  4. Digest, size and the numbers of nodes below others are what counting gives.
 func (t *Tree) valid() error {
 	uses := make(map[aclID]int)
 	owned, kinds, bytes := make(map[wire.SessionID]int), make(map[Kind]int), int64(0)
@@ -302,8 +309,15 @@ func (t *Tree) valid() error {
 			return fmt.Errorf("node %q has the wrong parent", path)
 		case n != t.root && n.parent.children()[n.pos] != n:
 			return fmt.Errorf("node %q is not child %d of its parent", path, n.pos)
-		case n.kids != nil && len(*n.kids) == 0:
+		case n.kids != nil && len(n.kids.list) == 0:
 			return fmt.Errorf("node %q has an empty list of children", path)
+		}
+		below := 0
+		for _, c := range n.children() {
+			below += 1 + c.below()
+		}
+		if below != n.below() {
+			return fmt.Errorf("node %q counts %d nodes below it, of which there are %d", path, n.below(), below)
 		}
 		uses[n.acl]++
 		bytes += int64(len(path) + len(n.data))
