@@ -162,6 +162,10 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, key string, tag reflect.St
 	switch tag.Get("kind") {
 	case "localpath":
 		s = d.localPath(s)
+	case "localpath-or-none":
+		if s != "none" {
+			s = d.localPath(s)
+		}
 	case "hostpath":
 		if d.local {
 			s = d.localPath(s)

@@ -68,23 +68,43 @@ type Host struct {
 	places map[string]Place
 }
 
-// SSH says how to log in.
+// SSH says how to log in. What the file does not say comes from ssh_config, as it does for ssh itself, then from the
+// defaults.
 type SSH struct {
-	User          string        `yaml:"user"`
-	Port          int           `yaml:"port" range:"1-65535"`
-	IdentityFiles []string      `yaml:"identity_files" kind:"localpath"`
-	Agent         bool          `yaml:"agent"`
-	Password      Secret        `yaml:"password"`
-	Passphrase    Secret        `yaml:"passphrase"`
-	HostKeyPolicy string        `yaml:"host_key_policy" oneof:"strict|accept-new|off"`
-	KnownHosts    []string      `yaml:"known_hosts" kind:"localpath"`
-	ConnectWait   time.Duration `yaml:"connect_timeout"`
+	// Config is the ssh_config file, "none" for no file, "" for ~/.ssh/config.
+	Config        string   `yaml:"config" kind:"localpath-or-none"`
+	User          string   `yaml:"user"`
+	Port          int      `yaml:"port" range:"1-65535"`
+	IdentityFiles []string `yaml:"identity_files" kind:"localpath"`
+	// IdentitiesOnly keeps the agent from offering other keys than those of IdentityFiles.
+	IdentitiesOnly bool     `yaml:"identities_only"`
+	Certificates   []string `yaml:"certificates" kind:"localpath"`
+	Agent          bool     `yaml:"agent"`
+	Password       Secret   `yaml:"password"`
+	Passphrase     Secret   `yaml:"passphrase"`
+	// Jump are the jump hosts on the way, each [user@]host[:port].
+	Jump         []string `yaml:"jump"`
+	JumpPassword Secret   `yaml:"jump_password"`
+	// ProxyCommand is a command that connects, as in ssh_config.
+	ProxyCommand  string   `yaml:"proxy_command"`
+	HostKeyPolicy string   `yaml:"host_key_policy" oneof:"strict|accept-new|off"`
+	KnownHosts    []string `yaml:"known_hosts" kind:"localpath"`
+	// ConnectWait bounds one connection, Wait is how long to try again on a host that is still being made.
+	ConnectWait time.Duration `yaml:"connect_timeout"`
+	Wait        time.Duration `yaml:"wait"`
+
+	// What no key of the file says: Jump resolved, and what ssh_config alone has.
+	Jumps        []Jump
+	HostKeyAlias string
+	AgentSocket  string
+
+	jumpsOfSSH bool // Jump comes from ssh_config
 }
 
 // Become says how to act as root.
 type Become struct {
-	// Method is auto (nothing for root, else sudo), none or sudo.
-	Method   string `yaml:"method" oneof:"auto|none|sudo"`
+	// Method is auto (nothing for root, else sudo, or doas where there is no sudo), none, sudo or doas.
+	Method   string `yaml:"method" oneof:"auto|none|sudo|doas"`
 	Password Secret `yaml:"password"`
 }
 
@@ -189,7 +209,7 @@ func (inv *Inventory) Host(name string) *Host {
 // defaults are the settings of a host about which the file says nothing.
 func defaults(connection Connection) settings {
 	s := settings{
-		SSH:    SSH{User: currentUser(), Port: 22, Agent: true, HostKeyPolicy: "accept-new", ConnectWait: 10 * time.Second},
+		SSH:    SSH{Agent: true, ConnectWait: 10 * time.Second},
 		Become: Become{Method: "auto"},
 		Server: Server{
 			Version: "bundled",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"os/user"
 	"path/filepath"
 	"reflect"
@@ -57,62 +56,75 @@ type entry struct {
 	System      *yaml.Node `yaml:"system"`
 }
 
-// Load reads the inventory at path. The error is Problems where the content is at fault.
-func Load(path string) (*Inventory, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	return parse(path, dir, data)
+// Options are what the command line says about reading inventories. The zero value says nothing.
+type Options struct {
+	// SSHConfig is the ssh_config file to use instead of the inventory's; "none" for no file.
+	SSHConfig string
 }
 
-// Parse reads an inventory from data. file is used in messages, and relative paths start at its directory.
-func Parse(file string, data []byte) (*Inventory, error) {
+// Load reads the one ensemble of the inventory at path. The error is Problems where the content is at fault, and
+// *SeveralError where there are more than one.
+func Load(path string) (*Inventory, error) { return Options{}.Load(path) }
+
+// Parse reads an inventory of one ensemble from data. file is used in messages, and relative paths start at its directory.
+func Parse(file string, data []byte) (*Inventory, error) { return Options{}.parseOne(file, data) }
+
+var yamlLine = regexp.MustCompile(`line (\d+)`)
+
+// parse reads all ensembles of a file.
+func (o Options) parse(file string, data []byte) ([]*Inventory, error) {
 	dir, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
 		return nil, err
 	}
-	return parse(file, dir, data)
-}
-
-var yamlLine = regexp.MustCompile(`line (\d+)`)
-
-func parse(file, dir string, data []byte) (*Inventory, error) {
-	var root yaml.Node
+	l := &loader{file: file, dir: dir, options: o, problems: &problemSet{}}
+	var all []*Inventory
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
-	if err := decoder.Decode(&root); err != nil {
+	for {
+		var root yaml.Node
+		err := decoder.Decode(&root)
 		if errors.Is(err, io.EOF) {
-			return nil, Problems{{Place{File: file}, "the inventory is empty; `zkctl inventory init HOST...` writes one"}}
+			break
 		}
-		place := Place{File: file}
-		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-			place.Line, _ = strconv.Atoi(m[1])
-			place.Column = 1
+		if err != nil {
+			place := Place{File: file}
+			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+				place.Line, _ = strconv.Atoi(m[1])
+				place.Column = 1
+			}
+			return nil, Problems{{place, strings.TrimPrefix(err.Error(), "yaml: ")}}
 		}
-		return nil, Problems{{place, strings.TrimPrefix(err.Error(), "yaml: ")}}
+		if len(all) > 0 && isNull(root.Content[0]) {
+			continue // a line --- at the end
+		}
+		l.warnings = nil
+		inv := l.document(root.Content[0])
+		l.validate(inv)
+		inv.Warnings = l.warnings
+		all = append(all, inv)
 	}
-	l := &loader{file: file, dir: dir, problems: &problemSet{}}
-	inv := l.document(root.Content[0])
-	l.validate(inv)
+	if len(all) == 0 {
+		return nil, Problems{{Place{File: file}, "the inventory is empty; `zkctl inventory init HOST...` writes one"}}
+	}
+	l.apart(all)
 	if problems := l.problems.list; len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b Problem) int {
 			return cmp.Or(cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Place.Column, b.Place.Column))
 		})
 		return nil, Problems(problems)
 	}
-	inv.Warnings = l.warnings
-	return inv, nil
+	return all, nil
 }
 
 // loader turns the nodes of one file into an Inventory.
 type loader struct {
 	file, dir string
+	options   Options
+	configs   sshConfigs
 	problems  *problemSet
 	warnings  []Problem
+
+	warnedOfConfig bool
 }
 
 func (l *loader) decoder() *decoder {
@@ -169,18 +181,10 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 	} else if !nameForm.MatchString(h.Name) {
 		d.problem(n, "%s.name: %q is not a host name", key, h.Name)
 	}
-	if h.Address == "" {
-		if h.Connection == Local {
-			h.Address = "127.0.0.1"
-		} else {
-			d.problem(n, "%s: has no address", key)
-		}
-	} else if strings.ContainsAny(h.Address, " \t/'\"@") {
+	if h.Address != "" && strings.ContainsAny(h.Address, " \t/'\"@") {
 		d.problem(n, "%s.address: %q is neither a name nor an IP address", key, h.Address)
 	}
-	if h.PeerAddress == "" {
-		h.PeerAddress = h.Address
-	} else if strings.ContainsAny(h.PeerAddress, " \t/'\"@") {
+	if h.PeerAddress != "" && strings.ContainsAny(h.PeerAddress, " \t/'\"@") {
 		d.problem(n, "%s.peer_address: %q is neither a name nor an IP address", key, h.PeerAddress)
 	}
 	if _, given := h.places["id"]; !given {
@@ -189,6 +193,13 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 		l.problems.add(Problem{h.place("id"), fmt.Sprintf("%s.id: %d is outside 1 to 255", key, h.ID)})
 	}
 	s := l.section(doc, e, h, ensemble)
+	if h.Connection == Local {
+		h.Address = cmp.Or(h.Address, "127.0.0.1")
+		s.SSH.User, s.SSH.Port = cmp.Or(s.SSH.User, currentUser()), cmp.Or(s.SSH.Port, 22)
+	} else {
+		l.way(&h, &s.SSH, n, key)
+	}
+	h.PeerAddress = cmp.Or(h.PeerAddress, h.Address)
 	h.SSH, h.Become, h.Server, h.ZooCfg, h.System = s.SSH, s.Become, s.Server, s.ZooCfg, s.System
 	maps.Copy(h.ZooCfg, s.ZooCfgExtra)
 	if h.Server.Paths.TxnLog == "" {
@@ -200,6 +211,34 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 		}
 	}
 	return h
+}
+
+// way completes how a host is reached. Where the address is left away, ssh_config must know the host by its name.
+func (l *loader) way(h *Host, s *SSH, n *yaml.Node, key string) {
+	if l.options.SSHConfig != "" {
+		s.Config = l.options.SSHConfig
+	}
+	named := s.Config != "" && s.Config != "none"
+	alias := cmp.Or(h.Address, h.Name)
+	address, err := l.configs.complete(s, alias)
+	if err == nil {
+		s.Jumps, err = l.configs.jumps(*s, 0)
+	}
+	switch {
+	case err != nil && (named || len(s.Jump) > 0):
+		l.problem(h.place("ssh"), "%s: ssh: %v", key, err)
+	case err != nil && !l.warnedOfConfig:
+		l.warnedOfConfig = true
+		l.warn(Place{}, "%v: the file is not used (ssh.config: none ends this warning)", err)
+	}
+	if s.ProxyCommand != "" && len(s.Jump) > 0 {
+		l.problem(h.place("ssh"), "%s: ssh: proxy_command and jump are two ways: give one", key)
+	}
+	if h.Address == "" && address == alias {
+		l.problems.add(Problem{Place{l.file, n.Line, n.Column}, fmt.Sprintf("%s: has no address", key)})
+		return
+	}
+	h.Address = address
 }
 
 // section resolves the settings of one host: defaults, then the ensemble's sections, then the host's.

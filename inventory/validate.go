@@ -80,7 +80,7 @@ func (l *loader) sameMachine(a, b Host) {
 	if a.Address == "" || b.Address == "" {
 		return
 	}
-	if !local && (a.Connection != b.Connection || !strings.EqualFold(a.Address, b.Address) || a.SSH.Port != b.SSH.Port) {
+	if !local && (a.Connection != b.Connection || !strings.EqualFold(a.Address, b.Address) || a.SSH.Port != b.SSH.Port || a.jumpNames() != b.jumpNames()) {
 		return
 	}
 	found := false
@@ -116,6 +116,15 @@ func (l *loader) sameMachine(a, b Host) {
 	if a.Server.Service == b.Server.Service && !(local && a.System.Service != "systemd" && b.System.Service != "systemd") {
 		conflict("server", "server.service is %s, the same service", a.Server.Service)
 	}
+}
+
+// jumpNames are the jump hosts on the way: behind different ones, one address may be two machines.
+func (h Host) jumpNames() string {
+	var names []string
+	for _, j := range h.SSH.Jumps {
+		names = append(names, j.Name)
+	}
+	return strings.Join(names, " ")
 }
 
 // voters refuses an ensemble that cannot elect, and warns of one that tolerates less than it seems to.

@@ -1,0 +1,264 @@
+package inventory
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kevinburke/ssh_config"
+)
+
+// Jump is one jump host on the way to a host, with its own settings resolved.
+type Jump struct {
+	// Name is user@address:port, for messages.
+	Name    string
+	Address string
+	SSH     SSH
+}
+
+// sshConfigs are the ssh_config files of one inventory, each read once.
+type sshConfigs struct{ files map[string]*ssh_config.Config }
+
+// defaultSSHConfig is read where the inventory names no other, as ssh does. What is wrong in it is no fault of the
+// inventory: it is a warning.
+const defaultSSHConfig = "~/.ssh/config"
+
+// open reads a file; nil where there is none to be read.
+func (c *sshConfigs) open(file string) (*ssh_config.Config, error) {
+	if cfg, ok := c.files[file]; ok {
+		return cfg, nil
+	}
+	if c.files == nil {
+		c.files = map[string]*ssh_config.Config{}
+	}
+	c.files[file] = nil
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	cfg, err := ssh_config.Decode(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "ssh_config: "))
+	}
+	c.files[file] = cfg
+	return cfg, nil
+}
+
+// file reads the ssh_config of a host; nil where there is none.
+func (c *sshConfigs) file(s SSH) (*ssh_config.Config, error) {
+	switch s.Config {
+	case "none":
+		return nil, nil
+	case "":
+		cfg, err := c.open(filepath.Join(homeDir(), defaultSSHConfig[2:]))
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		return cfg, err
+	}
+	return c.open(s.Config)
+}
+
+// lookup answers for one host of an ssh_config, with tokens and ~ resolved; see ssh_config(5).
+type lookup struct {
+	cfg    *ssh_config.Config
+	alias  string // as it would be given to ssh
+	tokens *strings.Replacer
+}
+
+func (l lookup) one(key string) string {
+	if l.cfg == nil {
+		return ""
+	}
+	v, err := l.cfg.Get(l.alias, key)
+	if err != nil {
+		return ""
+	}
+	return l.resolve(v)
+}
+
+func (l lookup) is(key, word string) bool { return strings.EqualFold(l.one(key), word) }
+
+func (l lookup) all(key string) []string {
+	if l.cfg == nil {
+		return nil
+	}
+	values, err := l.cfg.GetAll(l.alias, key)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, v := range values {
+		if v = l.resolve(v); !strings.EqualFold(v, "none") && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (l lookup) resolve(v string) string {
+	if l.tokens != nil {
+		v = l.tokens.Replace(v)
+	}
+	if rest, ok := strings.CutPrefix(v, "~/"); ok {
+		return filepath.Join(homeDir(), rest)
+	}
+	return v
+}
+
+func homeDir() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "/"
+	}
+	return home
+}
+
+// tokensFor are the tokens of ssh_config(5) that mean something before the connection is made.
+func tokensFor(alias, host, user string, port int) *strings.Replacer {
+	name, _ := os.Hostname()
+	short, _, _ := strings.Cut(name, ".")
+	return strings.NewReplacer("%%", "%", "%h", host, "%n", alias, "%p", strconv.Itoa(port), "%r", user,
+		"%d", homeDir(), "%u", currentUser(), "%l", name, "%L", short)
+}
+
+// complete fills in what the inventory does not say about the way to a host: from ssh_config, then from the defaults. It
+// returns the address to dial.
+func (c *sshConfigs) complete(s *SSH, alias string) (address string, err error) {
+	l := lookup{alias: alias, tokens: strings.NewReplacer("%h", alias, "%n", alias, "%%", "%")}
+	l.cfg, err = c.file(*s)
+	address = alias
+	if name := l.one("HostName"); name != "" {
+		address = name
+	}
+	if s.User == "" {
+		s.User = l.one("User")
+	}
+	if s.User == "" {
+		s.User = currentUser()
+	}
+	if s.Port == 0 {
+		s.Port, _ = strconv.Atoi(l.one("Port"))
+	}
+	if s.Port < 1 || s.Port > 65535 {
+		s.Port = 22
+	}
+	l.tokens = tokensFor(alias, address, s.User, s.Port)
+	if s.IdentityFiles == nil {
+		s.IdentityFiles = l.all("IdentityFile")
+		s.IdentitiesOnly = s.IdentitiesOnly || l.is("IdentitiesOnly", "yes")
+	}
+	if s.Certificates == nil {
+		s.Certificates = l.all("CertificateFile")
+	}
+	if s.KnownHosts == nil {
+		s.KnownHosts = strings.Fields(l.one("UserKnownHostsFile"))
+		for i, file := range s.KnownHosts {
+			s.KnownHosts[i] = l.resolve(file)
+		}
+	}
+	if s.HostKeyPolicy == "" {
+		s.HostKeyPolicy = map[string]string{"yes": "strict", "no": "off", "off": "off"}[strings.ToLower(l.one("StrictHostKeyChecking"))]
+	}
+	if s.HostKeyPolicy == "" {
+		s.HostKeyPolicy = "accept-new"
+	}
+	s.HostKeyAlias = l.one("HostKeyAlias")
+	switch agent := l.one("IdentityAgent"); {
+	case strings.EqualFold(agent, "none"):
+		s.Agent = false
+	case agent != "" && agent != "SSH_AUTH_SOCK":
+		s.AgentSocket = os.ExpandEnv(agent)
+	}
+	if s.Jump == nil && s.ProxyCommand == "" {
+		if jump := l.one("ProxyJump"); jump != "" && !strings.EqualFold(jump, "none") {
+			s.Jump = strings.Split(jump, ",")
+			s.jumpsOfSSH = true
+		} else if command := l.one("ProxyCommand"); jump == "" && !strings.EqualFold(command, "none") {
+			s.ProxyCommand = command
+		}
+	}
+	return address, err
+}
+
+// jumps resolves the chain of jump hosts of a host. A jump host named in the inventory is logged in to by the same user
+// unless it says another; one from ssh_config by what ssh_config says, as ssh does. The keys are those of the host, unless
+// ssh_config has others for the jump host.
+func (c *sshConfigs) jumps(s SSH, depth int) ([]Jump, error) {
+	const deepest = 8
+	if depth > deepest {
+		return nil, fmt.Errorf("more than %d jump hosts: do they lead to each other?", deepest)
+	}
+	var chain []Jump
+	for i, spec := range s.Jump {
+		user, host, port, err := parseJump(spec)
+		if err != nil {
+			return nil, err
+		}
+		hop := SSH{Config: s.Config, User: user, Port: port, Agent: s.Agent, Passphrase: s.Passphrase, Password: s.JumpPassword,
+			ConnectWait: s.ConnectWait, HostKeyPolicy: s.HostKeyPolicy}
+		if !s.jumpsOfSSH && user == "" {
+			hop.User = c.jumpUser(s, host)
+		}
+		if i > 0 {
+			hop.Jump = []string{} // the way to it is the jump host before
+		}
+		address, err := c.complete(&hop, host)
+		if err != nil {
+			return nil, err
+		}
+		if hop.IdentityFiles == nil {
+			hop.IdentityFiles, hop.IdentitiesOnly = s.IdentityFiles, s.IdentitiesOnly
+			hop.Certificates = append(hop.Certificates, s.Certificates...)
+		}
+		if hop.KnownHosts == nil {
+			hop.KnownHosts = s.KnownHosts
+		}
+		before, err := c.jumps(hop, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, before...)
+		name := hop.User + "@" + host
+		if hop.Port != 22 {
+			name += ":" + strconv.Itoa(hop.Port)
+		}
+		chain = append(chain, Jump{Name: name, Address: address, SSH: hop})
+	}
+	return chain, nil
+}
+
+// jumpUser is the user of a jump host about which the inventory says nothing more: ssh_config's, else the host's.
+func (c *sshConfigs) jumpUser(s SSH, host string) string {
+	cfg, _ := c.file(s) // what is wrong with it was reported for the host
+	if user := (lookup{cfg: cfg, alias: host}).one("User"); user != "" {
+		return user
+	}
+	return s.User
+}
+
+// parseJump reads [user@]host[:port], as in ssh -J; an IPv6 address stands in brackets if a port follows.
+func parseJump(spec string) (user, host string, port int, err error) {
+	rest := strings.TrimPrefix(strings.TrimSpace(spec), "ssh://")
+	if i := strings.LastIndex(rest, "@"); i >= 0 {
+		user, rest = rest[:i], rest[i+1:]
+	}
+	host = rest
+	if h, p, splitErr := net.SplitHostPort(rest); splitErr == nil {
+		host = h
+		if port, err = strconv.Atoi(p); err != nil || port < 1 || port > 65535 {
+			return "", "", 0, fmt.Errorf("jump host %q: %q is no port", spec, p)
+		}
+	}
+	host = strings.Trim(host, "[]")
+	if host == "" || strings.ContainsAny(host, " \t/'\"@") {
+		return "", "", 0, fmt.Errorf("jump host %q: must be [user@]host[:port]", spec)
+	}
+	return user, host, port, nil
+}
