@@ -19,6 +19,8 @@ import (
 type Inventory struct {
 	// File is the path it was read from, "" for data that came from elsewhere.
 	File string
+	// OneOf is the number of ensembles in File.
+	OneOf int
 	// Name is the ensemble's name.
 	Name string
 	// Hosts are the members in the order of the file, which is the order of every output and of the start.

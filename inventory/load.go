@@ -60,6 +60,9 @@ type entry struct {
 type Options struct {
 	// SSHConfig is the ssh_config file to use instead of the inventory's; "none" for no file.
 	SSHConfig string
+	// User and Jump replace ssh.user and ssh.jump of every host.
+	User string
+	Jump []string
 }
 
 // Load reads the one ensemble of the inventory at path. The error is Problems where the content is at fault, and
@@ -105,6 +108,9 @@ func (o Options) parse(file string, data []byte) ([]*Inventory, error) {
 	}
 	if len(all) == 0 {
 		return nil, Problems{{Place{File: file}, "the inventory is empty; `zkctl inventory init HOST...` writes one"}}
+	}
+	for _, inv := range all {
+		inv.OneOf = len(all)
 	}
 	l.apart(all)
 	if problems := l.problems.list; len(problems) > 0 {
@@ -217,6 +223,12 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 func (l *loader) way(h *Host, s *SSH, n *yaml.Node, key string) {
 	if l.options.SSHConfig != "" {
 		s.Config = l.options.SSHConfig
+	}
+	if l.options.User != "" {
+		s.User = l.options.User
+	}
+	if len(l.options.Jump) > 0 {
+		s.Jump, s.ProxyCommand = l.options.Jump, ""
 	}
 	named := s.Config != "" && s.Config != "none"
 	alias := cmp.Or(h.Address, h.Name)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -15,8 +16,15 @@ import (
 
 // Canary writes through each of the members and reads what was written at all the others. The nodes are ephemeral, so
 // that a canary which is cut off leaves nothing behind; the paths are random, below the root. Each member has to hold a
-// session of its own: the connection never moves to another one.
-func Canary(ctx context.Context, hosts []inventory.Host) error {
+// session of its own: the connection never moves to another one. Connections are direct; CanaryBy takes other ways.
+func Canary(ctx context.Context, hosts []inventory.Host) error { return CanaryBy(Direct)(ctx, hosts) }
+
+// CanaryBy is Canary over connections that a Dialer makes.
+func CanaryBy(way Dialer) func(ctx context.Context, hosts []inventory.Host) error {
+	return func(ctx context.Context, hosts []inventory.Host) error { return canary(ctx, way, hosts) }
+}
+
+func canary(ctx context.Context, way Dialer, hosts []inventory.Host) error {
 	conns := make([]*zk.Conn, len(hosts))
 	defer func() {
 		for _, c := range conns {
@@ -28,7 +36,7 @@ func Canary(ctx context.Context, hosts []inventory.Host) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, h := range hosts {
 		group.Go(func() (err error) {
-			conns[i], err = dial(groupCtx, h)
+			conns[i], err = dial(groupCtx, way, h)
 			return err
 		})
 	}
@@ -98,8 +106,14 @@ type silent struct{}
 func (silent) Printf(string, ...any) {}
 
 // dial opens a session at one member.
-func dial(ctx context.Context, h inventory.Host) (*zk.Conn, error) {
-	conn, events, err := zk.Connect([]string{h.ClientAddress()}, 10*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false))
+func dial(ctx context.Context, way Dialer, h inventory.Host) (*zk.Conn, error) {
+	// The address is for show: the library would look its name up here, and perhaps only a jump host knows it.
+	dialer := func(_, _ string, timeout time.Duration) (net.Conn, error) {
+		limited, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return way(limited, h)
+	}
+	conn, events, err := zk.Connect([]string{"127.0.0.1:0"}, 10*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithDialer(dialer))
 	if err != nil {
 		return nil, fmt.Errorf("%s: canary: connect to %s: %w", h.Name, h.ClientAddress(), err)
 	}

@@ -87,27 +87,43 @@ func ProbeAll(ctx context.Context, inv *inventory.Inventory, probe Probe, deadli
 	return seen
 }
 
-// FourLetterProbe probes by the four-letter words srvr and mntr on the client port, one after the other, so that each
-// answer counts exactly one connection of ours.
+// Dialer connects to the client port of a member.
+type Dialer func(ctx context.Context, h inventory.Host) (net.Conn, error)
+
+// Direct dials the address that the inventory gives.
+func Direct(ctx context.Context, h inventory.Host) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", h.ClientAddress())
+}
+
+// FourLetterProbe is FourLetters over direct connections.
 func FourLetterProbe(ctx context.Context, h inventory.Host) Observation {
+	return FourLetters(Direct)(ctx, h)
+}
+
+// FourLetters probes by the four-letter words srvr and mntr on the client port, one after the other, so that each
+// answer counts exactly one connection of ours.
+func FourLetters(dial Dialer) Probe {
+	return func(ctx context.Context, h inventory.Host) Observation { return fourLetters(ctx, dial, h) }
+}
+
+func fourLetters(ctx context.Context, dial Dialer, h inventory.Host) Observation {
 	o := Observation{Host: h, State: Down}
-	srvr, err := fourLetterWord(ctx, h.ClientAddress(), "srvr")
+	srvr, err := fourLetterWord(ctx, dial, h, "srvr")
 	if err != nil {
 		o.Reason = reason(err)
 		return o
 	}
 	readServerStats(srvr, &o)
 	// What mntr adds is good to have; a member that answers srvr is not down for the lack of it.
-	if mntr, err := fourLetterWord(ctx, h.ClientAddress(), "mntr"); err == nil {
+	if mntr, err := fourLetterWord(ctx, dial, h, "mntr"); err == nil {
 		readMonitor(mntr, &o)
 	}
 	return o
 }
 
 // fourLetterWord sends a word and reads the answer to its end.
-func fourLetterWord(ctx context.Context, address, word string) (string, error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+func fourLetterWord(ctx context.Context, dial Dialer, h inventory.Host, word string) (string, error) {
+	conn, err := dial(ctx, h)
 	if err != nil {
 		return "", err
 	}

@@ -22,6 +22,8 @@ type Run struct {
 	Inventory *inventory.Inventory
 	// Connect returns a host, connected or to be connected at first use.
 	Connect func(h inventory.Host) (remote.Host, error)
+	// Closed is called by Close after the connections were closed; may be nil.
+	Closed func()
 	// Programs returns what is pushed to a host of the architecture.
 	Programs func(h inventory.Host, arch string) (server, client bundle.Program, err error)
 	// Version names the release of the programs.
@@ -111,6 +113,9 @@ func (r *Run) Close() {
 		h.Close()
 	}
 	r.hosts = nil
+	if r.Closed != nil {
+		r.Closed()
+	}
 }
 
 // step runs one named part of an operation and takes its time.

@@ -25,9 +25,10 @@ type login struct {
 	password   func() (string, error)
 	ask        func(question string) (string, error)
 	passphrase func(file string) ([]byte, error)
-	offered    []string // for the error: what was there to be tried
-	skipped    []string // identity files that could not be used, with the reason
-	failure    error    // a callback's error, which x/crypto/ssh would bury
+	offered    []string      // for the error: what was there to be tried
+	skipped    []string      // identity files that could not be used, with the reason
+	failure    error         // a callback's error, which x/crypto/ssh would bury
+	typing     time.Duration // spent in callbacks: somebody may have been asked
 	agentConn  net.Conn
 }
 
@@ -35,7 +36,16 @@ type login struct {
 // order; a key that the agent holds too is used through the agent, so that no
 // passphrase is needed and the file may be the public half alone.
 func newLogin(cfg *SSHConfig) *login {
-	l := &login{password: cfg.Password, ask: cfg.Ask, passphrase: cfg.Passphrase}
+	l := &login{}
+	if cfg.Password != nil {
+		l.password = func() (string, error) { defer l.timed(time.Now()); return cfg.Password() }
+	}
+	if cfg.Ask != nil {
+		l.ask = func(question string) (string, error) { defer l.timed(time.Now()); return cfg.Ask(question) }
+	}
+	if cfg.Passphrase != nil {
+		l.passphrase = func(file string) ([]byte, error) { defer l.timed(time.Now()); return cfg.Passphrase(file) }
+	}
 	var fromAgent []ssh.Signer
 	if cfg.AgentSocket != "" {
 		conn, err := net.Dial("unix", cfg.AgentSocket)
@@ -96,6 +106,9 @@ func newLogin(cfg *SSHConfig) *login {
 	}
 	return l
 }
+
+// timed adds the time of one callback.
+func (l *login) timed(began time.Time) { l.typing += time.Since(began) }
 
 func (l *login) skip(format string, args ...any) {
 	l.skipped = append(l.skipped, fmt.Sprintf(format, args...))

@@ -91,6 +91,9 @@ func (s *SSH) dialOnce(ctx context.Context) (conn *connection, dropped bool, err
 		// then may report either.
 		ended := errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 		dropped = ended && ctx.Err() == nil && keyErr == nil && auth.failure == nil
+		if auth.typing > s.cfg.ConnectTimeout/2 && auth.failure == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			dropped = true // while somebody typed; what was typed is known now
+		}
 		if via != nil && ended && via.isDying() {
 			return nil, false, s.jumpFailure(via.reason())
 		}

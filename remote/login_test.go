@@ -266,3 +266,21 @@ func TestHangingSCP(t *testing.T) {
 		t.Fatalf("%q", got)
 	}
 }
+
+// Who types a passphrase may take longer than a connection may.
+func TestSlowTyping(t *testing.T) {
+	file, public := sshtest.WriteKey(t, "phrase")
+	asked := 0
+	_, h := dial(t, sshtest.Options{Keys: []ssh.PublicKey{public}}, func(cfg *remote.SSHConfig) {
+		cfg.IdentityFiles, cfg.ConnectTimeout = []string{file}, 2*time.Second
+		cfg.Passphrase = func(string) ([]byte, error) {
+			if asked++; asked == 1 {
+				time.Sleep(2100 * time.Millisecond)
+			}
+			return []byte("phrase"), nil
+		}
+	})
+	if err := h.Connect(t.Context()); err != nil || asked != 2 {
+		t.Fatalf("%v, asked %d times", err, asked)
+	}
+}

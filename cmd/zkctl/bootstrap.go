@@ -26,7 +26,7 @@ is configured is restarted, one at a time and only while the rest keeps the quor
 
    zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files`,
 		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
-		Action: runBootstrap,
+		Action: forEachEnsemble(runBootstrap),
 	}
 }
 
@@ -126,6 +126,9 @@ func commandLine(verb string, inv *inventory.Inventory) string {
 	line := program + " " + verb
 	if inv.File != "inventory.yaml" && inv.File != os.Getenv("ZKCTL_INVENTORY") {
 		line += " -i " + shell.Quote(inv.File)
+	}
+	if inv.OneOf > 1 {
+		line += " --ensemble " + inv.Name
 	}
 	return line
 }

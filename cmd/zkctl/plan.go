@@ -114,7 +114,7 @@ func runApply(c *cli.Context) error {
 	} else if c.NArg() > 1 {
 		err = usage("one plan at most, not %s", strings.Join(c.Args().Slice(), " "))
 	} else {
-		inv, err = loadFile(agreed.Inventory.File)
+		inv, err = loadFile(c, agreed.Inventory.File)
 	}
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
 )
 
 // secrets fetches secrets when they are needed, and asks for each only once.
@@ -34,16 +35,16 @@ func (s *secrets) reader(what string, ref inventory.Secret) func() (string, erro
 		if err != nil {
 			return "", &secretError{what, err}
 		}
-		if s.known == nil {
-			s.known = map[string]string{}
-		}
-		s.known[key] = v
+		s.keep(key, v)
 		return v, nil
 	}
 }
 
 // ask asks for what has to be typed before anything begins, once for each login. Passphrases wait until a key needs one.
 func (s *secrets) ask(inv *inventory.Inventory) error {
+	if err := s.askForJumps(inv); err != nil {
+		return err
+	}
 	for _, h := range inv.Hosts {
 		if h.Connection == inventory.OverSSH && h.SSH.Password.Prompt {
 			if _, err := s.reader(sshPassword(h), h.SSH.Password)(); err != nil {
@@ -61,7 +62,74 @@ func (s *secrets) ask(inv *inventory.Inventory) error {
 	return nil
 }
 
-func sshPassword(h inventory.Host) string { return "ssh password of " + h.SSH.User }
+// askForJumps asks for the passwords of jump hosts.
+func (s *secrets) askForJumps(inv *inventory.Inventory) error {
+	for _, h := range inv.Hosts {
+		for _, j := range h.SSH.Jumps {
+			if j.SSH.Password.Prompt {
+				if _, err := s.reader(passwordOf(j.SSH.User), j.SSH.Password)(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// passphrase returns a function that fetches the passphrase of an identity file: from where the inventory says, else from
+// the terminal, where a slip of the hand is forgiven.
+func (s *secrets) passphrase(ref inventory.Secret) func(file string) ([]byte, error) {
+	return func(file string) ([]byte, error) {
+		if !ref.IsZero() && !ref.Prompt {
+			phrase, err := s.reader("passphrase of "+file, ref)()
+			return []byte(phrase), err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		what := "passphrase of " + file
+		if phrase, ok := s.known[what]; ok {
+			return []byte(phrase), nil
+		}
+		const tries = 3
+		for try := 1; ; try++ {
+			phrase, err := fetch(what, inventory.Secret{Prompt: true})
+			if err != nil {
+				return nil, &secretError{what, err}
+			}
+			if err = remote.CheckPassphrase(file, []byte(phrase)); err == nil || try == tries {
+				s.keep(what, phrase)
+				return []byte(phrase), nil // a wrong one is named where it is used
+			}
+		}
+	}
+}
+
+// answer asks on the terminal for what a host wants to know beside a password. Every login has an answer of its own.
+func (s *secrets) answer(question string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fetch(question, inventory.Secret{Prompt: true})
+}
+
+func (s *secrets) keep(what, value string) {
+	if s.known == nil {
+		s.known = map[string]string{}
+	}
+	s.known[what] = value
+}
+
+// hasTerminal tells whether there is somebody to be asked.
+func hasTerminal() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err == nil {
+		tty.Close()
+	}
+	return err == nil
+}
+
+func sshPassword(h inventory.Host) string { return passwordOf(h.SSH.User) }
+
+func passwordOf(user string) string { return "ssh password of " + user }
 
 func sudoPassword(h inventory.Host) string { return "sudo password of " + h.SSH.User }
 

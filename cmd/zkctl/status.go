@@ -17,7 +17,7 @@ func statusCommand() *cli.Command {
 		Name:      "status",
 		Usage:     "show every member and whether the ensemble is healthy",
 		ArgsUsage: "[INVENTORY]",
-		Description: `Asks all members at once through their client ports; needs no SSH. Answers within --deadline, whatever is down.
+		Description: `Asks all members at once through their client ports; needs no SSH, but for jump hosts. Answers within --deadline, whatever is down.
 Exit code 0 if the ensemble is healthy, else 3.
 
    zkctl status --watch              # again and again, every two seconds
@@ -26,8 +26,8 @@ Exit code 0 if the ensemble is healthy, else 3.
 			&cli.DurationFlag{Name: "deadline", Value: 5 * time.Second, Usage: "`TIME` within which to answer"},
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat until interrupted"},
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`TIME` between two looks of --watch"},
-		}),
-		Action: runStatus,
+		}, sshFlags()),
+		Action: forEachEnsemble(runStatus),
 	}
 }
 
@@ -43,11 +43,16 @@ func runStatus(c *cli.Context) error {
 	if c.Duration("deadline") <= 0 || c.Duration("interval") <= 0 {
 		return usage("--deadline and --interval must be above 0")
 	}
+	connector, err := connectorFor(c, inv)
+	if err != nil {
+		return err
+	}
+	defer connector.close()
 	ctx, cancel := withTimeout(c)
 	defer cancel()
 	watching.Store(c.Bool("watch"))
 	for {
-		verdict := showStatus(ctx, out, inv, c.Duration("deadline"), c.Bool("watch"))
+		verdict := showStatus(ctx, out, inv, connector, c.Duration("deadline"), c.Bool("watch"))
 		if !c.Bool("watch") {
 			if err := context.Cause(ctx); err != nil {
 				return err
@@ -65,8 +70,8 @@ func runStatus(c *cli.Context) error {
 	}
 }
 
-func showStatus(ctx context.Context, out *output, inv *inventory.Inventory, deadline time.Duration, watching bool) provision.Verdict {
-	seen := provision.ProbeAll(ctx, inv, provision.FourLetterProbe, deadline)
+func showStatus(ctx context.Context, out *output, inv *inventory.Inventory, connector *connector, deadline time.Duration, watching bool) provision.Verdict {
+	seen := provision.ProbeAll(ctx, inv, provision.FourLetters(connector.dial), deadline)
 	switch {
 	case out.json:
 		out.line(statusOf(inv.Name, inv.ConnectString(), seen))
