@@ -53,8 +53,7 @@ func (p *Preparer) changeMembers(r Request, h txn.Header, q wire.ReconfigRequest
 	switch {
 	case errors.Is(err, quorum.ErrUnchecked):
 		return nil, wire.ErrMarshalling
-	case err != nil, p.StandaloneEnabled && len(next.Voters()) < 2, !p.MultiAddress && next.SeveralAddresses(),
-		p.CheckMembers != nil && p.CheckMembers(next) != nil:
+	case err != nil, p.StandaloneEnabled && len(next.Voters()) < 2, !p.MultiAddress && next.SeveralAddresses():
 		return nil, wire.ErrBadArguments
 	case !p.Membership.HasSynced(next):
 		return nil, wire.ErrNewConfigNoQuorum
@@ -65,6 +64,9 @@ func (p *Preparer) changeMembers(r Request, h txn.Header, q wire.ReconfigRequest
 	}
 	if !p.policy.Allowed(n.acl, wire.PermWrite, r.Auth) {
 		return nil, wire.ErrNoAuth
+	}
+	if p.CheckMembers != nil && p.CheckMembers(next) != nil { // a check that only this server has comes behind all others
+		return nil, wire.ErrBadArguments
 	}
 	n.stat.Version = -1
 	n.stat.Mzxid, n.stat.Mtime = h.Zxid, h.Time

@@ -1,6 +1,7 @@
 package prep_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -53,6 +54,11 @@ func asked(joining, leaving, whole string, version int64) wire.ReconfigRequest {
 	return wire.ReconfigRequest{Joining: text(joining), Leaving: text(leaving), NewMembers: text(whole), ConfigID: version}
 }
 
+// refuseMembers lets no membership be one to start with.
+func refuseMembers(w *world, _ *ensemble) {
+	w.prep.CheckMembers = func(*quorum.Config) error { return errors.New("no") }
+}
+
 var super = []wire.ID{{Scheme: "super"}}
 
 func TestReconfig(t *testing.T) {
@@ -90,6 +96,9 @@ func TestReconfig(t *testing.T) {
 			set: func(w *world, e *ensemble) { w.prep.StandaloneEnabled = false }},
 		{name: "no quorum", request: asked("", "2", "", -1), auth: []wire.ID{}, want: wire.ErrNewConfigNoQuorum},
 		{name: "not allowed", request: asked("", "3", "", -1), auth: []wire.ID{}, want: wire.ErrNoAuth},
+		{name: "not to be started", request: asked(join4, "", "", -1), want: wire.ErrBadArguments, set: refuseMembers},
+		{name: "not to be started, and no quorum", request: asked("", "2", "", -1), want: wire.ErrNewConfigNoQuorum, set: refuseMembers},
+		{name: "not to be started, and not allowed", request: asked(join4, "", "", -1), auth: []wire.ID{}, want: wire.ErrNoAuth, set: refuseMembers},
 		{name: "groups", request: asked(join4, "", "", -1), want: wire.ErrBadArguments,
 			set: func(w *world, e *ensemble) {
 				e.members = membership(t, threeMembers+"group.1=1:2:3\nversion=5")
