@@ -38,7 +38,7 @@ demo: build ## a three-member ensemble on this machine, without root or SSH
 demo-down: ## stop and remove the demo ensemble
 	@examples/demo.sh down
 
-.PHONY: test race sim fuzz lint
+.PHONY: test race sim mutants fuzz lint
 test: ## every test that needs only Go, 2,000 simulated ensembles among them
 	$(GO) test ./...
 
@@ -47,6 +47,9 @@ race: ## the same under the race detector (needs a C compiler); fewer simulated 
 
 sim: ## simulate SEEDS ensembles
 	$(GO) test ./server/sim -run TestSeeds -count=1 -timeout 0 -v -seeds $(SEEDS)
+
+mutants: ## look for the first simulated ensemble that notices each deliberate mistake in the protocol
+	ZKCTL_MUTANTS=all $(GO) test ./server/sim -run 'TestMutants$$' -count=1 -timeout 0 -v
 
 fuzz: ## each decoder for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

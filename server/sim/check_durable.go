@@ -42,6 +42,14 @@ func (c *durableCheck) leaderInfo(m *machine, p wire.QuorumPacket) {
 	}
 }
 
+// recovered sees what a server finds on its disk: nothing less than what was durable.
+func (c *durableCheck) recovered(m *machine, before disk, db *node.Database) {
+	if db.LastZxid < before.durableZxid || db.CurrentEpoch < before.currentEpoch || db.AcceptedEpoch < before.acceptedEpoch {
+		c.w.fail("what was durable is recovered", "%s finds %v, epochs %d %d, with %v, epochs %d %d on disk before", m.name,
+			db.LastZxid, db.AcceptedEpoch, db.CurrentEpoch, before.durableZxid, before.acceptedEpoch, before.currentEpoch)
+	}
+}
+
 // looking sees what a server will say of itself when it votes. (Votes for it that come back from others may be older.)
 func (c *durableCheck) looking(m *machine, s node.Status) {
 	d := m.disk

@@ -19,7 +19,10 @@ type disk struct {
 	files files
 	queue []node.Effect
 	busy  bool
+	doing node.Effect   // while busy
 	slow  time.Duration // added to every operation
+	// repairs undo the damage that was done to files.
+	repairs []func()
 
 	// What is known to be on disk.
 	durableZxid   wire.Zxid
@@ -40,8 +43,17 @@ func (d *disk) open() (*node.Database, error) {
 
 // crash loses what was not synced.
 func (d *disk) crash() {
+	if d.busy && d.m.w.opts.More {
+		d.halfDo(d.doing)
+	}
 	d.queue, d.busy = nil, false
 	d.files.crash(d.m.w.rand)
+}
+
+// kill loses only what the process had in mind.
+func (d *disk) kill() {
+	d.queue, d.busy = nil, false
+	d.files.mem.Kill()
 }
 
 func (d *disk) enqueue(e node.Effect) {
@@ -83,9 +95,10 @@ func (d *disk) work() {
 	}
 	batch := append([]node.Effect(nil), d.queue[:n]...)
 	d.queue = d.queue[n:]
+	d.doing = batch[n-1]
 	for _, e := range batch {
 		if err := d.begin(e); err != nil {
-			d.m.w.fail("storage", "%s: %T: %v", d.m.name, e, err)
+			d.failed(fmt.Sprintf("%T", e), err)
 			return
 		}
 	}
@@ -96,7 +109,7 @@ func (d *disk) work() {
 		}
 		done, err := d.end(batch[len(batch)-1])
 		if err != nil {
-			d.m.w.fail("storage", "%s: %T: %v", d.m.name, batch[0], err)
+			d.failed(fmt.Sprintf("%T", batch[0]), err)
 			return
 		}
 		d.busy = false
@@ -129,7 +142,9 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 	switch e := e.(type) {
 	case node.Append:
 		err := d.files.store.Sync()
-		d.durableZxid = e.Zxid
+		if err == nil {
+			d.durableZxid = e.Zxid
+		}
 		return node.StorageDone{ID: e.ID}, err
 	case node.RollLog:
 		return node.StorageDone{ID: e.ID}, nil
@@ -153,6 +168,9 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 		if err == nil {
 			d.durableZxid = db.LastZxid
 			d.m.model.restart(db.LastZxid)
+		}
+		if d.impaired(err) {
+			return node.StorageDone{}, err
 		}
 		return node.StorageDone{ID: e.ID, Database: db, Err: err}, nil
 	case node.Reload:
@@ -195,8 +213,14 @@ func (d *disk) snapshotInBackground(e node.TakeSnapshot) {
 				err = p.Commit()
 			}
 			if err != nil {
-				w.fail("storage", "%s: snapshot: %v", d.m.name, err)
+				d.failed("snapshot", err)
 				return
+			}
+			if w.opts.More && w.more.IntN(2) == 0 {
+				if _, err := d.files.store.Purge(3); err != nil {
+					d.failed("purge", err)
+					return
+				}
 			}
 			d.m.step(node.StorageDone{ID: e.ID})
 		})

@@ -29,6 +29,26 @@ const (
 	ClientCut                    // a client loses its connection
 	SplitAndRestart              // any two sides, and some machines restart
 	Ambush                       // one of these just after a change of the membership
+	Ring                         // each machine reaches its neighbours only
+	Bridge                       // one machine reaches both sides
+	Minority                     // fewer than half are cut off
+	SlowWay                      // from one machine to another, so that messages are overtaken
+	Lossy                        // connections break again and again
+	ClockJump                    // of one wall clock
+	Kill                         // of a process; what it wrote is still in the memory of the machine
+	FsyncError                   // once; the member must stop
+	DiskFull                     // for a while; the member must stop
+	RotLog                       // in a log that is not the newest
+	RotSnapshot                  // in a snapshot
+	RotRefused                   // a start with such a file
+	Wiped                        // by an operator, but for acceptedEpoch
+	NewDisk                      // in place of one with data
+	RollingRestart               // of all machines
+	DeathInWrite                 // of a machine or a process, within a write
+	OldMember                    // speaks as older versions do
+	WritesLost                   // at a loss of power, in a file
+	WritesTorn                   // the same: some sectors were written
+	WritesKept                   // the same: all were
 	numFaults
 )
 
@@ -39,6 +59,11 @@ var faultNames = [numFaults]string{
 	Halves: "partition in two", SlowDisk: "slow disk", SlowNetwork: "slow network", Stall: "member stalls",
 	LeaderStall: "leader stalls", HalfOpen: "half-open connections", ClientCut: "client cut off",
 	SplitAndRestart: "partition with restarts", Ambush: "fault at a change of the membership",
+	Ring: "ring", Bridge: "bridge", Minority: "minority cut off", SlowWay: "one way slow: messages overtaken", Lossy: "connections break",
+	ClockJump: "clock jump", Kill: "process killed", FsyncError: "failed fsync", DiskFull: "full disk",
+	RotLog: "bit rot in an old log", RotSnapshot: "bit rot in a snapshot", RotRefused: "start refused for damage",
+	Wiped: "member wiped", NewDisk: "member with a new disk", RollingRestart: "rolling restart", DeathInWrite: "death within a write", OldMember: "member of an older version",
+	WritesLost: "unsynced writes lost", WritesTorn: "unsynced writes torn", WritesKept: "unsynced writes kept",
 }
 
 func (f Fault) String() string { return faultNames[f] }

@@ -137,8 +137,11 @@ func (w *World) calmDown() {
 	w.calm = true
 	w.heal()
 	w.net.slow = 0
+	w.net.lossy = false
+	clear(w.net.slowWays)
 	for _, m := range w.machines {
 		m.disk.slow = 0
+		m.disk.files.mem.Fail = nil
 		if m.paused {
 			m.resume()
 		}

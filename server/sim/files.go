@@ -12,6 +12,8 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
+const dataDir = "/data/version-2"
+
 // files are the files of one machine.
 type files struct {
 	mem     *vfs.Mem
@@ -26,7 +28,7 @@ func newDisk(m *machine) *disk {
 
 // open recovers what is there.
 func (f *files) open() (*node.Database, error) {
-	s, db, err := store.Open(f.mem, "/data/version-2", "/data/version-2", store.Options{Metrics: f.metrics})
+	s, db, err := store.Open(f.mem, dataDir, dataDir, store.Options{Metrics: f.metrics})
 	f.store = s
 	return db, err
 }

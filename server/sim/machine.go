@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/vfs"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -35,6 +37,8 @@ type machine struct {
 	digestAt wire.Zxid
 	// paused machines do nothing, as when their host stalls; what happens meanwhile waits in inbox.
 	paused   bool
+	clock    time.Duration // how far the wall clock has jumped
+	skew     skew
 	inbox    []node.Input
 	queue    []node.Effect // collected while the machine acts
 	stepping bool
@@ -44,7 +48,7 @@ func (m *machine) up() bool { return m.node != nil }
 
 func (m *machine) time() node.Now {
 	// Every machine has its own idea of the wall clock.
-	return node.Now{Mono: m.w.now, WallMillis: 1_700_000_000_000 + int64(m.index)*1700 + m.w.now.Milliseconds()}
+	return node.Now{Mono: m.w.now, WallMillis: 1_700_000_000_000 + int64(m.index)*1700 + (m.w.now + m.clock).Milliseconds()}
 }
 
 // step gives an input to the node and does what it wants.
@@ -105,7 +109,7 @@ func (m *machine) carryOut(e node.Effect) {
 	switch e := e.(type) {
 	case node.SendNotification:
 		if to := m.w.machine(e.To); to != nil {
-			net.vote(m, to, e.Notification)
+			net.vote(m, to, m.skew.vote(to.skew.vote(e.Notification)))
 		}
 	case node.OpenQuorumPort:
 		m.portOpen = true
@@ -122,7 +126,7 @@ func (m *machine) carryOut(e node.Effect) {
 	case node.SendPacket:
 		m.w.tracef("%s sends %v %v on %d", m.name, e.Packet.Type, e.Packet.Zxid, e.Conn)
 		if end := m.ends[e.Conn]; end != nil {
-			net.send(end, &parcel{packet: e.Packet, ready: true})
+			net.send(end, &parcel{packet: m.skew.packet(e.Packet), ready: true})
 		}
 	case node.SendSnapshot:
 		if end := m.ends[e.Conn]; end != nil {
@@ -180,13 +184,15 @@ func (m *machine) start() {
 		return
 	}
 	var db *node.Database
+	before := *m.disk
 	if err == nil {
 		db, err = m.disk.open()
 	}
 	if err != nil {
-		m.w.fail("recovery", "%s does not start: %v", m.name, err)
+		m.refused(err)
 		return
 	}
+	m.w.checks.durable.recovered(m, before, db)
 	m.w.tracef("%s starts at %v, epochs %d %d", m.name, db.LastZxid, db.AcceptedEpoch, db.CurrentEpoch)
 	n, err := node.New(cfg, db)
 	if err != nil {
@@ -207,16 +213,58 @@ func (m *machine) start() {
 	m.w.after(m.w.between(0, tickInterval), tick)
 }
 
-// crash ends a life at once. What was not synced is lost, or some of it.
+// refused sees a start that failed: for the lack of space, it is tried again; for damage, the member gets an empty disk, if
+// the others can do without it, or its files from a backup.
+func (m *machine) refused(err error) {
+	w := m.w
+	switch {
+	case errors.Is(err, errInjected):
+		w.tracef("%s does not start: %v", m.name, err)
+		m.disk.files.mem.Kill()
+	case errors.Is(err, vfs.ErrKilled):
+		w.tracef("%s does not start: %v", m.name, err)
+		m.disk.files.mem.Fail = nil
+		m.disk.crash()
+	case len(m.disk.repairs) > 0:
+		w.tracef("%s refuses to start: %v", m.name, err)
+		w.inject(RotRefused)
+		m.disk.files.mem.Kill()
+		if !w.canSpare(m) {
+			m.disk.repair()
+			m.start()
+			return
+		}
+		m.disk.wipe(false)
+	default:
+		w.fail("recovery", "%s does not start: %v", m.name, err)
+		return
+	}
+	w.after(w.more.between(50*time.Millisecond, 300*time.Millisecond), m.start)
+}
+
+// crash ends a life at once with the power. What was not synced is lost, or some of it.
 func (m *machine) crash() {
 	if !m.up() {
 		return
 	}
 	m.w.tracef("%s crashes", m.name)
+	m.end(func() { m.disk.crash() })
+}
+
+// kill ends a life at once. What was written is still there.
+func (m *machine) kill() {
+	if !m.up() {
+		return
+	}
+	m.w.tracef("%s is killed", m.name)
+	m.end(m.disk.kill)
+}
+
+func (m *machine) end(ofDisk func()) {
 	m.node = nil
 	m.life++
 	m.portOpen, m.observerPortOpen, m.serving = false, false, false
-	m.disk.crash()
+	ofDisk()
 	for _, c := range append([]*conn(nil), m.w.net.conns...) {
 		if c.ends[0].m == m || c.ends[1].m == m {
 			m.w.net.cut(c, 20*time.Millisecond)

@@ -24,6 +24,9 @@ type network struct {
 	// voteAt is when the last vote of each pair of machines arrives, to keep their order.
 	voteAt map[[2]int]time.Duration
 	slow   time.Duration // added to every delay
+	// slowWays are the directions that take longer.
+	slowWays map[[2]int]time.Duration
+	lossy    bool
 }
 
 // conn is one connection of the quorum port.
@@ -69,7 +72,10 @@ func (n *network) vote(from, to *machine, v wire.Notification) {
 		return
 	}
 	key := [2]int{from.index, to.index}
-	at := max(n.w.now+n.delay(), n.voteAt[key])
+	if n.breaks() {
+		return
+	}
+	at := max(n.w.now+n.delay()+n.slowWays[key], n.voteAt[key])
 	n.voteAt[key] = at
 	life := to.life
 	deliver := func() {
@@ -134,6 +140,9 @@ func (n *network) dial(from *machine, e node.DialLeader, to *machine) {
 	n.w.after(n.delay(), try)
 }
 
+// breaks tells that a connection ends just now.
+func (n *network) breaks() bool { return n.lossy && n.w.more.chance(0.05) }
+
 // refuses tells that a connection fails for no reason.
 func (n *network) refuses() bool {
 	if n.w.calm || !n.w.chance(0.02) {
@@ -157,7 +166,11 @@ func (n *network) send(e *end, p *parcel) {
 	if !e.conn.open {
 		return
 	}
-	e.last = max(e.last, n.w.now+n.delay())
+	if n.breaks() {
+		n.cut(e.conn, 50*time.Millisecond)
+		return
+	}
+	e.last = max(e.last, n.w.now+n.delay()+n.slowWays[[2]int{e.m.index, e.peer().m.index}])
 	p.at = e.last
 	e.queue = append(e.queue, p)
 	n.move(e)

@@ -30,6 +30,7 @@ func (m *machine) writeConfig(members *quorum.Config) {
 	}
 	text := "dataDir=/data\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\nstandaloneEnabled=false\n" + strings.Join(lines, "\n") + "\n"
 	mem := m.disk.files.mem
+	mem.Fail = nil
 	for _, dir := range []string{"/conf", "/data"} {
 		if err := mem.MkdirAll(dir); err != nil {
 			panic(err)

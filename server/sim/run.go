@@ -43,6 +43,9 @@ func Run(seed uint64, opts Options) Result {
 	}
 	if !opts.Quiet {
 		w.after(w.between(0, 2*time.Second), w.misbehave)
+		if opts.More {
+			w.after(w.more.between(0, 2*time.Second), w.misbehaveMore)
+		}
 	}
 	w.run(opts.Faults)
 	w.calmDown()
@@ -88,14 +91,59 @@ func Shape(seed uint64) Options {
 	return opts
 }
 
+// Mix draws the shape of the run of a seed with all kinds of faults.
+func Mix(seed uint64) Options {
+	r := source{rand.New(rand.NewPCG(seed, 4))}
+	opts := Shape(seed)
+	opts.More = true
+	if opts.Spares > 0 {
+		return opts
+	}
+	switch n := r.IntN(20); {
+	case n < 3:
+		opts.Voters = 7
+	case n < 7:
+		opts.Voters = 5
+	}
+	opts.Observers = max(0, r.IntN(4)-1)
+	if opts.Voters > 3 && r.IntN(2) == 0 {
+		opts.Groups = drawGroups(r, opts.Voters)
+	}
+	if opts.Voters > 1 && r.IntN(3) == 0 {
+		for range opts.Voters + opts.Observers {
+			opts.Old = append(opts.Old, []skew{present, present, of35, of34}[r.IntN(4)])
+		}
+	}
+	return opts
+}
+
+// drawGroups puts voters into one to three groups, and gives them weights.
+func drawGroups(r source, voters int) []quorum.Group {
+	groups := make([]quorum.Group, 1+r.IntN(3))
+	for i := range voters {
+		g := &groups[i%len(groups)]
+		g.Number = int64(i%len(groups) + 1)
+		weight := int64(1 + r.IntN(3))
+		if i >= len(groups) && r.IntN(6) == 0 {
+			weight = 0
+		}
+		g.Voters = append(g.Voters, quorum.Weighted{ID: wire.ServerID(i + 1), Weight: weight})
+	}
+	return groups
+}
+
 func newWorld(seed uint64, opts Options) *World {
-	w := &World{seed: seed, rand: rand.New(rand.NewPCG(seed, 2)), opts: opts, metrics: metrics.New()}
-	w.net = network{w: w, blocked: make(map[[2]int]bool), voteAt: make(map[[2]int]time.Duration)}
+	w := &World{seed: seed, rand: rand.New(rand.NewPCG(seed, 2)), more: source{rand.New(rand.NewPCG(seed, 3))}, opts: opts, metrics: metrics.New()}
+	w.net = network{w: w, blocked: make(map[[2]int]bool), voteAt: make(map[[2]int]time.Duration), slowWays: make(map[[2]int]time.Duration)}
 	w.checks = newChecks(w)
 	for i := range opts.Voters + opts.Observers + opts.Spares {
 		m := &machine{w: w, index: i, id: wire.ServerID(i + 1), name: fmt.Sprintf("zk%d", i+1)}
 		m.rand = rand.New(rand.NewPCG(seed, uint64(100+i)))
 		m.disk = newDisk(m)
+		if i < len(opts.Old) && opts.Old[i] != present {
+			w.inject(OldMember)
+			m.skew = opts.Old[i]
+		}
 		w.machines = append(w.machines, m)
 	}
 	if opts.Spares > 0 {
@@ -208,25 +256,12 @@ func (w *World) checkEnd() {
 	}
 	w.checks.clients.finish()
 	w.checks.replay(first)
-}
-
-// Mutations are wrong servers, each of which some checker must catch.
-var Mutations = []struct {
-	Name   string
-	Unsafe zab.Unsafe
-	// Every is 3 for those that only reconfigurations show: these are in each third seed.
-	Every uint64
-}{
-	{"acknowledge before the fsync", zab.Unsafe{AckBeforeSync: true}, 1},
-	{"acknowledge NEWLEADER before the fsync", zab.Unsafe{AckNewLeaderBeforeSync: true}, 1},
-	{"commit without a quorum", zab.Unsafe{CommitAlone: true}, 1},
-	{"do not save currentEpoch", zab.Unsafe{ForgetCurrentEpoch: true}, 1},
-	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}, 1},
-	{"answer reads before the writes in front of them", zab.Unsafe{ReadPastWrites: true}, 1},
-	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}, 1},
-	{"commit with the old membership alone", zab.Unsafe{CommitWithOldQuorum: true}, 3},
-	{"do not save the proposed membership", zab.Unsafe{ForgetLastSeen: true}, 3},
-	{"do not save the committed membership", zab.Unsafe{ForgetMembers: true}, 3},
+	for _, m := range w.machines {
+		losses := m.disk.files.mem.Losses
+		w.faults[WritesLost] += losses.Lost
+		w.faults[WritesTorn] += losses.Torn
+		w.faults[WritesKept] += losses.Kept
+	}
 }
 
 func (w *World) members() *quorum.Config {
@@ -236,7 +271,7 @@ func (w *World) members() *quorum.Config {
 		m.Observer = i >= w.opts.Voters
 		list = append(list, m)
 	}
-	c, err := quorum.New(list, nil, 0)
+	c, err := quorum.New(list, w.opts.Groups, 0)
 	if err != nil {
 		panic(err)
 	}

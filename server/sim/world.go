@@ -16,6 +16,7 @@ import (
 
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/zab"
 )
 
@@ -23,6 +24,7 @@ import (
 type World struct {
 	seed   uint64
 	rand   *rand.Rand
+	more   source // of what came later than rand, whose draws are not to change
 	now    time.Duration
 	events events
 	seq    uint64
@@ -39,6 +41,7 @@ type World struct {
 	faults  Faults
 	metrics *metrics.Metrics // of all machines; nobody looks at it
 	calm    bool             // the time of faults is over
+	rolling bool             // there is a rolling restart
 
 	nextClient node.ClientID
 	logDiffs   int
@@ -64,6 +67,12 @@ type Options struct {
 	Quiet bool
 	// Trace records every event.
 	Trace bool
+	// More adds faults and requests that came later: a seed of old shows what it showed only without them.
+	More bool
+	// Groups weighs the voters, in groups.
+	Groups []quorum.Group
+	// Old are the machines that speak as older versions do, by index.
+	Old []skew
 	// Unsafe makes the servers wrong on purpose.
 	Unsafe zab.Unsafe
 }

@@ -124,6 +124,9 @@ func (w *Writer) Sync() error {
 		return w.fail(fmt.Errorf("write the log: %w", err))
 	}
 	if err := w.file.Sync(); err != nil {
+		// What was not synced is still shown by the memory of the machine, which takes it for written: a server that
+		// starts again would count it, and lose it with the power. So it must not be shown.
+		err = errors.Join(err, w.file.Truncate(w.size-w.unsynced))
 		return w.fail(fmt.Errorf("sync the log: %w", err))
 	}
 	w.unsynced = 0

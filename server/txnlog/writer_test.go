@@ -240,3 +240,47 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// TestFailedSyncIsNotShown: after a failed fsync the memory of the machine still shows what is not on disk. Whoever reads
+// the log must not.
+func TestFailedSyncIsNotShown(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for synced := range 4 {
+		fs := vfs.NewMem()
+		if err := fs.MkdirAll("/d"); err != nil {
+			t.Fatal(err)
+		}
+		w := NewWriter(fs, "/d", 8192)
+		for zxid := wire.Zxid(1); zxid <= 4; zxid++ {
+			if err := w.Append(zxid, entry(r, zxid, 100).Bytes); err != nil {
+				t.Fatal(err)
+			}
+			fs.Fail = func(op, name string) error {
+				if op == "sync" && int(zxid) > synced {
+					return syscall.EIO
+				}
+				return nil
+			}
+			if err := w.Sync(); (err != nil) != (int(zxid) > synced) {
+				t.Fatalf("sync of %v: %v", zxid, err)
+			} else if err != nil {
+				break
+			}
+		}
+		fs.Kill()
+		got, err := OpenReader(fs, "/d/"+Name(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for {
+			if _, err = got.Next(); err != nil {
+				break
+			}
+			n++
+		}
+		if n != synced || err != io.EOF && !errors.Is(err, ErrTorn) {
+			t.Errorf("%d txns and %v, %d were synced", n, err, synced)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package vfs
 import (
 	"maps"
 	"math/rand/v2"
+	"path"
 	"slices"
 )
 
@@ -44,11 +45,40 @@ func (n *inode) sync() {
 	n.clean = len(n.data)
 }
 
+// Kill ends the process: open files cannot be used any more. What was written stays, and can still be lost with the power.
+func (m *Mem) Kill() {
+	m.life++
+	m.open = 0
+}
+
+// Rot changes a byte of a file, on the disk too, without anybody having written. It returns what repairs it, nil if the file
+// has no such byte.
+func (m *Mem) Rot(name string, at int, mask byte) (repair func()) {
+	n := m.names[path.Clean(name)]
+	if n == nil || at >= len(n.data) || at >= len(n.synced) {
+		return nil
+	}
+	repair = func() {
+		for _, b := range [][]byte{n.data, n.synced} {
+			if at < len(b) {
+				b[at] ^= mask
+			}
+		}
+	}
+	repair()
+	return repair
+}
+
+// Losses counts what happened at losses of power to files that had been written to and not synced.
+type Losses struct {
+	// Lost files are as they were synced, Kept ones as they were written, Torn ones neither.
+	Lost, Kept, Torn int
+}
+
 // Crash loses what was not synced, but for parts of it that r chooses: some of the names, and of each file everything,
 // nothing, a beginning, or some sectors of what was written since the last sync. Open files cannot be used any more.
 func (m *Mem) Crash(r *rand.Rand) {
-	m.life++
-	m.open = 0
+	m.Kill()
 	after := maps.Clone(m.synced)
 	all := make(map[string]bool)
 	for name := range m.names {
@@ -70,25 +100,29 @@ func (m *Mem) Crash(r *rand.Rand) {
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if n := after[name]; !done[n] {
 			done[n] = true
-			n.crash(r)
+			n.crash(r, &m.Losses)
 		}
 	}
 	m.names = after
 	m.synced = maps.Clone(after)
 }
 
-func (n *inode) crash(r *rand.Rand) {
+func (n *inode) crash(r *rand.Rand, losses *Losses) {
 	kept := n.synced
 	if n.clean < len(n.data) || n.clean < len(n.synced) {
 		switch r.IntN(4) {
 		case 0:
+			losses.Lost++
 		case 1:
+			losses.Kept++
 			kept = n.data
 		case 2:
+			losses.Torn++
 			if n.clean == len(n.synced) { // only grown
 				kept = n.data[:n.clean+r.IntN(len(n.data)-n.clean+1)]
 			}
 		case 3:
+			losses.Torn++
 			kept = n.tear(r)
 		}
 	}

@@ -23,6 +23,8 @@ type Mem struct {
 	// written half. After a sync that fails, no later one makes that file durable, as on Linux, where the pages count
 	// as clean from then on. With ErrKilled neither has been tried.
 	Fail func(op, name string) error
+	// Losses is what losses of power did.
+	Losses Losses
 
 	life int // counts losses of power
 	open int
