@@ -17,12 +17,18 @@ func (Quiet) Printf(string, ...any) {}
 
 // Dial opens a session with one of the servers and waits until it stands, at most 15 s.
 func Dial(sessionTimeout time.Duration, servers ...string) (*zk.Conn, error) {
+	return DialTelling(func(zk.Event) {}, sessionTimeout, servers...)
+}
+
+// DialTelling is Dial with a function that is told of the session's events; it must not wait.
+func DialTelling(tell func(zk.Event), sessionTimeout time.Duration, servers ...string) (*zk.Conn, error) {
 	standing := make(chan struct{}, 1)
 	conn, _, err := zk.Connect(servers, sessionTimeout, zk.WithLogger(Quiet{}), zk.WithHostProvider(newGiven(servers)),
 		zk.WithDialer(func(network, address string, _ time.Duration) (net.Conn, error) {
 			return net.DialTimeout(network, address, time.Second)
 		}),
 		zk.WithEventCallback(func(event zk.Event) {
+			tell(event)
 			if event.Type == zk.EventSession && event.State == zk.StateHasSession {
 				select {
 				case standing <- struct{}{}:

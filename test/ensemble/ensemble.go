@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,8 +22,11 @@ type Settings struct {
 	Dir       string        // where the members live; a temporary directory otherwise, removed by Close
 	Observers int           // how many of the last members are observers
 	// OwnHosts gives each member a loopback address of its own for the ports of the ensemble.
-	OwnHosts  bool
-	Admin     bool // each member has an AdminServer, see Member.Command
+	OwnHosts bool
+	Admin    bool // each member has an AdminServer, see Member.Command
+	// Dynamic lets the membership change while members run: reconfigEnabled, and an ensemble even of one. The members'
+	// lines have their client addresses.
+	Dynamic   bool
 	KeepFiles bool // Close leaves the files of a temporary directory for a look afterwards
 }
 
@@ -52,21 +56,11 @@ func New(settings Settings, kinds ...Kind) (*Ensemble, error) {
 	}
 	var servers []string
 	for i, kind := range kinds {
-		m := &Member{ID: i + 1, Kind: kind, Dir: filepath.Join(e.settings.Dir, fmt.Sprint("member", i+1)),
-			ClientPort: ports[4*i], peerPort: ports[4*i+1], electionPort: ports[4*i+2], adminPort: ports[4*i+3]}
-		e.members[m.ID] = m
-		m.host = "127.0.0.1"
-		if settings.OwnHosts {
-			m.host = fmt.Sprintf("127.0.0.%d", 1+m.ID)
-		}
+		m := e.add(i+1, kind, [4]int(ports[4*i:]))
 		m.observer = i >= len(kinds)-settings.Observers
-		role := "participant"
-		if m.observer {
-			role = "observer"
-		}
-		servers = append(servers, fmt.Sprintf("server.%d=%s:%d:%d:%s", m.ID, m.host, m.peerPort, m.electionPort, role))
+		servers = append(servers, m.Line())
 	}
-	if len(kinds) == 1 {
+	if len(kinds) == 1 && !settings.Dynamic {
 		servers = nil
 	}
 	for _, m := range e.members {
@@ -75,6 +69,17 @@ func New(settings Settings, kinds ...Kind) (*Ensemble, error) {
 		}
 	}
 	return e, nil
+}
+
+// add makes a member that has no files yet.
+func (e *Ensemble) add(id int, kind Kind, ports [4]int) *Member {
+	m := &Member{ID: id, Kind: kind, Dir: filepath.Join(e.settings.Dir, fmt.Sprint("member", id)), host: "127.0.0.1",
+		ClientPort: ports[0], peerPort: ports[1], electionPort: ports[2], adminPort: ports[3], dynamic: e.settings.Dynamic}
+	if e.settings.OwnHosts {
+		m.host = fmt.Sprintf("127.0.0.%d", 1+id)
+	}
+	e.members[id] = m
+	return m
 }
 
 // Members are all members in the order of their ids.
@@ -133,7 +138,7 @@ func (e *Ensemble) Leader() *Member {
 
 // Await waits until every running member serves, one of them as the leader.
 func (e *Ensemble) Await(limit time.Duration) error {
-	if len(e.members) == 1 {
+	if len(e.members) == 1 && !e.settings.Dynamic {
 		return Until(limit, "the standalone server serves", func() bool { return e.Members()[0].Mode() == "standalone" })
 	}
 	var modes map[int]string
@@ -189,12 +194,17 @@ func Until(limit time.Duration, what string, condition func() bool) error {
 	return nil
 }
 
+var drawnPorts sync.Map // of int
+
 // freePorts finds n ports that nobody listens on, below the range that the kernel gives to outgoing connections: a port
-// of a killed member then stays free until its restart.
+// of a killed member then stays free until its restart. No port comes twice: clients may still know it as another's.
 func freePorts(n int) ([]int, error) {
 	var ports []int
 	for range 2000 {
 		port := 15000 + rand.IntN(17000)
+		if _, drawn := drawnPorts.LoadOrStore(port, true); drawn {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue

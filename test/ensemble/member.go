@@ -24,7 +24,7 @@ type Member struct {
 	ClientPort int
 
 	host                   string // of the ports of the ensemble
-	observer               bool
+	observer, dynamic      bool
 	peerPort, electionPort int
 	adminPort              int
 	process                atomic.Pointer[process]
@@ -67,12 +67,15 @@ func (m *Member) configure(settings Settings, servers []string) error {
 		fmt.Sprintf("tickTime=%d", settings.TickTime.Milliseconds()),
 		"initLimit=20", "syncLimit=10",
 		"dataDir=" + m.DataDir(),
-		"clientPortAddress=127.0.0.1",
-		fmt.Sprintf("clientPort=%d", m.ClientPort),
 		"maxClientCnxns=0",
 		"4lw.commands.whitelist=*",
 		fmt.Sprintf("admin.enableServer=%v", settings.Admin), "admin.serverAddress=127.0.0.1", fmt.Sprintf("admin.serverPort=%d", m.adminPort),
 		"extendedTypesEnabled=true", // TTL nodes; Apache ZooKeeper takes an unknown key as a system property
+	}
+	if m.dynamic {
+		lines = append(lines, "reconfigEnabled=true", "standaloneEnabled=false")
+	} else {
+		lines = append(lines, "clientPortAddress=127.0.0.1", fmt.Sprintf("clientPort=%d", m.ClientPort))
 	}
 	lines = append(append(lines, settings.Extra...), servers...)
 	if err := os.WriteFile(filepath.Join(m.DataDir(), "myid"), fmt.Appendln(nil, m.ID), 0o644); err != nil {
