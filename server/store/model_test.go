@@ -1,13 +1,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 
+	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/snap"
 	"github.com/zkctl/zkctl/server/tree"
@@ -18,20 +21,49 @@ import (
 
 // branch is a history: what the tree is like after each txn, and the bytes of the txns.
 type branch struct {
-	digests map[wire.Zxid]uint64
+	states map[wire.Zxid]uint64
 	txns    map[wire.Zxid][]byte
 	// Only what lies between these may be read back: all that is durable, and nothing that was not appended.
 	durable, last wire.Zxid
 }
 
 func newBranch(t *tree.Tree, zxid wire.Zxid) *branch {
-	return &branch{digests: map[wire.Zxid]uint64{zxid: t.Digest()}, txns: make(map[wire.Zxid][]byte), durable: zxid, last: zxid}
+	return &branch{states: map[wire.Zxid]uint64{zxid: state(t)}, txns: make(map[wire.Zxid][]byte), durable: zxid, last: zxid}
 }
+
+// state sums up everything that a tree holds: the digest does not know sessions and access control lists.
+func state(t *tree.Tree) uint64 {
+	var sum uint64
+	var h maphash.Hash
+	h.SetSeed(stateSeed)
+	c := tree.NewCursor(t)
+	for _, s := range c.Sessions {
+		sum += maphash.Comparable(stateSeed, s)
+	}
+	for nodes := c.Next(nil, 1<<20); len(nodes) > 0; nodes = c.Next(nodes[:0], 1<<20) {
+		for _, n := range nodes {
+			h.Reset()
+			h.WriteString(n.Path)
+			h.Write(n.Data)
+			if at, ok := t.Lookup(cmp.Or(n.Path, "/")); ok {
+				for _, acl := range at.ACL() {
+					maphash.WriteComparable(&h, acl)
+				}
+			}
+			maphash.WriteComparable(&h, n.Stat)
+			sum += h.Sum64()
+		}
+	}
+	return sum + t.Digest()
+}
+
+var stateSeed = maphash.MakeSeed()
 
 // model is what a disk must give back. It does random things to a store, as a server does.
 type model struct {
 	rand *rand.Rand
 	fs   *vfs.Mem
+	disk vfs.FS // what the store gets: fs, or one in front of it
 	opts Options
 	// Logs and snapshots may share a directory.
 	logDir, snapDir string
@@ -44,16 +76,18 @@ type model struct {
 	accepted, current wire.Epoch
 	saving            bool
 	background        *Snapshot
-	warned            string
+	ear               listener
 	steps             []string
 }
 
 func newModel(seed uint64) *model {
 	m := &model{rand: rand.New(rand.NewPCG(seed, 9)), fs: vfs.NewMem()}
+	m.disk = m.fs
 	m.opts = Options{
 		PreallocBytes: []int64{0, 1000, 20000}[m.rand.IntN(3)],
 		Compression:   []snap.Compression{snap.None, snap.None, snap.Gzip, snap.Snappy}[m.rand.IntN(4)],
-		Log:           slog.New(listener{m}),
+		Log:           slog.New(&m.ear),
+		Metrics:       metrics.New(),
 	}
 	m.logDir, m.snapDir = "/data/version-2", "/data/version-2"
 	if m.rand.IntN(2) == 0 {
@@ -64,14 +98,14 @@ func newModel(seed uint64) *model {
 }
 
 // listener hears complaints about digests, of which there must be none.
-type listener struct{ m *model }
+type listener struct{ heard string }
 
-func (listener) Enabled(context.Context, slog.Level) bool { return true }
-func (l listener) WithAttrs([]slog.Attr) slog.Handler     { return l }
-func (l listener) WithGroup(string) slog.Handler          { return l }
-func (l listener) Handle(_ context.Context, r slog.Record) error {
+func (*listener) Enabled(context.Context, slog.Level) bool { return true }
+func (l *listener) WithAttrs([]slog.Attr) slog.Handler     { return l }
+func (l *listener) WithGroup(string) slog.Handler          { return l }
+func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "digest of the tree differs from that of the leader" {
-		l.m.warned = r.Message
+		l.heard = r.Message
 	}
 	return nil
 }
@@ -85,10 +119,10 @@ type violation struct{ error }
 
 func broken(format string, args ...any) error { return violation{fmt.Errorf(format, args...)} }
 
-// open starts a life: what is read back must be one of the branches.
+// open starts a life: what is read back must be what was promised.
 func (m *model) open() error {
 	m.background = nil
-	s, db, err := Open(m.fs, m.logDir, m.snapDir, m.opts)
+	s, db, err := Open(m.disk, m.logDir, m.snapDir, m.opts)
 	if err != nil {
 		return err
 	}
@@ -97,43 +131,62 @@ func (m *model) open() error {
 	if err := m.verify(db); err != nil {
 		return err
 	}
-	if db.AcceptedEpoch != m.accepted && !(m.saving && db.AcceptedEpoch == m.accepted+1) {
-		return broken("acceptedEpoch is %d instead of %d (being changed: %v)", db.AcceptedEpoch, m.accepted, m.saving)
-	}
-	if db.CurrentEpoch != m.current && !(m.saving && db.CurrentEpoch == m.accepted) {
-		return broken("currentEpoch is %d instead of %d (being changed: %v)", db.CurrentEpoch, m.current, m.saving)
-	}
 	m.accepted, m.current, m.saving = db.AcceptedEpoch, db.CurrentEpoch, false
 	return nil
 }
 
 // verify finds the branch that was read back, which is the only one from now on.
 func (m *model) verify(db *node.Database) error {
-	if m.warned != "" {
-		return broken("%s", m.warned)
+	if m.ear.heard != "" {
+		return broken("%s", m.ear.heard)
 	}
-	if err := validDatabase(db); err != nil && (db.AcceptedEpoch != 0 || db.LastZxid.Epoch() == 0) {
-		return broken("%w", err)
+	b, err := m.promise().kept(db)
+	if err != nil {
+		return err
+	}
+	m.branches = []*branch{b}
+	b.durable, b.last = db.LastZxid, db.LastZxid
+	return nil
+}
+
+// promise is what must be read back if the machine fails now.
+type promise struct {
+	branches          []*branch // one of them
+	accepted, current wire.Epoch
+	saving            bool
+}
+
+func (m *model) promise() promise { return promise{m.branches, m.accepted, m.current, m.saving} }
+
+// kept tells which branch was read back.
+func (p promise) kept(db *node.Database) (*branch, error) {
+	if err := validDatabase(db); err != nil {
+		return nil, broken("%w", err)
+	}
+	if db.AcceptedEpoch != p.accepted && !(p.saving && db.AcceptedEpoch == p.accepted+1) {
+		return nil, broken("acceptedEpoch is %d instead of %d (being changed: %v)", db.AcceptedEpoch, p.accepted, p.saving)
+	}
+	// The log may be of a later epoch than the last one saved: then it is the log that counts.
+	if e := db.CurrentEpoch; e != max(p.current, db.LastZxid.Epoch()) && !(p.saving && e == p.accepted) {
+		return nil, broken("currentEpoch is %d instead of %d (being changed: %v)", e, p.current, p.saving)
 	}
 	var why error
-	for _, b := range m.branches {
+	for _, b := range p.branches {
 		err := b.explains(db)
 		if err == nil {
-			m.branches = []*branch{b}
-			b.durable, b.last = db.LastZxid, db.LastZxid
-			return nil
+			return b, nil
 		}
 		why = errors.Join(why, err)
 	}
-	return broken("%w", why)
+	return nil, broken("%w", why)
 }
 
 func (b *branch) explains(db *node.Database) error {
 	if db.LastZxid < b.durable || db.LastZxid > b.last {
 		return fmt.Errorf("read back %v, but %v is durable and %v appended", db.LastZxid, b.durable, b.last)
 	}
-	if want, ok := b.digests[db.LastZxid]; !ok || want != db.Tree.Digest() {
-		return fmt.Errorf("the tree at %v has digest %#x instead of %#x", db.LastZxid, db.Tree.Digest(), want)
+	if want, ok := b.states[db.LastZxid]; !ok || want != state(db.Tree) {
+		return fmt.Errorf("the tree at %v is not what the txns up to there make", db.LastZxid)
 	}
 	next := db.LastZxid
 	for _, e := range slices.Backward(db.Recent) {
@@ -161,8 +214,10 @@ func (m *model) step() error {
 	case n < 65:
 		m.log("roll")
 		return m.durable(m.store.Roll())
-	case n < 70:
+	case n < 69:
 		return m.epoch()
+	case n < 70:
+		return m.learn()
 	case n < 75:
 		if m.tree.LastZxid() != m.branch().last {
 			return nil
@@ -202,11 +257,14 @@ func (m *model) durable(err error) error {
 	return err
 }
 
-func (m *model) append() error {
+func (m *model) append() error { return m.appendIn(m.current) }
+
+// appendIn appends a txn of an epoch, or of the last one that there is a txn of.
+func (m *model) appendIn(epoch wire.Epoch) error {
 	b := m.branch()
 	zxid := b.last + 1
-	if m.current > b.last.Epoch() {
-		zxid = wire.MakeZxid(m.current, 1)
+	if epoch > b.last.Epoch() {
+		zxid = wire.MakeZxid(epoch, 1)
 	}
 	data := make([]byte, m.rand.IntN(30)*m.rand.IntN(30)*m.rand.IntN(5))
 	if m.rand.IntN(15) == 0 {
@@ -220,7 +278,7 @@ func (m *model) append() error {
 	h, r := randomTxn(m.rand, m.tree, zxid, data)
 	e := m.apply(m.tree, h, r)
 	b.last = zxid
-	b.digests[zxid], b.txns[zxid] = m.tree.Digest(), e.Bytes
+	b.states[zxid], b.txns[zxid] = state(m.tree), e.Bytes
 	m.log("append %v, %d bytes", zxid, len(e.Bytes))
 	if err := m.store.Append(zxid, e.Bytes); err != nil || len(data) < 70_000 || m.rand.IntN(3) > 0 {
 		return err
@@ -288,6 +346,33 @@ func (m *model) epoch() error {
 	return nil
 }
 
+// learn follows a leader of the next epoch, which is in it already: its txns come before currentEpoch is saved.
+func (m *model) learn() error {
+	m.log("learn epoch %d", m.accepted+1)
+	m.saving = true
+	if err := m.store.SaveEpoch(false, m.accepted+1); err != nil {
+		return err
+	}
+	m.accepted, m.saving = m.accepted+1, false
+	for range 1 + m.rand.IntN(3) {
+		if err := m.appendIn(m.accepted); err != nil {
+			return err
+		}
+	}
+	if m.current >= m.branch().last.Epoch() {
+		return nil // a restart has lost what would be of the next epoch
+	}
+	if err := m.durable(m.store.Sync()); err != nil {
+		return err
+	}
+	m.saving = true
+	if err := m.store.SaveEpoch(true, m.accepted); err != nil {
+		return err
+	}
+	m.current, m.saving = m.accepted, false
+	return nil
+}
+
 // work goes on with a snapshot in the background.
 func (m *model) work() error {
 	if m.background == nil {
@@ -328,7 +413,7 @@ func (m *model) truncate() error {
 	}
 	b := m.branch()
 	var zxids []wire.Zxid
-	for z := range b.digests {
+	for z := range b.states {
 		if z <= b.last {
 			zxids = append(zxids, z)
 		}

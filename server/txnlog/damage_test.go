@@ -227,8 +227,10 @@ func TestLostPower(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if r.IntN(2) == 0 && w.buffered != nil {
-			w.buffered.Flush() // as the kernel may have got it by the time
+		if r.IntN(2) == 0 && w.file != nil {
+			if err := w.write(len(w.buffered)); err != nil { // as the kernel may have got it by the time
+				t.Fatal(err)
+			}
 		}
 		fs.Crash(r)
 		logs, err := Files(fs, "/d")

@@ -1,7 +1,6 @@
 package txnlog
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +12,9 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
+// bufferBytes is how much a Writer keeps to itself before it writes.
+const bufferBytes = 64 << 10
+
 // Writer appends to the newest log of a directory. What it wrote is in doubt after an error, so every later call fails
 // with the same one.
 type Writer struct {
@@ -21,7 +23,7 @@ type Writer struct {
 	prealloc int64
 
 	file     vfs.File
-	buffered *bufio.Writer
+	buffered []byte // the end of what was appended, not written yet
 	size     int64 // of what was appended to file, header included
 	reserved int64
 	unsynced int64
@@ -55,21 +57,32 @@ func (w *Writer) Append(zxid wire.Zxid, b []byte) error {
 	if err := w.reserve(); err != nil {
 		return w.fail(fmt.Errorf("reserve space for the log: %w", err))
 	}
-	var head [frameHead]byte
-	binary.BigEndian.PutUint64(head[:], uint64(adler32.Checksum(b)))
-	binary.BigEndian.PutUint32(head[8:], uint32(len(b)))
-	_, err := w.buffered.Write(head[:])
-	if err == nil {
-		_, err = w.buffered.Write(b)
-	}
-	if err == nil {
-		err = w.buffered.WriteByte(endOfRecord)
-	}
-	if err != nil {
-		return w.fail(fmt.Errorf("write the log: %w", err))
-	}
+	w.buffered = binary.BigEndian.AppendUint64(w.buffered, uint64(adler32.Checksum(b)))
+	w.buffered = binary.BigEndian.AppendUint32(w.buffered, uint32(len(b)))
+	w.buffered = append(append(w.buffered, b...), endOfRecord)
 	w.size += frameBytes + int64(len(b))
 	w.unsynced += frameBytes + int64(len(b))
+	if len(w.buffered) < bufferBytes {
+		return nil
+	}
+	// Between two syncs no sector is written twice: a sector of which a loss of power leaves only the beginning could not
+	// be told from damage.
+	if err := w.write(len(w.buffered) - int(w.size%sectorBytes)); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// write writes the first n bytes of those buffered.
+func (w *Writer) write(n int) error {
+	if _, err := w.file.Write(w.buffered[:n]); err != nil {
+		return fmt.Errorf("write the log: %w", err)
+	}
+	rest := w.buffered[n:]
+	if cap(w.buffered) > 4*bufferBytes {
+		w.buffered = nil
+	}
+	w.buffered = append(w.buffered[:0], rest...)
 	return nil
 }
 
@@ -79,17 +92,9 @@ func (w *Writer) create(first wire.Zxid) error {
 		return err
 	}
 	w.file, w.size, w.reserved, w.unsynced = file, headerBytes, headerBytes, headerBytes
-	if w.buffered == nil {
-		w.buffered = bufio.NewWriterSize(file, 64<<10)
-	} else {
-		w.buffered.Reset(file)
-	}
-	var head [headerBytes]byte
-	binary.BigEndian.PutUint32(head[:], magic)
-	binary.BigEndian.PutUint32(head[4:], version)
-	if _, err := w.buffered.Write(head[:]); err != nil {
-		return err
-	}
+	w.buffered = binary.BigEndian.AppendUint32(w.buffered[:0], magic)
+	w.buffered = binary.BigEndian.AppendUint32(w.buffered, version)
+	w.buffered = binary.BigEndian.AppendUint64(w.buffered, 0)
 	return w.fs.SyncDir(w.dir)
 }
 
@@ -120,8 +125,8 @@ func (w *Writer) Sync() error {
 	if w.err != nil || w.unsynced == 0 {
 		return w.err
 	}
-	if err := w.buffered.Flush(); err != nil {
-		return w.fail(fmt.Errorf("write the log: %w", err))
+	if err := w.write(len(w.buffered)); err != nil {
+		return w.fail(err)
 	}
 	if err := w.file.Sync(); err != nil {
 		// What was not synced is still shown by the memory of the machine, which takes it for written: a server that
