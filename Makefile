@@ -6,6 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ARCHES := amd64 arm64
 SEEDS ?= 10000
 MINUTES ?= 5
+LIVES ?= 40
 REQUESTS ?= 100000
 N ?= 3
 FUZZTIME ?= 20s
@@ -50,6 +51,10 @@ sim: ## simulate SEEDS ensembles
 
 mutants: ## look for the first simulated ensemble that notices each deliberate mistake in the protocol
 	ZKCTL_MUTANTS=all $(GO) test ./server/sim -run 'TestMutants$$' -count=1 -timeout 0 -v
+
+.PHONY: crash-test
+crash-test: ## lose power at every operation of LIVES disks, fail each operation, damage each byte, ignore each sync
+	ZKCTL_CRASH_LIVES=$(LIVES) $(GO) test -count=1 -timeout 60m -v -run 'Power|Every|FailingDisk' ./server/store ./server/txnlog ./server/config
 
 fuzz: ## each decoder for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -20,7 +20,7 @@ func seeds(t *testing.T, usual uint64) uint64 {
 		return n
 	}
 	if testing.Short() {
-		return usual / 5
+		return max(1, usual/5)
 	}
 	return usual
 }
@@ -123,21 +123,28 @@ func expect(err, want error) error {
 // TestFailingDisk fails one operation after the other, reading included. The store tells, refuses to go on, and what
 // was synced is there when it is opened again, with or without a loss of power.
 func TestFailingDisk(t *testing.T) {
-	for seed := range seeds(t, 4) {
-		for after := 0; ; after += 1 + int(seed)%11 {
+	failures := 0
+	for seed := range seeds(t, max(4, lives/4)) {
+		step := 1 + int(seed)%11
+		if lives > 0 {
+			step = 1
+		}
+		for after := 0; ; after += step {
 			m := newModel(seed)
-			cause := []error{syscall.EIO, syscall.ENOSPC}[m.rand.IntN(2)]
+			cause := []error{syscall.EIO, syscall.ENOSPC}[(after/step+int(seed))%2]
 			f := &fault{after: after, err: cause, count: func(string) bool { return true }}
 			err := m.life(f, 60)
 			if f.hit == "" && err == nil {
 				break
 			}
+			failures++
 			m.log("%v at %s", cause, f.hit)
 			if err := m.afterFailure(f, err, cause); err != nil {
 				t.Fatalf("seed %d, operation %d: %v\n%s", seed, after, err, strings.Join(m.steps, "\n"))
 			}
 		}
 	}
+	t.Logf("%d failed operations", failures)
 }
 
 func (m *model) afterFailure(f *fault, err, cause error) error {
@@ -152,6 +159,11 @@ func (m *model) afterFailure(f *fault, err, cause error) error {
 		return fmt.Errorf("the store can be used after %w", err)
 	}
 	if m.store != nil && m.store.failed.Load() != nil {
+		var tried []string
+		m.fs.Fail = func(op, name string) error {
+			tried = append(tried, op+" "+name)
+			return nil
+		}
 		for what, err := range map[string]error{
 			"append": m.store.Append(m.branch().last+1, nil), "sync": m.store.Sync(), "roll": m.store.Roll(),
 			"epoch": m.store.SaveEpoch(true, 9), "snapshot": m.store.WriteSnapshot(m.tree, m.tree.LastZxid()),
@@ -161,6 +173,9 @@ func (m *model) afterFailure(f *fault, err, cause error) error {
 			if !errors.Is(err, cause) {
 				return fmt.Errorf("%s after a failure: %w", what, err)
 			}
+		}
+		if m.fs.Fail = nil; len(tried) > 0 {
+			return fmt.Errorf("tried after %s had failed: %v", f.hit, tried)
 		}
 	}
 	// After a failed sync the pages count as clean though they are not: only the disk tells what is there.

@@ -22,7 +22,7 @@ import (
 // branch is a history: what the tree is like after each txn, and the bytes of the txns.
 type branch struct {
 	states map[wire.Zxid]uint64
-	txns    map[wire.Zxid][]byte
+	txns   map[wire.Zxid][]byte
 	// Only what lies between these may be read back: all that is durable, and nothing that was not appended.
 	durable, last wire.Zxid
 }

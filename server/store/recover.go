@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/zkctl/zkctl/server/node"
@@ -138,7 +141,7 @@ func (s *Store) recover(upTo wire.Zxid) (*replay, error) {
 	p.exact = max(p.base, base.Newest)
 	p.db = &node.Database{Tree: base.Tree, LastZxid: p.base}
 	if err := p.run(); err != nil {
-		return nil, err
+		return nil, p.blame(err)
 	}
 	s.opts.Metrics.StartupTxnsLoaded.Add(p.applied)
 	s.opts.Metrics.StartupTxnsLoadTime.Took(time.Since(read))
@@ -166,6 +169,17 @@ type replay struct {
 	// damage is how the file before the present one ended, if not cleanly. It is no matter if the next one goes on with
 	// the very next txn: then nothing is missing.
 	damage error
+	// doubt is damage behind which a new epoch goes on. Its first txn can follow any other; whether one is missing in
+	// between shows its digest only.
+	doubt error
+}
+
+// blame names the damaged snapshots that made older ones necessary.
+func (p *replay) blame(err error) error {
+	if len(p.missing) == 0 || !errors.Is(err, ErrIncomplete) && !errors.Is(err, txnlog.ErrCorrupt) {
+		return err
+	}
+	return fmt.Errorf("%w; damaged are %s", err, strings.Join(slices.Sorted(maps.Values(p.missing)), " and "))
 }
 
 // start reads the newest snapshot that can be used.
@@ -332,6 +346,9 @@ func (p *replay) apply(e txn.Entry) error {
 		return errors.Join(fmt.Errorf("transaction %v comes after %v: %w", zxid, p.db.LastZxid, ErrIncomplete), p.damage)
 	case p.damage != nil:
 		p.s.opts.Log.Info("the next log continues what another left unfinished", "error", p.damage, "zxid", zxid)
+		if zxid != p.db.LastZxid+1 {
+			p.doubt = p.damage
+		}
 		p.damage = nil
 	}
 	p.db.Tree.Apply(e.Header, e.Record, nil)
@@ -345,11 +362,15 @@ func (p *replay) apply(e txn.Entry) error {
 // compare looks at the digest that a txn carries. Apache ZooKeeper goes on when it differs, as it can for reasons of its
 // own, but not for the first txn of all: one that begins an epoch could come after many that are gone.
 func (p *replay) compare(e txn.Entry) error {
-	zxid := e.Header.Zxid
+	zxid, doubt := e.Header.Zxid, p.doubt
+	p.doubt = nil
 	if p.s.opts.Tree.NoDigest || e.Digest == nil || e.Digest.Version != tree.DigestVersion || zxid < p.exact || p.differ || e.Digest.Tree == p.db.Tree.Digest() {
 		return nil
 	}
 	p.differ = true
+	if doubt != nil {
+		return fmt.Errorf("transactions before %v are missing: %w: %w", zxid, ErrIncomplete, doubt)
+	}
 	if p.base == 0 && len(p.db.Recent) == 1 {
 		return fmt.Errorf("transaction %v does not come after an empty state: %w", zxid, ErrIncomplete)
 	}

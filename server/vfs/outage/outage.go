@@ -6,9 +6,11 @@ package outage
 
 import (
 	"hash/maphash"
+	"os"
 	"path"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/zkctl/zkctl/server/vfs"
@@ -25,7 +27,7 @@ type Disk struct {
 	Before func(op, name string)
 	// Ignored is a place in the code whose syncs have no effect: a key of Places.
 	Ignored string
-	// Places counts the syncs by the functions that led to them, the innermost first.
+	// Places counts the syncs: what was synced, file or directory, and the functions that led there, the innermost first.
 	Places map[string]int
 
 	names   map[string]*file // as programs see them
@@ -46,6 +48,16 @@ type change struct {
 	file *file  // with a name, nil removes it
 	data []byte // nil for a change of size
 	at   int64  // of data, or the size
+}
+
+// Lives is how many lives of a disk a test is to cut off everywhere, instead of a few: the environment variable
+// ZKCTL_CRASH_LIVES, 0 without it.
+func Lives() uint64 {
+	n, err := strconv.ParseUint(os.Getenv("ZKCTL_CRASH_LIVES"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // New returns an empty disk.
@@ -136,7 +148,7 @@ func (d *Disk) Rename(from, to string) error {
 
 func (d *Disk) SyncDir(dir string) error {
 	d.announce("syncdir", dir)
-	if err := d.Mem.SyncDir(dir); err != nil || d.ignores() {
+	if err := d.Mem.SyncDir(dir); err != nil || d.ignores("directory") {
 		return err
 	}
 	d.settle(func(c change) bool {
@@ -150,25 +162,29 @@ func (d *Disk) SyncDir(dir string) error {
 }
 
 // ignores counts a sync and tells whether it is to have no effect.
-func (d *Disk) ignores() bool {
-	at := place()
+func (d *Disk) ignores(what string) bool {
+	at := what + ": " + place()
 	d.Places[at]++
 	return at == d.Ignored
 }
 
-// place names the functions that led to a sync, down to a test.
+// place names the functions that led to a sync, two apart from those of vfs.
 func place() string {
 	pcs := make([]uintptr, 16)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
 	var names []string
-	for {
+	for two := 2; two > 0; {
 		f, more := frames.Next()
 		if strings.HasSuffix(f.File, "_test.go") || !more {
-			return strings.Join(names, " < ")
+			break
 		}
 		name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
 		names = append(names, strings.NewReplacer("(*", "", ")", "").Replace(name))
+		if !strings.HasPrefix(name, "vfs.") {
+			two--
+		}
 	}
+	return strings.Join(names, " < ")
 }
 
 // settle removes the pending changes that were made durable.
@@ -229,7 +245,7 @@ func (h *handle) Sync() error {
 		h.file.lost = true
 		return err
 	}
-	if h.d.ignores() || h.file.lost {
+	if h.d.ignores("file") || h.file.lost {
 		return nil
 	}
 	content := slices.Clone(h.file.durable)
