@@ -24,7 +24,7 @@ type Writer struct {
 
 	file     vfs.File
 	buffered []byte // the end of what was appended, not written yet
-	size     int64 // of what was appended to file, header included
+	size     int64  // of what was appended to file, header included
 	reserved int64
 	unsynced int64
 	err      error
