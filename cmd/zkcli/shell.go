@@ -240,6 +240,20 @@ func (s *shell) run(words []string) error {
 	return c.remote(s, a)
 }
 
+// complaints are the texts of errors about a path, which follows.
+var complaints = map[wire.ErrCode]string{
+	wire.ErrNoNode:                  "Node does not exist: ",
+	wire.ErrNoChildrenForEphemerals: "Ephemerals cannot have children: ",
+	wire.ErrNodeExists:              "Node already exists: ",
+	wire.ErrNotEmpty:                "Node not empty: ",
+	wire.ErrNotReadOnly:             "Not a read-only call: ",
+	wire.ErrInvalidACL:              "Acl is not valid : ",
+	wire.ErrNoAuth:                  "Insufficient permission : ",
+	wire.ErrBadArguments:            "Arguments are not valid : ",
+	wire.ErrBadVersion:              "version No is not valid : ",
+	wire.ErrQuotaExceeded:           "Quota has exceeded : ",
+}
+
 // describe is the text of an error for people.
 func describe(err error) string {
 	var e *client.Error
@@ -250,32 +264,15 @@ func describe(err error) string {
 	if path == "" {
 		path = "null"
 	}
+	if text, ok := complaints[e.Code]; ok {
+		return text + path
+	}
 	switch e.Code {
-	case wire.ErrNoNode:
-		return "Node does not exist: " + path
-	case wire.ErrNoChildrenForEphemerals:
-		return "Ephemerals cannot have children: " + path
-	case wire.ErrNodeExists:
-		return "Node already exists: " + path
-	case wire.ErrNotEmpty:
-		return "Node not empty: " + path
-	case wire.ErrNotReadOnly:
-		return "Not a read-only call: " + path
-	case wire.ErrInvalidACL:
-		return "Acl is not valid : " + path
-	case wire.ErrNoAuth:
-		return "Insufficient permission : " + path
-	case wire.ErrBadArguments:
-		return "Arguments are not valid : " + path
-	case wire.ErrBadVersion:
-		return "version No is not valid : " + path
 	case wire.ErrReconfigInProgress:
 		return "Another reconfiguration is in progress -- concurrent reconfigs not supported (yet)"
 	case wire.ErrNewConfigNoQuorum:
 		return "No quorum of new config is connected and up-to-date with the leader of last commmitted config - try invoking " +
 			"reconfiguration after new servers are connected and synced"
-	case wire.ErrQuotaExceeded:
-		return "Quota has exceeded : " + path
 	}
 	return e.Error()
 }

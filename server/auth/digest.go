@@ -10,8 +10,8 @@ import (
 	"encoding/base64"
 	"hash"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/zkctl/zkctl/server/javatext"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -54,7 +54,7 @@ func (d digest) Authenticate(_ Conn, data []byte) ([]wire.ID, Verdict) {
 	if data == nil {
 		return nil, Failed
 	}
-	id := d.id(decoded(data))
+	id := d.id(javatext.Decode(data))
 	ids := []wire.ID{{Scheme: digestScheme, ID: id}}
 	if d.super != "" && subtle.ConstantTimeCompare([]byte(id), []byte(d.super)) == 1 {
 		ids = append(ids, wire.ID{Scheme: SuperScheme})
@@ -81,46 +81,4 @@ func (digest) Proven() bool                  { return true }
 func (digest) User(id string) string {
 	user, _, _ := strings.Cut(id, ":")
 	return user
-}
-
-// decoded reads text as Java does: what is no UTF-8 becomes U+FFFD, once for as much as could have been the beginning of a
-// character. Ids are made of the result, so that passwords in other encodings keep their ids.
-func decoded(data []byte) string {
-	if utf8.Valid(data) {
-		return string(data)
-	}
-	var b strings.Builder
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		if r == utf8.RuneError && size == 1 {
-			size = malformedBytes(data)
-		}
-		b.WriteRune(r)
-		data = data[size:]
-	}
-	return b.String()
-}
-
-// malformedBytes is how much of data, which begins with no character, is the beginning of one. A surrogate is one whole.
-func malformedBytes(data []byte) int {
-	want, low, high := 0, byte(0x80), byte(0xbf)
-	switch lead := data[0]; {
-	case 0xc2 <= lead && lead <= 0xdf:
-		want = 2
-	case lead == 0xe0:
-		want, low = 3, 0xa0
-	case 0xe1 <= lead && lead <= 0xef:
-		want = 3
-	case lead == 0xf0:
-		want, low = 4, 0x90
-	case 0xf1 <= lead && lead <= 0xf3:
-		want = 4
-	case lead == 0xf4:
-		want, high = 4, 0x8f
-	}
-	n := 1
-	for n < want && n < len(data) && low <= data[n] && data[n] <= high {
-		n, low, high = n+1, 0x80, 0xbf
-	}
-	return n
 }

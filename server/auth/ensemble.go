@@ -3,6 +3,7 @@ package auth
 import (
 	"slices"
 
+	"github.com/zkctl/zkctl/server/javatext"
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -23,7 +24,7 @@ func (e ensemble) Authenticate(_ Conn, data []byte) ([]wire.ID, Verdict) {
 	switch {
 	case len(data) == 0 || len(e.names) == 0:
 		e.metrics.EnsembleAuthSkip.Add(1)
-	case slices.Contains(e.names, decoded(data)):
+	case slices.Contains(e.names, javatext.Decode(data)):
 		e.metrics.EnsembleAuthSuccess.Add(1)
 	default:
 		e.metrics.EnsembleAuthFail.Add(1)

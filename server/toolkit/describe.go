@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 
+	"github.com/zkctl/zkctl/server/javatext"
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -114,13 +113,13 @@ func describeMulti(d *wire.Decoder) string {
 	parts := make([]string, 0, n)
 	for range n {
 		op := wire.OpCode(d.Int32())
-		parts = append(parts, opName(op)+":"+javaText(d.Buffer()))
+		parts = append(parts, opName(op)+":"+javatext.Decode(d.Buffer()))
 	}
 	return strings.Join(parts, ";")
 }
 
-func path(d *wire.Decoder) string   { return javaText([]byte(d.String())) }
-func data(d *wire.Decoder) string   { return javaText(d.Buffer()) }
+func path(d *wire.Decoder) string   { return javatext.Decode([]byte(d.String())) }
+func data(d *wire.Decoder) string   { return javatext.Decode(d.Buffer()) }
 func number(d *wire.Decoder) string { return strconv.Itoa(int(d.Int32())) }
 func quoted(d *wire.Decoder) string { return escaped(d.String()) }
 
@@ -149,66 +148,4 @@ func aclVector(d *wire.Decoder) string {
 
 var escapes = strings.NewReplacer("\x00", "%00", "\n", "%0A", "\r", "%0D", ",", "%2C", "}", "%7D", "%", "%25")
 
-func escaped(s string) string { return "'" + escapes.Replace(javaText([]byte(s))) }
-
-// javaText decodes UTF-8 as Java does: each sequence that is none, as far as it could be the beginning of one, becomes one
-// replacement character.
-func javaText(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	var s strings.Builder
-	for len(b) > 0 {
-		r, size := utf8.DecodeRune(b)
-		if r == utf8.RuneError && size == 1 {
-			size = malformed(b)
-		}
-		s.WriteRune(r)
-		b = b[size:]
-	}
-	return s.String()
-}
-
-// malformed is how many bytes at the beginning are the start of a sequence that is not completed; at least one.
-func malformed(b []byte) int {
-	low, high, more := byte(0x80), byte(0xbf), 0
-	switch c := b[0]; {
-	case 0xc2 <= c && c <= 0xdf:
-		more = 1
-	case 0xe0 <= c && c <= 0xef:
-		more = 2
-		if c == 0xe0 {
-			low = 0xa0
-		}
-		if c == 0xed {
-			return surrogate(b)
-		}
-	case 0xf0 <= c && c <= 0xf4:
-		more = 3
-		if c == 0xf0 {
-			low = 0x90
-		}
-		if c == 0xf4 {
-			high = 0x8f
-		}
-	}
-	n := 1
-	for ; n <= more && n < len(b) && low <= b[n] && b[n] <= high; n++ {
-		low, high = 0x80, 0xbf
-	}
-	return n
-}
-
-// surrogate is malformed for half of a pair of UTF-16 that was encoded by itself: Java takes its three bytes for one.
-func surrogate(b []byte) int {
-	if len(b) < 2 || b[1]&0xc0 != 0x80 {
-		return 1
-	}
-	if len(b) < 3 || b[2]&0xc0 != 0x80 {
-		return 2
-	}
-	if utf16.IsSurrogate(rune(b[0]&0x0f)<<12 | rune(b[1]&0x3f)<<6 | rune(b[2]&0x3f)) {
-		return 3
-	}
-	return 1
-}
+func escaped(s string) string { return "'" + escapes.Replace(javatext.Decode([]byte(s))) }

@@ -309,20 +309,6 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// What Java prints for bytes that are no UTF-8: one sign for each beginning of a sequence that breaks off.
-func TestJavaText(t *testing.T) {
-	const bad = "\ufffd"
-	for in, want := range map[string]string{
-		"a\xffb": "a" + bad + "b", "\xc3": bad, "\xe2\x82": bad, "\xe2\x82\x28": bad + "(", "\xf0\x9f\x98": bad,
-		"\xf0\x9f\x98\x80": "\U0001f600", "\xc0\x80": bad + bad, "\xe0\x80\x80": bad + bad + bad,
-		"\xed\xa0\x80": bad, "\xf5\x80": bad + bad, "\xf4\x90\x80\x80": bad + bad + bad + bad, "": "",
-	} {
-		if got := javaText([]byte(in)); got != want {
-			t.Errorf("%q is shown as %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestOptions(t *testing.T) {
 	options := []option{{short: 'a', long: "alpha"}, {short: 'b', long: "beta", hasValue: true}, {short: 'c', long: "alpine", required: true}}
 	for line, want := range map[string]string{

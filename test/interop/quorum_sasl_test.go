@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/test/ensemble"
-	"github.com/zkctl/zkctl/test/workload"
 )
 
 const digestModule = "org.apache.zookeeper.server.auth.DigestLoginModule"
@@ -123,26 +122,5 @@ func edit(t *testing.T, m *ensemble.Member, line, by string) {
 func TestQuorumSASLRolling(t *testing.T) {
 	line := useLogins(t, quorumLogins(quorumPassword))
 	e := layOutWith(t, ensemble.Settings{Extra: []string{line}}, ours, apache, ours)
-	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
-	load, err := workload.Start("/load", workload.Options{Writers: 4, Registers: -1, Pause: 5 * time.Millisecond}, e.Servers()...)
-	must(t, err)
-	for _, stage := range quorumStages {
-		for _, m := range e.Members() {
-			must(t, m.Stop())
-			edit(t, m, "", stage)
-			must(t, m.Start())
-			must(t, e.Await(30*time.Second))
-		}
-	}
-	sum := load.Stop()
-	t.Log(sum)
-	if sum.Acknowledged == 0 || sum.LongestGap > 15*time.Second {
-		t.Errorf("%v", sum)
-	}
-	tree, err := e.SameTrees()
-	must(t, err)
-	for _, broken := range load.Check(tree) {
-		t.Error(broken)
-	}
+	rollOut(t, e, quorumStages)
 }

@@ -19,7 +19,6 @@ import (
 
 	"github.com/zkctl/zkctl/test/authority"
 	"github.com/zkctl/zkctl/test/ensemble"
-	"github.com/zkctl/zkctl/test/workload"
 )
 
 const storePassword = "sec ret"
@@ -130,32 +129,7 @@ func TestQuorumTLS(t *testing.T) {
 // TestQuorumTLSRolling switches an ensemble of both kinds to TLS while clients write: member by member, stage by stage.
 func TestQuorumTLSRolling(t *testing.T) {
 	e := withStores(t, authority.New(t, "good"), ours, apache, ours)
-	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
-	load, err := workload.Start("/load", workload.Options{Writers: 4, Registers: -1, Pause: 5 * time.Millisecond}, e.Servers()...)
-	must(t, err)
-	for _, stage := range []func(m *ensemble.Member){
-		func(m *ensemble.Member) { edit(t, m, "", "portUnification=true") },
-		func(m *ensemble.Member) { edit(t, m, "", "sslQuorum=true") },
-		func(m *ensemble.Member) { edit(t, m, "portUnification=true", "portUnification=false") },
-	} {
-		for _, m := range e.Members() {
-			must(t, m.Stop())
-			stage(m)
-			must(t, m.Start())
-			must(t, e.Await(30*time.Second))
-		}
-	}
-	sum := load.Stop()
-	t.Log(sum)
-	if sum.Acknowledged == 0 || sum.LongestGap > 15*time.Second {
-		t.Errorf("%v", sum)
-	}
-	tree, err := e.SameTrees()
-	must(t, err)
-	for _, broken := range load.Check(tree) {
-		t.Error(broken)
-	}
+	rollOut(t, e, []string{"portUnification=true", "sslQuorum=true", "portUnification=false"})
 }
 
 // TestQuorumTLSRefuses adds a member whose certificate is not good to an ensemble that speaks TLS: it does not get in, and
