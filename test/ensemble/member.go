@@ -183,10 +183,13 @@ func Ask(addr, word string) (string, error) {
 	return string(answer), err
 }
 
+// AdminAddr is the address of the AdminServer, if the ensemble has them.
+func (m *Member) AdminAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.adminPort)) }
+
 // Command asks the AdminServer for a command, and returns the body of the answer.
 func (m *Member) Command(name string) ([]byte, error) {
 	client := http.Client{Timeout: 10 * time.Second}
-	r, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/commands/%s", m.adminPort, name))
+	r, err := client.Get("http://" + m.AdminAddr() + "/commands/" + name)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ const (
 func TestSoak(t *testing.T) {
 	t.Logf("seed %d: go test -tags soak ./test/soak -minutes %g -seed %d", *seed, *minutes, *seed)
 	kinds := []ensemble.Kind{ensemble.Against(), ensemble.Against(), ensemble.Against()}
-	e, err := ensemble.New(ensemble.Settings{TickTime: time.Second}, kinds...)
+	e, err := ensemble.New(ensemble.Settings{TickTime: time.Second, Admin: true}, kinds...)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -47,11 +47,6 @@ func TestSoak(t *testing.T) {
 		}
 		e.Close()
 	})
-	admin := make(map[int]string)
-	for _, m := range e.Members() {
-		admin[m.ID] = freeAddress(t)
-		appendLines(t, m, "admin.enableServer=true", "admin.serverAddress=127.0.0.1", "admin.serverPort="+port(admin[m.ID]))
-	}
 	must(t, e.Start())
 	must(t, e.Await(60*time.Second))
 	leader := e.Leader()
@@ -70,13 +65,15 @@ func TestSoak(t *testing.T) {
 		targets = append(targets,
 			Target{fmt.Sprintf("client port of %d", m.ID), m.Addr(), ClientAttacks()},
 			Target{fmt.Sprintf("election port of %d", m.ID), m.ElectionAddr(), ElectionAttacks()},
-			Target{fmt.Sprintf("admin port of %d", m.ID), admin[m.ID], HTTPAttacks()})
+			Target{fmt.Sprintf("admin port of %d", m.ID), m.AdminAddr(), HTTPAttacks()})
 	}
 	targets = append(targets, Target{"quorum port", leader.QuorumAddr(), QuorumAttacks()})
 
-	files := make(map[int]int)
+	files, begin := make(map[int]int), make(map[int]int64)
 	for _, m := range e.Members() {
 		files[m.ID] = openFiles(t, m)
+		begin[m.ID], err = m.RSS()
+		must(t, err)
 	}
 	took := time.Duration(*minutes * float64(time.Minute))
 	ctx, cancel := context.WithTimeout(context.Background(), took)
@@ -111,7 +108,9 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	for _, m := range e.Members() {
-		t.Logf("member %d: at most %d MiB, then %d MiB", m.ID, warm[m.ID]>>20, late[m.ID]>>20)
+		end, err := m.RSS()
+		must(t, err)
+		t.Logf("member %d: %d MiB at the beginning, at most %d MiB, then %d MiB, %d MiB at the end", m.ID, begin[m.ID]>>20, warm[m.ID]>>20, late[m.ID]>>20, end>>20)
 		if late[m.ID] > warm[m.ID]+warm[m.ID]/4+growth {
 			t.Errorf("the memory of member %d grows", m.ID)
 		}
@@ -218,30 +217,6 @@ func logBytes(t *testing.T, m *ensemble.Member) int64 {
 	info, err := os.Stat(filepath.Join(m.Dir, "log"))
 	must(t, err)
 	return info.Size()
-}
-
-func appendLines(t *testing.T, m *ensemble.Member, lines ...string) {
-	t.Helper()
-	f, err := os.OpenFile(filepath.Join(m.Dir, "zoo.cfg"), os.O_APPEND|os.O_WRONLY, 0)
-	must(t, err)
-	for _, line := range lines {
-		_, err = fmt.Fprintln(f, line)
-		must(t, err)
-	}
-	must(t, f.Close())
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func port(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return port
 }
 
 func must(t *testing.T, err error) {
