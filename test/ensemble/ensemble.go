@@ -26,11 +26,20 @@ type Settings struct {
 	Admin    bool // each member has an AdminServer, see Member.Command
 	// Dynamic lets the membership change while members run: reconfigEnabled, and an ensemble even of one. The members'
 	// lines have their client addresses.
-	Dynamic   bool
+	Dynamic bool
+	// Hosts are where the members run, one for each; loopback otherwise.
+	Hosts     []Host
 	KeepFiles bool // Close leaves the files of a temporary directory for a look afterwards
 }
 
-// Ensemble is a set of members on loopback. Not safe for concurrent use, except that members may be started and killed by
+// Host is where a member runs: its address, which it has to itself, and the words before its command, such as
+// ip netns exec NAME.
+type Host struct {
+	Addr string
+	Run  []string
+}
+
+// Ensemble is a set of members on one machine. Not safe for concurrent use, except that members may be started and killed by
 // one goroutine while others only read addresses.
 type Ensemble struct {
 	members  map[int]*Member
@@ -77,6 +86,12 @@ func (e *Ensemble) add(id int, kind Kind, ports [4]int) *Member {
 		ClientPort: ports[0], peerPort: ports[1], electionPort: ports[2], adminPort: ports[3], dynamic: e.settings.Dynamic}
 	if e.settings.OwnHosts {
 		m.host = fmt.Sprintf("127.0.0.%d", 1+id)
+	}
+	m.clientHost = "127.0.0.1"
+	if id <= len(e.settings.Hosts) {
+		host := e.settings.Hosts[id-1]
+		m.host, m.clientHost, m.run = host.Addr, host.Addr, host.Run
+		m.ClientPort, m.peerPort, m.electionPort = 2181, 2888, 3888
 	}
 	e.members[id] = m
 	return m

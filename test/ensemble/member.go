@@ -2,6 +2,7 @@ package ensemble
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -23,7 +25,8 @@ type Member struct {
 	Dir        string // zoo.cfg, data/, log
 	ClientPort int
 
-	host                   string // of the ports of the ensemble
+	host, clientHost       string   // of the ports of the ensemble, of the client port
+	run                    []string // the words before the command
 	observer, dynamic      bool
 	peerPort, electionPort int
 	adminPort              int
@@ -36,7 +39,7 @@ type process struct {
 }
 
 // Addr is the client address.
-func (m *Member) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.ClientPort)) }
+func (m *Member) Addr() string { return net.JoinHostPort(m.clientHost, strconv.Itoa(m.ClientPort)) }
 
 // learns is the mode of a member that does not lead.
 func (m *Member) learns() string {
@@ -57,7 +60,8 @@ func (m *Member) ElectionAddr() string {
 // DataDir is the member's dataDir.
 func (m *Member) DataDir() string { return filepath.Join(m.Dir, "data") }
 
-func (m *Member) logFile() string { return filepath.Join(m.Dir, "log") }
+// LogFile is where the member's output goes.
+func (m *Member) LogFile() string { return filepath.Join(m.Dir, "log") }
 
 func (m *Member) configure(settings Settings, servers []string) error {
 	if err := os.MkdirAll(m.DataDir(), 0o755); err != nil {
@@ -75,7 +79,7 @@ func (m *Member) configure(settings Settings, servers []string) error {
 	if m.dynamic {
 		lines = append(lines, "reconfigEnabled=true", "standaloneEnabled=false")
 	} else {
-		lines = append(lines, "clientPortAddress=127.0.0.1", fmt.Sprintf("clientPort=%d", m.ClientPort))
+		lines = append(lines, "clientPortAddress="+m.clientHost, fmt.Sprintf("clientPort=%d", m.ClientPort))
 	}
 	lines = append(append(lines, settings.Extra...), servers...)
 	if err := os.WriteFile(filepath.Join(m.DataDir(), "myid"), fmt.Appendln(nil, m.ID), 0o644); err != nil {
@@ -93,7 +97,10 @@ func (m *Member) Start() error {
 	if err != nil {
 		return err
 	}
-	log, err := os.OpenFile(m.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if len(m.run) > 0 {
+		cmd = exec.Command(m.run[0], slices.Concat(m.run[1:], cmd.Args)...)
+	}
+	log, err := os.OpenFile(m.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -151,7 +158,7 @@ func (m *Member) end(s syscall.Signal) error {
 		return nil
 	}
 	p := m.process.Load()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end member %d: %w", m.ID, err)
 	}
 	select {
@@ -218,7 +225,7 @@ func (m *Member) Srvr() map[string]string {
 
 // LogTail is the end of the member's log.
 func (m *Member) LogTail(lines int) string {
-	text, err := os.ReadFile(m.logFile())
+	text, err := os.ReadFile(m.LogFile())
 	if err != nil {
 		return err.Error()
 	}
@@ -228,7 +235,7 @@ func (m *Member) LogTail(lines int) string {
 
 // LogHas tells whether the member logged the text.
 func (m *Member) LogHas(text string) bool {
-	log, _ := os.ReadFile(m.logFile()) // a member that never ran has logged nothing
+	log, _ := os.ReadFile(m.LogFile()) // a member that never ran has logged nothing
 	return bytes.Contains(log, []byte(text))
 }
 
