@@ -6,6 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ARCHES := amd64 arm64
 SEEDS ?= 10000
 MINUTES ?= 5
+ENSEMBLES ?= zzz zzzzz zza zaa
 LIVES ?= 40
 REQUESTS ?= 100000
 N ?= 3
@@ -89,8 +90,9 @@ diff-test: ## the same REQUESTS to zkserver and Apache ZooKeeper, every answer c
 suites: ## the integration suites of other clients with both servers, tallies compared (root, Debian packages)
 	$(GO) test -tags suites -count=1 -timeout 2h -v ./test/suites
 
-chaos: build ## kill -9 members at random under load for MINUTES
-	$(GO) test -tags chaos -count=1 -timeout 0 -v ./test/chaos -minutes $(MINUTES)
+chaos: build ## each of ENSEMBLES under a nemesis for MINUTES (root); z is a zkserver member, a one of Apache ZooKeeper
+	@set -e; for members in $(ENSEMBLES); do \
+	  $(GO) test -tags chaos -count=1 -timeout 0 -v ./test/chaos -run TestChaos -minutes $(MINUTES) -members $$members; done
 
 soak: build ## hostile bytes on every port beside a client that works, for MINUTES
 	$(GO) test -tags soak -count=1 -timeout 0 -v ./test/soak -minutes $(MINUTES)
