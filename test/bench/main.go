@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,11 +25,37 @@ func main() {
 	span := flag.Duration("span", 4*time.Second, "how long each load lasts")
 	hosts := flag.Bool("hosts", os.Getuid() == 0, "measure bootstrap on three test hosts too (root)")
 	servers := flag.Bool("servers", true, "measure the servers")
+	failovers := flag.Int("failover", 0, "instead, kill the leader so many times and measure how long writes are missing")
+	ticks := flag.String("ticks", "200,2000", "with which tickTimes, in milliseconds")
 	flag.Parse()
-	if err := run(*rounds, *span, *servers, *hosts); err != nil {
+	err := error(nil)
+	if *failovers > 0 {
+		err = runFailover(*failovers, *ticks)
+	} else {
+		err = run(*rounds, *span, *servers, *hosts)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench: error:", err)
 		os.Exit(1)
 	}
+}
+
+// runFailover measures failover with each tickTime.
+func runFailover(rounds int, ticks string) error {
+	if _, err := ensemble.ServerBinary(); err != nil { // built now, not within the first start
+		return err
+	}
+	fmt.Printf("Measured on %s with %d cores (%s), Linux %s.\n%s; %s.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor(), kernel(), built(), java())
+	for tick := range strings.SplitSeq(ticks, ",") {
+		millis, err := strconv.Atoi(tick)
+		if err != nil {
+			return fmt.Errorf("tickTime: %w", err)
+		}
+		if err := benchFailover(rounds, time.Duration(millis)*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func run(rounds int, span time.Duration, servers, hosts bool) error {
