@@ -98,9 +98,13 @@ func (n *Node) commitStandalone(upTo wire.Zxid) {
 	}
 }
 
+// expiriesPerTick bounds how many sessions expire at one tick. When the clients of a whole site go, the ends of their sessions
+// must not keep the leader from its followers.
+const expiriesPerTick = 1000
+
 // tickDecider expires sessions and removes what nobody needs any more.
 func (n *Node) tickDecider() {
-	for _, id := range n.tracker.Expire(n.now.Mono) {
+	for _, id := range n.tracker.Expire(n.now.Mono, expiriesPerTick) {
 		n.cfg.Metrics.StaleSessionsExpired.Add(1)
 		n.prepare(ownerHere, zab.Request{Session: id, Op: wire.OpCloseSession})
 	}

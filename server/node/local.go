@@ -65,7 +65,7 @@ func (n *Node) expireLocal() {
 	if n.local == nil {
 		return
 	}
-	for _, id := range n.local.Expire(n.now.Mono) {
+	for _, id := range n.local.Expire(n.now.Mono, 0) {
 		n.local.Remove(id)
 		if c := n.sessions[id]; c != nil {
 			n.closeClient(c)

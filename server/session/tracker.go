@@ -3,8 +3,8 @@
 //
 // A Tracker gives these guarantees:
 //
-//  1. A session expires no earlier than its timeout after the last touch, and no later than one tick after that
-//     (org.apache.zookeeper.server.ExpiryQueue: expiry times are rounded up to the next tick).
+//  1. A session expires no earlier than its timeout after the last touch, and no later than one tick after that, unless more
+//     than the caller wants do (org.apache.zookeeper.server.ExpiryQueue: expiry times are rounded up to the next tick).
 //  2. A session is reported as expired once.
 //  3. A session that is closing, because it expired or its close was proposed, is never touched or checked
 //     successfully again.
@@ -138,9 +138,9 @@ func (t *Tracker) Known(id wire.SessionID) bool {
 // Len returns the number of sessions, closing ones included.
 func (t *Tracker) Len() int { return len(t.sessions) }
 
-// Expire returns the sessions whose time is over, in ascending order, and marks them closing. The caller proposes
-// their closeSession.
-func (t *Tracker) Expire(now time.Duration) []wire.SessionID {
+// Expire returns sessions whose time is over, in ascending order, and marks them closing: all, or as many as limit, if that is
+// positive, and the others at the next calls. The caller proposes their closeSession.
+func (t *Tracker) Expire(now time.Duration, limit int) []wire.SessionID {
 	until := floorDiv(now, t.tick)
 	if until < t.next {
 		return nil
@@ -156,7 +156,12 @@ func (t *Tracker) Expire(now time.Duration) []wire.SessionID {
 	for _, b := range due {
 		ids := t.buckets[b]
 		delete(t.buckets, b)
-		for _, id := range ids {
+		for i, id := range ids {
+			if limit > 0 && len(expired) == limit {
+				t.buckets[b], t.next = ids[i:], b
+				slices.Sort(expired)
+				return expired
+			}
 			s, ok := t.sessions[id]
 			switch {
 			case !ok || s.closing || s.bucket != b:

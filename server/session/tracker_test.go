@@ -22,15 +22,48 @@ func TestExpiryIsRoundedUpToTheNextTick(t *testing.T) {
 	} {
 		tr := NewTracker(tick)
 		tr.Add(1, c.timeout, c.touched)
-		if got := tr.Expire(c.alive); got != nil {
+		if got := tr.Expire(c.alive, 0); got != nil {
 			t.Errorf("touched at %v for %v: expired already at %v", c.touched, c.timeout, c.alive)
 		}
-		if got := tr.Expire(c.over); !slices.Equal(got, []wire.SessionID{1}) {
+		if got := tr.Expire(c.over, 0); !slices.Equal(got, []wire.SessionID{1}) {
 			t.Errorf("touched at %v for %v: at %v expired %v", c.touched, c.timeout, c.over, got)
 		}
-		if got := tr.Expire(c.over + time.Hour); got != nil {
+		if got := tr.Expire(c.over+time.Hour, 0); got != nil {
 			t.Errorf("expired twice: %v", got)
 		}
+	}
+}
+
+// TestExpireInPieces: with a limit the same sessions expire, the one that is touched meanwhile does not.
+func TestExpireInPieces(t *testing.T) {
+	tr := NewTracker(tick)
+	const sessions = 25
+	for id := range wire.SessionID(sessions) {
+		tr.Add(id, time.Duration(id%3)*tick, 0)
+	}
+	const over = 10 * tick
+	var expired []wire.SessionID
+	for _, want := range []int{10, 10, 4, 0} {
+		got := tr.Expire(over, 10)
+		if len(got) != want || !slices.IsSorted(got) {
+			t.Errorf("expired: %v, want %d", got, want)
+		}
+		if expired = append(expired, got...); want == 4 {
+			break
+		}
+		if len(expired) == 10 && !tr.Touch(2+21, over) { // one of the last bucket
+			t.Error("a session that waits for its end is not alive")
+		}
+	}
+	if got := tr.Expire(over, 10); got != nil {
+		t.Errorf("expired twice: %v", got)
+	}
+	slices.Sort(expired)
+	if unique := slices.Compact(expired); len(unique) != sessions-1 || slices.Contains(unique, 23) {
+		t.Errorf("expired: %v", unique)
+	}
+	if got := tr.Expire(over+10*tick, 10); !slices.Equal(got, []wire.SessionID{23}) {
+		t.Errorf("later expired: %v", got)
 	}
 }
 
@@ -115,7 +148,7 @@ func TestTrackerAgainstNaiveTwin(t *testing.T) {
 					}
 				}
 				slices.Sort(want)
-				if got := tr.Expire(now); !slices.Equal(got, want) {
+				if got := tr.Expire(now, 0); !slices.Equal(got, want) {
 					t.Fatalf("seed %d step %d: at %v expired %v, want %v", seed, step, now, got, want)
 				}
 			}
