@@ -27,14 +27,14 @@ func Check(f *Facts, need Requirements) []Finding {
 		out = append(out, Finding{Host: f.Host, Check: check, Severity: severity, Text: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
 	if f.OS.Kernel != "Linux" {
-		add("OS", Error, "use a Linux host", "the host runs %s; servers run on Linux", f.OS.Kernel)
+		add("os", Error, "use a Linux host", "the host runs %s; servers run on Linux", f.OS.Kernel)
 	}
 	if len(need.Arches) > 0 && !slices.Contains(need.Arches, f.Arch) {
-		add("architecture", Error, "use a host of these, or give a server binary for this one in the inventory",
+		add("arch", Error, "use a host of these, or give a server binary for this one in the inventory",
 			"the host is %s; there is a server for %s", f.Arch, strings.Join(need.Arches, ", "))
 	}
 	if need.NeedRoot && !f.IsRoot {
-		add("root", Error, "set become to sudo, or log in as root", "preparing the host needs root, and %s is not", f.User)
+		add("privilege", Error, "set become to sudo, or log in as root", "preparing the host needs root, and %s is not", f.User)
 	}
 	seen := make(map[string]bool)
 	for _, d := range f.Disks {
@@ -44,10 +44,10 @@ func Check(f *Facts, need Requirements) []Finding {
 		seen[d.Path] = true
 		switch {
 		case d.AvailKiB < need.MinAvailKiB:
-			add("disk space", Error, "free some space, or choose another path in the inventory",
+			add("disk", Error, "free some space, or choose another path in the inventory",
 				"%s has %s free and needs %s", d.Path, mebibytes(d.AvailKiB), mebibytes(need.MinAvailKiB))
 		case d.AvailKiB < 2*need.MinAvailKiB:
-			add("disk space", Warning, "txn logs and snapshots grow; set autopurge", "%s has only %s free", d.Path, mebibytes(d.AvailKiB))
+			add("disk", Warning, "txn logs and snapshots grow; set autopurge", "%s has only %s free", d.Path, mebibytes(d.AvailKiB))
 		}
 	}
 	for _, l := range f.Ports {
@@ -73,10 +73,10 @@ func Check(f *Facts, need Requirements) []Finding {
 		}
 		switch id := fmt.Sprint(need.ID); {
 		case found != "" && found != id:
-			add("server id", Error, fmt.Sprintf("give this host id %s in the inventory, or move %s away", d.MyID, d.Path),
+			add("data", Error, fmt.Sprintf("give this host id %s in the inventory, or move %s away", d.MyID, d.Path),
 				"%s/myid says %s, the inventory says %s", d.Path, d.MyID, id)
 		case found == "" && d.HasData:
-			add("server id", Warning, "make sure that this data belongs to this ensemble",
+			add("data", Warning, "make sure that this data belongs to this ensemble",
 				"%s holds data but no id in myid", d.Path)
 		}
 	}
@@ -117,7 +117,7 @@ func CheckTogether(hosts []*Facts, maxSkew time.Duration) []Finding {
 		}
 		key := f.MachineID + " " + f.Hostname
 		if other := seen[key]; other != nil {
-			out = append(out, Finding{Host: f.Host, Check: "identity", Severity: Note,
+			out = append(out, Finding{Host: f.Host, Check: "machine-id", Severity: Note,
 				Text: fmt.Sprintf("has the machine id and host name of %s: one machine under two names, or an unedited clone", other.Host)})
 		}
 		seen[key] = f

@@ -28,10 +28,12 @@ func (s Severity) String() string {
 // Finding is what a check has to say about a host.
 type Finding struct {
 	Host     string
-	Check    string // "disk space", "ports", "clock", …
+	Check    string // one of Checks
 	Severity Severity
 	Text     string
 	Remedy   string // may be empty
+	// Fix does what Remedy says, where that is safe to do unasked.
+	Fix []Change
 }
 
 // String is one line: host, check and text.

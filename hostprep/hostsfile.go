@@ -180,11 +180,11 @@ func PlanHosts(f *Facts, entries []Entry, self Entry) ([]Change, []Finding) {
 	}
 	var findings []Finding
 	if f.Hosts.Immutable {
-		return nil, []Finding{{Host: f.Host, Check: "hosts file", Severity: Error,
+		return nil, []Finding{{Host: f.Host, Check: "hosts-file", Severity: Error,
 			Text: "/etc/hosts must be changed but is immutable", Remedy: "run `chattr -i /etc/hosts`, or set the policy to leave it alone"}}
 	}
 	if f.Hosts.CloudInit {
-		findings = append(findings, Finding{Host: f.Host, Check: "hosts file", Severity: Warning,
+		findings = append(findings, Finding{Host: f.Host, Check: "hosts-file", Severity: Warning,
 			Text:   "cloud-init is told to rewrite /etc/hosts at boot (manage_etc_hosts)",
 			Remedy: "set `manage_etc_hosts: false` in /etc/cloud/cloud.cfg.d, or the block is gone after a reboot"})
 	}

@@ -98,19 +98,19 @@ func TestChecks(t *testing.T) {
 		want   string // "check severity"; empty for none
 	}{
 		{"good", func(*Facts) {}, ""},
-		{"other system", func(f *Facts) { f.OS.Kernel = "FreeBSD" }, "OS error"},
-		{"other machine", func(f *Facts) { f.Arch = "riscv64" }, "architecture error"},
-		{"not root", func(f *Facts) { f.IsRoot = false }, "root error"},
-		{"disk full", func(f *Facts) { f.Disks = []Disk{{Path: "/d", AvailKiB: 100}} }, "disk space error"},
-		{"disk nearly full", func(f *Facts) { f.Disks = []Disk{{Path: "/d", AvailKiB: 3 << 19}} }, "disk space warning"},
+		{"other system", func(f *Facts) { f.OS.Kernel = "FreeBSD" }, "os error"},
+		{"other machine", func(f *Facts) { f.Arch = "riscv64" }, "arch error"},
+		{"not root", func(f *Facts) { f.IsRoot = false }, "privilege error"},
+		{"disk full", func(f *Facts) { f.Disks = []Disk{{Path: "/d", AvailKiB: 100}} }, "disk error"},
+		{"disk nearly full", func(f *Facts) { f.Disks = []Disk{{Path: "/d", AvailKiB: 3 << 19}} }, "disk warning"},
 		{"port taken", func(f *Facts) { f.Ports = []Listener{{Port: 2181, PID: 9, Process: "java"}} }, "ports error"},
 		{"port ours", func(f *Facts) { f.Ports = []Listener{{Port: 2181, PID: 9, Unit: "zookeeper.service"}} }, ""},
-		{"other id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "3"}} }, "server id error"},
+		{"other id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "3"}} }, "data error"},
 		{"placeholder", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "replace this text"}} }, ""},
-		{"data under a placeholder", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "replace", HasData: true}} }, "server id warning"},
-		{"one disk twice", func(f *Facts) { f.Disks = append(f.Disks, f.Disks...); f.Disks[0].AvailKiB, f.Disks[1].AvailKiB = 1, 1 }, "disk space error"},
+		{"data under a placeholder", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "replace", HasData: true}} }, "data warning"},
+		{"one disk twice", func(f *Facts) { f.Disks = append(f.Disks, f.Disks...); f.Disks[0].AvailKiB, f.Disks[1].AvailKiB = 1, 1 }, "disk error"},
 		{"same id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", MyID: "2", HasData: true}} }, ""},
-		{"data without id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", HasData: true}} }, "server id warning"},
+		{"data without id", func(f *Facts) { f.Data = []DataDir{{Path: "/d", HasData: true}} }, "data warning"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := good

@@ -70,7 +70,7 @@ func setsSELinux(line string) bool {
 // label does not come back if it is ever set to enforcing again.
 func PlanSELinux(f *Facts, policy SELinuxPolicy) ([]Change, []Finding) {
 	note := func(severity Severity, text, remedy string) Finding {
-		return Finding{Host: f.Host, Check: "SELinux", Severity: severity, Text: text, Remedy: remedy}
+		return Finding{Host: f.Host, Check: "selinux", Severity: severity, Text: text, Remedy: remedy}
 	}
 	s := f.SELinux
 	if !s.Present {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/zkctl/zkctl/bundle"
@@ -109,8 +110,12 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if it.keys, err = r.planKeys(it.ring); err != nil {
 		return nil, err
 	}
-	r.planNames(members, it.names)
-	r.planHosts(members, it.hosts)
+	// What is less than an error is among the plan's notes.
+	impossible := slices.DeleteFunc(slices.Concat(r.planNames(members, it.names), r.planHosts(members, it.hosts)),
+		func(f hostprep.Finding) bool { return f.Severity != hostprep.Error })
+	if err := r.findings(stepChecks, impossible); err != nil {
+		return nil, err
+	}
 	r.planMembers(members, programs, it.users, it.software, it.out)
 	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.users, it.software} {
 		it.out.Plan.Steps = append(it.out.Plan.Steps, p.Steps...)
@@ -146,6 +151,9 @@ func (r *Run) carryOut(ctx context.Context, it *intent) error {
 		if err := r.prepare(ctx, it); err != nil {
 			return err
 		}
+	}
+	if err := r.checkNetwork(ctx, it); err != nil {
+		return err
 	}
 	if err := r.startMissing(ctx, it.members, it.out); err != nil {
 		return err
@@ -188,15 +196,7 @@ func (r *Run) check(members []member) error {
 	var findings []hostprep.Finding
 	var facts []*hostprep.Facts
 	for _, m := range members {
-		s := m.Host.Server
-		findings = append(findings, hostprep.Check(m.facts, hostprep.Requirements{
-			ID: m.Host.ID, NeedRoot: privileged(m.Member), DataDir: s.Paths.Data,
-			MinAvailKiB: int64(m.Host.System.MinFree) * 1024,
-			Ports:       []int{s.Ports.Client, s.Ports.Peer, s.Ports.Election, s.Ports.Metrics},
-			Ours: func(l hostprep.Listener) bool {
-				return l.PID != 0 && l.PID == m.pid || strings.Contains(l.Command, m.Config()) || m.running && l.PID == 0
-			},
-		})...)
+		findings = append(findings, hostprep.Check(m.facts, m.requirements())...)
 		if m.Host.Connection == inventory.OverSSH {
 			facts = append(facts, m.facts)
 		}
@@ -205,6 +205,19 @@ func (r *Run) check(members []member) error {
 		findings = append(findings, hostprep.CheckTogether(facts, members[0].Host.System.MaxSkew)...)
 	}
 	return r.findings(stepChecks, findings)
+}
+
+// requirements are what the member needs of its host.
+func (m member) requirements() hostprep.Requirements {
+	s := m.Host.Server
+	return hostprep.Requirements{
+		ID: m.Host.ID, NeedRoot: privileged(m.Member), DataDir: s.Paths.Data,
+		MinAvailKiB: int64(m.Host.System.MinFree) * 1024,
+		Ports:       []int{s.Ports.Client, s.Ports.Peer, s.Ports.Election, s.Ports.Metrics},
+		Ours: func(l hostprep.Listener) bool {
+			return l.PID != 0 && l.PID == m.pid || strings.Contains(l.Command, m.Config()) || m.running && l.PID == 0
+		},
+	}
 }
 
 // findings reports findings; errors among them become ErrChecks.
@@ -231,18 +244,22 @@ func (r *Run) findings(step string, findings []hostprep.Finding) error {
 }
 
 // planNames plans /etc/hosts.
-func (r *Run) planNames(members []member, p *Plan) {
+func (r *Run) planNames(members []member, p *Plan) []hostprep.Finding {
+	var all []hostprep.Finding
 	entries := r.hostsEntries(members)
 	for _, m := range machines(members) {
 		if m.Host.System.HostsFile == "manage" && privileged(m.Member) {
 			changes, findings := hostprep.PlanHosts(m.facts, entries, entryOf(entries, m.Host.Name))
 			p.add(stepHostsFile, m.Host, changes, texts(findings)...)
+			all = append(all, findings...)
 		}
 	}
+	return all
 }
 
 // planHosts plans the rest of the preparation of the hosts themselves: firewall and SELinux.
-func (r *Run) planHosts(members []member, p *Plan) {
+func (r *Run) planHosts(members []member, p *Plan) []hostprep.Finding {
+	var all []hostprep.Finding
 	for _, m := range machines(members) {
 		if m.Host.System.Firewall == "leave" || !privileged(m.Member) {
 			continue
@@ -259,13 +276,16 @@ func (r *Run) planHosts(members []member, p *Plan) {
 		}
 		changes, findings := hostprep.PlanFirewall(m.facts, hostprep.FirewallPolicy(m.Host.System.Firewall), ports)
 		p.add(stepFirewall, m.Host, changes, texts(findings)...)
+		all = append(all, findings...)
 	}
 	for _, m := range machines(members) {
 		if m.Host.System.SELinux != "leave" && privileged(m.Member) {
 			changes, findings := hostprep.PlanSELinux(m.facts, hostprep.SELinuxPolicy(m.Host.System.SELinux))
 			p.add(stepSELinux, m.Host, changes, texts(findings)...)
+			all = append(all, findings...)
 		}
 	}
+	return all
 }
 
 func texts(findings []hostprep.Finding) []string {

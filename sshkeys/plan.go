@@ -75,7 +75,7 @@ func PlanKeyPair(m Member, kind KeyType) ([]hostprep.Change, []hostprep.Finding)
 	var changes []hostprep.Change
 	var findings []hostprep.Finding
 	note := func(severity hostprep.Severity, remedy, format string, args ...any) {
-		findings = append(findings, hostprep.Finding{Host: m.Name, Check: "ssh keys", Severity: severity,
+		findings = append(findings, hostprep.Finding{Host: m.Name, Check: "ssh-keys", Severity: severity,
 			Text: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
 	dir := o.Home + "/.ssh"
@@ -123,7 +123,7 @@ func PlanMesh(self Member, all []Member) ([]hostprep.Change, []hostprep.Finding)
 	var known []Known
 	var findings []hostprep.Finding
 	note := func(severity hostprep.Severity, remedy, format string, args ...any) {
-		findings = append(findings, hostprep.Finding{Host: self.Name, Check: "ssh keys", Severity: severity,
+		findings = append(findings, hostprep.Finding{Host: self.Name, Check: "ssh-keys", Severity: severity,
 			Text: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
 	for _, m := range all {

@@ -59,6 +59,7 @@ var (
 	errTimeout     = errors.New("timed out (--timeout)")
 	errDeclined    = errors.New("not confirmed: nothing was done")
 	errUnhealthy   = errors.New("the ensemble is not healthy")
+	errFindings    = errors.New("checks failed")
 	errChanges     = errors.New("the plan has changes")
 )
 
@@ -130,7 +131,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			bootstrapCommand(), planCommand(), applyCommand(), statusCommand(), rollingRestartCommand(),
+			bootstrapCommand(), planCommand(), applyCommand(), checkCommand(), statusCommand(), rollingRestartCommand(),
 			startCommand(), stopCommand(), restartCommand(),
 			inventoryCommand(), completionCommand(), versionCommand(),
 		},
@@ -182,7 +183,9 @@ func report(w io.Writer, err error) {
 }
 
 // silentError reports whether the result was shown already, and err is for the exit code only.
-func silentError(err error) bool { return errors.Is(err, errUnhealthy) || errors.Is(err, errChanges) }
+func silentError(err error) bool {
+	return errors.Is(err, errUnhealthy) || errors.Is(err, errChanges) || errors.Is(err, errFindings)
+}
 
 // message is the text of an error. That every host was interrupted is said once.
 func message(err error) string {
@@ -229,7 +232,7 @@ func exitCode(err error) int {
 		return exitRefused
 	case errors.Is(err, errChanges):
 		return exitChanges
-	case errors.Is(err, errUnhealthy), errors.Is(err, provision.ErrChecks):
+	case errors.Is(err, errUnhealthy), errors.Is(err, errFindings), errors.Is(err, provision.ErrChecks):
 		return exitUnhealthy
 	case remote.NeverRan(err):
 		return exitUnreachable

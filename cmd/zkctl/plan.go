@@ -13,6 +13,13 @@ import (
 	"github.com/zkctl/zkctl/provision"
 )
 
+// skipNetworkFlag is that of verbs that start members for the first time.
+func skipNetworkFlag() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "skip-network-check", Usage: "do not let hosts try to reach one another before the first start"},
+	}
+}
+
 func serverBinaryFlag() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "server-binary", Usage: "push the server in `FILE` (and zkcli beside it) instead of the bundled one"},
@@ -94,7 +101,7 @@ what they were, it refuses (exit code 7) and lists what differs.
 
    zkctl apply                     # after an edit of the inventory
    zkctl apply plan.json           # exactly what was looked at`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), skipNetworkFlag()),
 		Action: runApply,
 	}
 }

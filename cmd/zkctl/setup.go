@@ -134,6 +134,7 @@ func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.
 		ReadyTimeout: c.Duration("wait-timeout"),
 		Deadline:     c.Duration("deadline"),
 		DryRun:       c.Bool("dry-run"),
+		SkipNetwork:  c.Bool("skip-network-check"),
 		Report:       out.event,
 	}, nil
 }

@@ -68,13 +68,7 @@ func fitted(columns []string, width int, render func([]string) string) string {
 
 // render is the table of the given columns.
 func (o *output) render(seen []provision.Observation, columns []string) string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.Options{SeparateColumns: true, SeparateHeader: true}
-	t.Style().Box.MiddleVertical = " "
-	t.Style().Box.MiddleSeparator = "─"
-	t.Style().Box.PaddingLeft = ""
-	t.Style().Format.Header = text.FormatDefault
+	t := plainTable()
 	pick := func(cells map[string]any) table.Row {
 		var row table.Row
 		for _, c := range columns {
@@ -90,6 +84,23 @@ func (o *output) render(seen []provision.Observation, columns []string) string {
 	for _, m := range seen {
 		t.AppendRow(pick(o.cells(seen, m)))
 	}
+	return rendered(t)
+}
+
+// plainTable is a table with a line below its header, and no other.
+func plainTable() table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.Options{SeparateColumns: true, SeparateHeader: true}
+	t.Style().Box.MiddleVertical = " "
+	t.Style().Box.MiddleSeparator = "─"
+	t.Style().Box.PaddingLeft = ""
+	t.Style().Format.Header = text.FormatDefault
+	return t
+}
+
+// rendered is a table without blanks at the ends of its lines.
+func rendered(t table.Writer) string {
 	lines := strings.Split(t.Render(), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
