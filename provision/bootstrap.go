@@ -59,6 +59,7 @@ type intent struct {
 	members                             []member
 	ring                                *keyring
 	keys, names, hosts, users, software *Plan
+	ids                                 identities
 	out                                 *Outcome
 }
 
@@ -99,11 +100,15 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 		}
 		programs[i] = [2]bundle.Program{server, client}
 	}
-	if err := r.step(ctx, stepChecks, func(context.Context) error { return r.check(members) }); err != nil {
+	it := &intent{ids: r.identify(members), members: members, names: &Plan{}, hosts: &Plan{}, users: &Plan{}, software: &Plan{},
+		out: &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}}
+	if err := r.step(ctx, stepChecks, func(context.Context) error { return r.check(members, it.ids) }); err != nil {
 		return nil, err
 	}
-	it := &intent{members: members, names: &Plan{}, hosts: &Plan{}, users: &Plan{}, software: &Plan{},
-		out: &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}}
+	if it.ids.ensembleID == unchosen && !r.DryRun {
+		it.ids.ensembleID = newEnsembleID()
+		it.ids.fresh = true
+	}
 	if it.ring, err = r.keyring(members); err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if err := r.findings(stepChecks, impossible); err != nil {
 		return nil, err
 	}
-	r.planMembers(members, programs, it.users, it.software, it.out)
+	r.planMembers(it, programs)
 	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.users, it.software} {
 		it.out.Plan.Steps = append(it.out.Plan.Steps, p.Steps...)
 	}
@@ -192,7 +197,7 @@ func (r *Run) prepare(ctx context.Context, it *intent) error {
 }
 
 // check applies the checks to all hosts and reports every finding.
-func (r *Run) check(members []member) error {
+func (r *Run) check(members []member, ids identities) error {
 	var findings []hostprep.Finding
 	var facts []*hostprep.Facts
 	for _, m := range members {
@@ -204,6 +209,7 @@ func (r *Run) check(members []member) error {
 	if len(members) > 0 {
 		findings = append(findings, hostprep.CheckTogether(facts, members[0].Host.System.MaxSkew)...)
 	}
+	findings = append(findings, r.checkIdentities(members, ids)...)
 	return r.findings(stepChecks, findings)
 }
 
@@ -336,7 +342,8 @@ func entryOf(entries []hostprep.Entry, name string) hostprep.Entry {
 }
 
 // planMembers plans what makes a host a member, and finds out who has to be started or restarted.
-func (r *Run) planMembers(members []member, programs [][2]bundle.Program, users, software *Plan, out *Outcome) {
+func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) {
+	members, users, software, out := it.members, it.users, it.software, it.out
 	changes := make([][]hostprep.Change, len(members))
 	add := func(p *Plan, step string, i int, c []hostprep.Change, notes ...string) {
 		p.add(step, members[i].Host, c, notes...)
@@ -358,7 +365,11 @@ func (r *Run) planMembers(members []member, programs [][2]bundle.Program, users,
 		add(software, stepServer, i, c)
 	}
 	for i, m := range members {
-		c, notes := m.planFiles()
+		c, notes := m.planFiles(it.ids.ensembleID)
+		// Members on one machine share what is kept there, but where they have no root.
+		if !privileged(m.Member) || len(machines(members[:i+1])) > len(machines(members[:i])) {
+			c = append(c, r.planRoster(m, it.ids)...)
+		}
 		add(software, stepFiles, i, c, notes...)
 	}
 	for i, m := range members {

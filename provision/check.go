@@ -116,7 +116,7 @@ func (r *Run) checkOnce(ctx context.Context, checks []string) (*CheckReport, err
 		if err != nil {
 			return nil, err
 		}
-		findings = append(findings, report.Matrix.findings(able)...)
+		findings = append(findings, report.Matrix.findings(able, false)...)
 	}
 	if wants("fsync") && len(able) > 0 {
 		slow, err := r.measureDisks(ctx, able, paths)
@@ -215,7 +215,7 @@ func (r *Run) examine(members []member) []hostprep.Finding {
 		}
 		for _, f := range hostprep.Examine(first.facts, first.Host.Server.OpenFiles, running, configs) {
 			// Members on one machine reach one another by any address.
-			if f.Check != "names" || len(firsts) > 1 {
+			if f.Check != "names" || len(firsts) > 1 && !first.namesPending() {
 				out = append(out, f)
 			}
 		}
@@ -230,6 +230,7 @@ func (r *Run) examine(members []member) []hostprep.Finding {
 		out = append(out, hostprep.CheckTogether(facts, members[0].Host.System.MaxSkew)...)
 		out = append(out, hostprep.SameMachine(facts)...)
 	}
+	out = append(out, r.checkIdentities(members, r.identify(members))...)
 	names, hosts := &Plan{}, &Plan{}
 	out = append(out, r.planNames(members, names)...)
 	out = append(out, r.planHosts(members, hosts)...)

@@ -77,6 +77,7 @@ func (d *Document) Nothing() bool {
 
 // Plan finds out what Apply would do. It changes nothing.
 func (r *Run) Plan(ctx context.Context) (*Outcome, *Document, error) {
+	r.DryRun = true
 	it, err := r.intend(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -101,6 +102,7 @@ func (r *Run) document(it *intent) *Document {
 	for _, s := range it.out.Plan.Steps {
 		for _, h := range s.Hosts {
 			for _, c := range h.Changes {
+				c = it.ids.neutral(c)
 				d.Changes = append(d.Changes, Planned{
 					Step: s.Name, Host: h.Host.Name, Target: c.Target, Summary: c.Summary,
 					Effect: effectOf(it.member(h.Host.Name), c), Diff: diff(c), Digest: digest(s.Name, h.Host.Name, c),
@@ -131,6 +133,14 @@ func (it *intent) member(name string) member {
 		}
 	}
 	panic("provision: no member " + name)
+}
+
+// neutral is a change as it is in a plan that was made before the ensemble's id was chosen.
+func (i identities) neutral(c hostprep.Change) hostprep.Change {
+	if i.fresh {
+		c.After = bytes.ReplaceAll(c.After, []byte(i.ensembleID), []byte(unchosen))
+	}
+	return c
 }
 
 // digest stands for a change and what it found.

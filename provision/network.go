@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -166,8 +167,8 @@ func (r *Run) probeFrom(ctx context.Context, members []member, i int, server str
 	return reach, closed, names, nil
 }
 
-// findings says what is wrong in a matrix.
-func (m *Matrix) findings(members []member) []hostprep.Finding {
+// findings says what is wrong in a matrix. Where the hosts are not prepared yet, what that will change is less than an error.
+func (m *Matrix) findings(members []member, prepared bool) []hostprep.Finding {
 	var out []hostprep.Finding
 	hosts := map[string]member{}
 	for _, h := range members {
@@ -208,29 +209,34 @@ func (m *Matrix) findings(members []member) []hostprep.Finding {
 		f := hostprep.Finding{Host: p.from, Check: "network", Severity: hostprep.Error,
 			Text:   fmt.Sprintf("does not reach %s (%s): %s", p.to, target.Host.PeerAddress, strings.Join(parts, ", ")),
 			Remedy: "look for a packet filter between the two hosts, on " + p.to + ", or in the cloud's security group"}
-		fw := hostprep.Firewall{}
-		if target.facts != nil {
-			fw = target.facts.Firewall
-		}
-		if fw.Firewalld.Active == "active" && target.Host.System.Firewall != "leave" {
-			f.Severity, f.Remedy = hostprep.Warning, fmt.Sprintf("firewalld runs on %s; bootstrap will change that (system.firewall: %s)", p.to, target.Host.System.Firewall)
-		} else if fw.Firewalld.Active == "active" {
+		fw, policy := target.facts.Firewall, target.Host.System.Firewall
+		if fw.Firewalld.Active == "active" && policy != "leave" && !prepared {
+			f.Severity, f.Remedy = hostprep.Warning, fmt.Sprintf("firewalld runs on %s; bootstrap will change that (system.firewall: %s)", p.to, policy)
+		} else if fw.Firewalld.Active == "active" && policy == "leave" {
 			f.Remedy = fmt.Sprintf("firewalld runs on %s and is left alone: set system.firewall to open-ports, or open the ports there", p.to)
 		} else if slices.ContainsFunc(failed[p], func(r Reach) bool { return r.Result == "unknown name" }) {
 			f.Remedy = "set peer_address to an IP address, or make the name known on " + p.from
 		}
 		out = append(out, f)
 	}
+	if !prepared && slices.ContainsFunc(members, member.namesPending) {
+		return out
+	}
 	return append(out, m.nameFindings(members)...)
+}
+
+// namesPending reports whether /etc/hosts of the member's host is ours to write and is not written yet.
+func (m member) namesPending() bool {
+	return m.Host.System.HostsFile == "manage" && !bytes.Contains(m.facts.Hosts.Content, []byte("# BEGIN zkctl"))
 }
 
 // nameFindings says which names mean different addresses, or a loopback address where others are meant to reach them.
 func (m *Matrix) nameFindings(members []member) []hostprep.Finding {
 	var out []hostprep.Finding
+	if len(machines(members)) < 2 {
+		return nil
+	}
 	for _, target := range members {
-		if len(machines(members)) < 2 {
-			return nil
-		}
 		for _, name := range slices.Compact([]string{target.Host.PeerAddress, target.Host.Name}) {
 			said := map[string][]string{} // addresses to the hosts that say so
 			var order []string
@@ -277,14 +283,7 @@ func (r *Run) checkNetwork(ctx context.Context, it *intent) error {
 		if err != nil {
 			return err
 		}
-		// The firewall is by now what it is meant to be.
-		settled := slices.Clone(it.members)
-		for i := range settled {
-			if settled[i].Host.System.Firewall != "leave" {
-				settled[i].facts = nil
-			}
-		}
-		return r.findings(stepNetwork, matrix.findings(settled))
+		return r.findings(stepNetwork, matrix.findings(it.members, true))
 	})
 }
 

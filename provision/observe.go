@@ -70,7 +70,7 @@ else field member.boot none; fi
 // wanted lists what to ask a host for, so that everything that follows can be decided from one answer.
 func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 	s := m.Host.Server
-	contents := []string{m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
+	contents := []string{m.Identity(), m.Stamp(), m.IdentityCheck(), r.rosterFile(m.Host), m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
 		m.UnitFile(), profilePath(m), bootPath(m, "openrc"), bootPath(m, "sysv"), bootPath(m, "cron")}
 	contents = append(contents, m.ToolPaths()...)
 	files := append([]string{s.Paths.Data, s.Paths.TxnLog, s.Paths.Install, s.Paths.Config, s.Paths.Log,

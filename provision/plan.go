@@ -56,14 +56,18 @@ func (p *Plan) Len() int {
 }
 
 // Print writes the plan for a reader: steps, hosts, changes, and for text files what changes in them. What changes in
-// the same way on several hosts is shown at the first.
+// the same way on several hosts is shown at the first. Steps and hosts without changes are left out.
 func (p *Plan) Print(w io.Writer) {
 	for _, s := range p.Steps {
+		idle := func(h HostPlan) bool { return len(h.Changes) == 0 }
+		if !slices.ContainsFunc(s.Hosts, func(h HostPlan) bool { return !idle(h) }) {
+			continue
+		}
 		fmt.Fprintf(w, "%s\n", s.Name)
 		shown := map[string]string{}
 		for _, h := range s.Hosts {
-			if len(h.Changes) == 0 && len(h.Notes) == 0 {
-				fmt.Fprintf(w, "  %s: nothing to do\n", h.Host.Name)
+			if idle(h) {
+				continue
 			}
 			for _, n := range h.Notes {
 				fmt.Fprintf(w, "  %s: %s\n", h.Host.Name, n)

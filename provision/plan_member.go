@@ -170,11 +170,12 @@ mv -fT "$1.new" "$1" 2>/dev/null || { ln -sfn "$2" "$1"; rm -f "$1.new"; }
 }
 
 // planFiles plans configuration, commands and what starts the service at boot.
-func (m member) planFiles() (changes []hostprep.Change, notes []string) {
+func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes []string) {
 	t := m.Member
 	user := m.User()
 	changes = append(changes, m.file(t.Config(), templates.ZooCfg(t), 0o644, m.root())...)
 	changes = append(changes, m.file(path.Join(m.Host.Server.Paths.Data, "myid"), templates.MyID(t), 0o644, user)...)
+	changes = append(changes, m.planIdentity(ensembleID)...)
 	changes = append(changes, m.file(t.ServerScript(), templates.ServerScript(t), 0o755, m.root())...)
 	changes = append(changes, m.file(t.ClientScript(), templates.ClientScript(t), 0o755, m.root())...)
 	for _, tool := range templates.Tools(t) {

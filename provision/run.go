@@ -40,6 +40,8 @@ type Run struct {
 	Deadline time.Duration
 	// DryRun ends every change before it happens.
 	DryRun bool
+	// AdoptData takes data without a stamp for the member's own; ReuseIDs permits ids that others had.
+	AdoptData, ReuseIDs bool
 	// SkipNetwork leaves out that members try to reach one another before their first start.
 	SkipNetwork bool
 	// Report is told what happens, one call at a time.

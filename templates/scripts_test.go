@@ -38,6 +38,10 @@ hosts: [{name: one, id: 1}]
 	write(t, h.m.Config(), ZooCfg(h.m), 0o644)
 	write(t, h.m.Log(), nil, 0o644)
 	write(t, filepath.Join(h.m.Host.Server.Paths.Data, "myid"), MyID(h.m), 0o644)
+	write(t, h.m.IdentityCheck(), IdentityScript(h.m), 0o755)
+	for _, file := range []string{h.m.Identity(), h.m.Stamp()} {
+		write(t, file, []byte("ensemble=lab\nensemble.id=1-2\nserver=1\n"), 0o644)
+	}
 	t.Cleanup(func() { h.run("stop") })
 	return h
 }
@@ -297,5 +301,27 @@ func TestTools(t *testing.T) {
 	}
 	if id, err := os.ReadFile(filepath.Join(dir, "d/myid")); err != nil || string(id) != "7\n" {
 		t.Errorf("myid is %q, %v", id, err)
+	}
+}
+
+// A server is not started on data that is another's, nor on a directory without a stamp, such as one whose disk is missing.
+func TestForeignDataIsRefused(t *testing.T) {
+	for stamp, want := range map[string]string{
+		"ensemble=lab\nensemble.id=1-2\nserver=2\n": "data belongs to server 2, this member has server 1",
+		"ensemble=lab\nensemble.id=9-9\nserver=1\n": "data belongs to ensemble.id 9-9, this member has ensemble.id 1-2",
+		"": "has no stamp: is its disk mounted?",
+	} {
+		h := newHost(t, "touch "+filepath.Join(t.TempDir(), "began")+"; sleep 60")
+		if stamp == "" {
+			if err := os.Remove(h.m.Stamp()); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			write(t, h.m.Stamp(), []byte(stamp), 0o644)
+		}
+		h.expect("FAILED TO START", 1, "start")
+		if log, err := os.ReadFile(h.m.Log()); err != nil || !strings.Contains(string(log), want) || strings.Contains(string(log), "starting it again") {
+			t.Errorf("log %q, %v; want %q", log, err, want)
+		}
 	}
 }

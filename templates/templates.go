@@ -85,6 +85,9 @@ func Tools(m Member) []Tool {
 	return tools
 }
 
+// IdentityScript renders the check that the data is the member's own.
+func IdentityScript(m Member) []byte { return m.render("identity.sh") }
+
 // SysVScript renders a script for /etc/init.d.
 func SysVScript(m Member) []byte { return m.render("sysv.sh") }
 
@@ -140,6 +143,17 @@ func (m Member) ToolPaths() []string {
 // Supervisor is the path of the supervisor script.
 func (m Member) Supervisor() string {
 	return path.Join(m.Host.Server.Paths.Install, "bin/zookeeper-supervisor")
+}
+
+// Stamp is the file that says whose data it lies with; Identity says whose it must be. The format is that of provision.
+func (m Member) Stamp() string { return path.Join(m.Host.Server.Paths.Data, "zkctl.stamp") }
+
+// Identity is the path of what the stamp must say.
+func (m Member) Identity() string { return path.Join(m.Host.Server.Paths.Config, "identity") }
+
+// IdentityCheck is the path of the script that compares the two.
+func (m Member) IdentityCheck() string {
+	return path.Join(m.Host.Server.Paths.Install, "bin/zookeeper-identity")
 }
 
 // Log is where a supervised server writes.

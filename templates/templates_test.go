@@ -46,6 +46,7 @@ func TestGolden(t *testing.T) {
 		"supervisor.sh":                        SupervisorScript(supervised),
 		"zkServer.systemd.sh":                  ServerScript(master),
 		"zkServer.sh":                          ServerScript(supervised),
+		"identity.sh":                          IdentityScript(master),
 		"zkCli.sh":                             ClientScript(master),
 		"sysv.sh":                              SysVScript(supervised),
 		"openrc.start":                         OpenRCScript(supervised),

@@ -25,7 +25,7 @@ Run again, it finds nothing to do. Cut off, it is finished by running it again. 
 is configured is restarted, one at a time and only while the rest keeps the quorum.
 
    zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), skipNetworkFlag()),
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags()),
 		Action: forEachEnsemble(runBootstrap),
 	}
 }

@@ -13,9 +13,11 @@ import (
 	"github.com/zkctl/zkctl/provision"
 )
 
-// skipNetworkFlag is that of verbs that start members for the first time.
-func skipNetworkFlag() []cli.Flag {
+// convergeFlags are those of verbs that make members.
+func convergeFlags() []cli.Flag {
 	return []cli.Flag{
+		&cli.BoolFlag{Name: "adopt-data", Usage: "take data without a stamp of zkctl for the member's own"},
+		&cli.BoolFlag{Name: "reuse-ids", Usage: "permit server ids that other members had before"},
 		&cli.BoolFlag{Name: "skip-network-check", Usage: "do not let hosts try to reach one another before the first start"},
 	}
 }
@@ -38,7 +40,7 @@ they were.
    zkctl plan                                    # what would be done
    zkctl plan --detailed-exitcode || echo drift  # for a pipeline: 0 nothing to do, 4 changes
    zkctl plan --out plan.json && zkctl apply plan.json`,
-		Flags: flagsFor(hostFlags(), serverBinaryFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "also write the plan to `FILE`, for zkctl apply"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit code 4 if there are changes"},
 		}),
@@ -101,7 +103,7 @@ what they were, it refuses (exit code 7) and lists what differs.
 
    zkctl apply                     # after an edit of the inventory
    zkctl apply plan.json           # exactly what was looked at`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), skipNetworkFlag()),
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags()),
 		Action: runApply,
 	}
 }

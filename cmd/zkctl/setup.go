@@ -134,6 +134,8 @@ func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.
 		ReadyTimeout: c.Duration("wait-timeout"),
 		Deadline:     c.Duration("deadline"),
 		DryRun:       c.Bool("dry-run"),
+		AdoptData:    c.Bool("adopt-data"),
+		ReuseIDs:     c.Bool("reuse-ids"),
 		SkipNetwork:  c.Bool("skip-network-check"),
 		Report:       out.event,
 	}, nil

@@ -18,7 +18,7 @@ while [ -z "$stopping" ]; do
   # What the server was started with tells the next bootstrap whether it needs a restart.
   cat "$config" {{ .ServiceFile }} >{{ .Started }}
   # What users of a JVM set in java.env counts here, too.
-  ({{ .Environment }} exec {{ .Server }} --config "$config") >>"$log" 2>&1 &
+  ({{ .Environment }} {{ .IdentityCheck }} && exec {{ .Server }} --config "$config") >>"$log" 2>&1 &
   child=$!
   printf %s "$child" >"$pid_file"
   wait "$child"; code=$?

@@ -18,7 +18,7 @@ while [ -z "$stopping" ]; do
   # What the server was started with tells the next bootstrap whether it needs a restart.
   cat "$config" /opt/zookeeper/bin/zookeeper-supervisor >/var/lib/zookeeper/started-with
   # What users of a JVM set in java.env counts here, too.
-  (test ! -f /etc/zookeeper/zookeeper-env.sh || . /etc/zookeeper/zookeeper-env.sh; test ! -f /etc/zookeeper/java.env || . /etc/zookeeper/java.env; export SERVER_JVMFLAGS JVMFLAGS; exec /opt/zookeeper/current/bin/zkserver --config "$config") >>"$log" 2>&1 &
+  (test ! -f /etc/zookeeper/zookeeper-env.sh || . /etc/zookeeper/zookeeper-env.sh; test ! -f /etc/zookeeper/java.env || . /etc/zookeeper/java.env; export SERVER_JVMFLAGS JVMFLAGS; /opt/zookeeper/bin/zookeeper-identity && exec /opt/zookeeper/current/bin/zkserver --config "$config") >>"$log" 2>&1 &
   child=$!
   printf %s "$child" >"$pid_file"
   wait "$child"; code=$?

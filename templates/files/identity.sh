@@ -1,0 +1,14 @@
+#!/bin/sh
+# Written by zkctl: lets the server start only on data that is its own. The stamp lies with the data and moves with its
+# disk; what it must say lies with the configuration and stays.
+identity={{ .Identity }}
+stamp={{ .Stamp }}
+
+refuse() { echo "zookeeper: refused to start: $1" >&2; exit 2; }
+says() { sed -n "s/^$1=//p" "$2" | head -n 1; }
+[ -f "$identity" ] || refuse "there is no $identity: run zkctl apply"
+[ -f "$stamp" ] || refuse "${stamp%/*} has no stamp: is its disk mounted? Where the directory is this member's, zkctl apply writes it"
+for key in ensemble ensemble.id server; do
+  is=$(says $key "$stamp") wanted=$(says $key "$identity")
+  [ "$is" = "$wanted" ] || refuse "${stamp%/*} belongs to $key $is, this member has $key $wanted"
+done
