@@ -83,7 +83,25 @@ func (r *Run) Apply(ctx context.Context, agreed *Document) (*Outcome, error) {
 		r.changes += it.out.Plan.Len() + len(it.out.Starts) + len(it.out.Restarts)
 		return it.out, nil
 	}
-	return it.out, r.carryOut(ctx, it)
+	if it.out.Nothing() {
+		return it.out, r.carryOut(ctx, it)
+	}
+	seen := map[string]int{}
+	for _, m := range it.members {
+		seen[m.Host.Name] = readLock(m.Host.Name, m.facts.Fields).Generation
+	}
+	err = r.locked(ctx, seen, func(ctx context.Context) error {
+		r.note("lock", "", "somebody else was at work a moment ago: looking at the hosts again")
+		again, err := r.intend(ctx)
+		if err == nil && agreed != nil {
+			err = agreed.permits(r.document(again))
+		}
+		if err == nil {
+			*it = *again
+		}
+		return err
+	}, func(ctx context.Context) error { return r.carryOut(ctx, it) })
+	return it.out, err
 }
 
 // intend looks at all hosts and decides what to do. It changes nothing.

@@ -46,7 +46,7 @@ func (r *Run) Check(ctx context.Context, checks []string, fix bool) (*CheckRepor
 		return report, err
 	}
 	var fixed []hostprep.Finding
-	err = r.step(ctx, "fix", func(ctx context.Context) error {
+	fixing := func(ctx context.Context) error {
 		var errs []error
 		for _, f := range report.Findings {
 			if len(f.Fix) == 0 {
@@ -60,7 +60,10 @@ func (r *Run) Check(ctx context.Context, checks []string, fix bool) (*CheckRepor
 			fixed = append(fixed, f)
 		}
 		return joined(errs)
-	})
+	}
+	if slices.ContainsFunc(report.Findings, func(f hostprep.Finding) bool { return len(f.Fix) > 0 }) {
+		err = r.locked(ctx, nil, nil, func(ctx context.Context) error { return r.step(ctx, "fix", fixing) })
+	}
 	if len(fixed) > 0 && err == nil && !r.DryRun {
 		report, err = r.checkOnce(ctx, checks)
 	}

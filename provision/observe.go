@@ -96,7 +96,7 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 		Contents:  contents,
 		Units:     []string{s.Service + ".service"},
 		Firewall:  m.Host.System.Firewall == "open-ports",
-		Extra:     append([]string{variables + serviceFragment}, r.keyFragments(m)...),
+		Extra:     append([]string{variables + serviceFragment}, append(r.keyFragments(m), lockFragment(r.lockDir(m.Host)))...),
 	}
 	if m.Host.Connection == inventory.OverSSH {
 		want.LoginUser = m.Host.SSH.User

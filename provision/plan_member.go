@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,13 +146,22 @@ func (m member) planServer(release string, server, client bundle.Program) []host
 	owner := m.root()
 	bin := path.Join(release, "bin")
 	var changes []hostprep.Change
-	for _, program := range []bundle.Program{server, client} {
-		changes = append(changes, hostprep.Change{
-			Kind: hostprep.WriteFile, Target: path.Join(bin, program.Name),
-			Summary: fmt.Sprintf("push %s (%d KiB, sha256 %.12s)", program.Name, len(program.Bytes)/1024, program.SHA256),
-			After:   program.Bytes, Mode: 0o755, Owner: owner, Root: privileged(m.Member), Timeout: 10 * time.Minute,
-		})
-	}
+	both := path.Join(bin, ".programs")
+	changes = append(changes, hostprep.Change{
+		Kind: hostprep.WriteFile, Target: both, Mode: 0o600, Owner: owner, Root: privileged(m.Member), Timeout: 10 * time.Minute,
+		Summary: fmt.Sprintf("push zkserver (%d KiB, sha256 %.12s) and zkcli (%d KiB, sha256 %.12s)",
+			len(server.Bytes)/1024, server.SHA256, len(client.Bytes)/1024, client.SHA256),
+		After: slices.Concat(server.Bytes, client.Bytes),
+	}, hostprep.Change{
+		Kind: hostprep.RunScript, Target: bin, Summary: "unpack zkserver and zkcli", Root: privileged(m.Member), Timeout: 2 * time.Minute,
+		Args: []string{both, bin, fmt.Sprint(len(server.Bytes)), server.SHA256, client.SHA256},
+		Script: `set -e
+head -c "$3" "$1" >"$2/zkserver.new"
+tail -c +$(($3 + 1)) "$1" >"$2/zkcli.new"
+for f in zkserver zkcli; do chmod 755 "$2/$f.new"; mv -f "$2/$f.new" "$2/$f"; flush "$2/$f"; done
+rm -f "$1"`,
+		Verify: `[ "$(hash <"$2/zkserver")" = "$4" ] && [ "$(hash <"$2/zkcli")" = "$5" ]`,
+	})
 	return append(changes, hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Current(), Summary: "switch " + m.Current() + " to " + path.Base(release),
 		Root: privileged(m.Member), Args: []string{m.Current(), path.Join("releases", path.Base(release)), release},

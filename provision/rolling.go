@@ -95,29 +95,31 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 	if r.DryRun {
 		for _, m := range targets {
 			out.Order = append(out.Order, m.Host.Name)
-			if err := r.change(ctx, stepRestart, m.Host, m.service("restart")); err != nil {
+			if err := r.change(ctx, stepRestart, m.Host, r.service(m, "restart")); err != nil {
 				return nil, err
 			}
 		}
 		return out, nil
 	}
-	if !out.Resumed {
-		if err := r.mark(ctx, targets); err != nil {
-			return nil, err
+	err = r.locked(ctx, nil, nil, func(ctx context.Context) error {
+		if !out.Resumed {
+			if err := r.mark(ctx, targets); err != nil {
+				return err
+			}
 		}
-	}
-	err = r.step(ctx, stepRestart, func(ctx context.Context) error {
-		return r.restartRolling(ctx, members, targets, func(ctx context.Context, m member) error {
-			out.Order = append(out.Order, m.Host.Name)
-			return r.unmark(ctx, m)
+		err := r.step(ctx, stepRestart, func(ctx context.Context) error {
+			return r.restartRolling(ctx, members, targets, func(ctx context.Context, m member) error {
+				out.Order = append(out.Order, m.Host.Name)
+				return r.unmark(ctx, m)
+			})
 		})
-	})
-	if err != nil {
-		return out, err
-	}
-	err = r.step(ctx, stepReady, func(ctx context.Context) error {
-		out.Seen, err = r.awaitReady(ctx, members)
-		return err
+		if err != nil {
+			return err
+		}
+		return r.step(ctx, stepReady, func(ctx context.Context) (err error) {
+			out.Seen, err = r.awaitReady(ctx, members)
+			return err
+		})
 	})
 	out.Verdict = Judge(out.Seen)
 	out.Elections = elections(before, out.Seen)

@@ -40,6 +40,10 @@ type Run struct {
 	Deadline time.Duration
 	// DryRun ends every change before it happens.
 	DryRun bool
+	// ID names the run in histories, Verb is what it does, Holder who has the lock meanwhile.
+	ID, Verb, Holder string
+	// Lease is how long the lock of the ensemble lasts that is not renewed; 0 is DefaultLease.
+	Lease time.Duration
 	// AdoptData takes data without a stamp for the member's own; ReuseIDs permits ids that others had.
 	AdoptData, ReuseIDs bool
 	// SkipNetwork leaves out that members try to reach one another before their first start.
@@ -49,6 +53,7 @@ type Run struct {
 
 	mu      sync.Mutex
 	hosts   map[string]*tripHost
+	lease   *lease
 	changes int
 	times   []StepTime
 }
@@ -279,7 +284,7 @@ func (r *Run) call(ctx context.Context, step string, m member, verb string) erro
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("%s: %s the server: %w", m.Host.Name, verb, err)
 	}
-	err := r.change(context.WithoutCancel(ctx), step, m.Host, m.service(verb))
+	err := r.change(context.WithoutCancel(ctx), step, m.Host, r.service(m, verb))
 	if err != nil && verb != "stop" {
 		err = fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
 	}

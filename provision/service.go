@@ -14,11 +14,11 @@ import (
 )
 
 // service plans a call of zkServer.sh on a member's host.
-func (m member) service(verb string) hostprep.Change {
+func (r *Run) service(m member, verb string) hostprep.Change {
 	return hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: verb + " the server", Root: privileged(m.Member),
 		Args: []string{m.ServerScript(), verb}, Timeout: time.Minute,
-		Script: `[ -x "$1" ] || { echo "$1 is not there: run zkctl bootstrap first" >&2; exit 1; }
+		Script: r.fence(m.Host) + `[ -x "$1" ] || { echo "$1 is not there: run zkctl bootstrap first" >&2; exit 1; }
 out=$("$1" "$2" 2>/dev/null) && exit
 # Somebody else may have started it meanwhile.
 case $2/$out in start/*"already running as process"*) exit 0 ;; esac
@@ -212,7 +212,15 @@ func (r *Run) Start(ctx context.Context, names []string) (*Outcome, error) {
 			out.Starts = append(out.Starts, m.Host.Name)
 		}
 	}
-	if err := r.step(ctx, stepStart, func(ctx context.Context) error { return r.startChosen(ctx, members) }); err != nil || r.DryRun {
+	begin := func(ctx context.Context) error {
+		return r.step(ctx, stepStart, func(ctx context.Context) error { return r.startChosen(ctx, members) })
+	}
+	if len(out.Starts) == 0 {
+		err = begin(ctx)
+	} else {
+		err = r.locked(ctx, nil, nil, begin)
+	}
+	if err != nil || r.DryRun {
 		return out, joined([]error{err, missing})
 	}
 	err = r.step(ctx, stepReady, func(ctx context.Context) error { return r.awaitChosen(ctx, members, out) })
@@ -315,7 +323,7 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 		return nil, err
 	}
 	out := &Outcome{Plan: &Plan{}}
-	err = r.step(ctx, "stop", func(ctx context.Context) error {
+	end := func(ctx context.Context) error {
 		for _, m := range leaderLast(members, seen) {
 			if !m.running {
 				r.note("stop", m.Host.Name, "does not run")
@@ -327,7 +335,8 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 			}
 		}
 		return nil
-	})
+	}
+	err = r.locked(ctx, nil, nil, func(ctx context.Context) error { return r.step(ctx, "stop", end) })
 	if err == nil && !r.DryRun {
 		out.Seen = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
 		out.Verdict = Judge(out.Seen)
@@ -363,7 +372,15 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 
 // Restart stops the members and starts them again, all at once: for an ensemble that does not serve. One that does is
 // restarted by RollingRestart.
-func (r *Run) Restart(ctx context.Context, names []string, force bool) (*Outcome, error) {
+func (r *Run) Restart(ctx context.Context, names []string, force bool) (out *Outcome, err error) {
+	err = r.locked(ctx, nil, nil, func(ctx context.Context) error {
+		out, err = r.restart(ctx, names, force)
+		return err
+	})
+	return out, err
+}
+
+func (r *Run) restart(ctx context.Context, names []string, force bool) (*Outcome, error) {
 	stopped, err := r.Stop(ctx, names, force)
 	// What was stopped is started again, even if some host was out of reach.
 	if err != nil && (stopped == nil || !remote.NeverRan(err)) {

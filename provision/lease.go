@@ -1,0 +1,425 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/remote/shell"
+	"github.com/zkctl/zkctl/templates"
+)
+
+// The lock of an ensemble.
+//
+// Each host has a directory of generations: files named 1, 2, 3, … that say who has the lock until when, by the host's
+// clock. To take the lock is to make the next generation, by a hard link, which only one can do, and only where the
+// last one has ended. Who has made it on a majority of the hosts has the lock; it is renewed while the operation lasts,
+// and ends by itself soon after a zkctl that was cut off. A holder that could not renew it in time, by its own
+// clock, makes no further change; and the scripts that stop and start servers look for a later generation first.
+
+// DefaultLease is how long a lock lasts that is not renewed.
+const DefaultLease = 60 * time.Second
+
+// LockedError says that somebody else has the lock.
+type LockedError struct {
+	Holder string
+	Since  time.Time
+	Hosts  []string
+}
+
+// Error names the holder.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("the ensemble is locked by %s since %s (on %s)", e.Holder, e.Since.UTC().Format(time.RFC3339), strings.Join(e.Hosts, ", "))
+}
+
+// Hint says what to do.
+func (e *LockedError) Hint() string {
+	return "wait until that has ended; zkctl lock show tells more; zkctl lock break ends a lock whose holder is gone"
+}
+
+// ErrLostLock is why an operation is ended that could not renew its lock in time.
+var ErrLostLock = errors.New("the lock could not be renewed in time: somebody else may be at work now, so nothing more is changed")
+
+// lockFunctions get $dir, the lock's directory, from their caller.
+const lockFunctions = `
+top() {
+	t=0
+	for f in "$dir"/[0-9]*; do
+		f=${f##*/}
+		case $f in *[!0-9]*) continue ;; esac
+		[ "$f" -gt "$t" ] && t=$f
+	done
+	echo "$t"
+}
+says() { sed -n "s/^$1=//p" "$dir/$2" 2>/dev/null | head -n 1; }
+tell() {
+	field lock.generation "$1"
+	for k in holder since until token; do field "lock.$k" "$(says $k "$1")"; done
+	field lock.now "$(date +%s)"
+}
+flush() { sync -- "$1" 2>/dev/null || sync; }
+crumb() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" >>"${dir%/*}/history" 2>/dev/null || :; }
+`
+
+// acquireScript gets the directory, a token, the lease in seconds, the holder, what to write into the history.
+const acquireScript = `
+dir=$1 token=$2 lease=$3 holder=$4
+[ -d "$dir" ] || { mkdir -p -- "$dir" && chmod 0700 "${dir%/*}" "$dir"; } || exit 1
+last=$(top)
+if [ "$last" -gt 0 ]; then
+	until=$(says until "$last")
+	if [ "${until:-0}" -gt "$(date +%s)" ]; then tell "$last"; exit 0; fi
+fi
+next=$((last + 1)) now=$(date +%s)
+printf 'token=%s\nholder=%s\nsince=%s\nuntil=%s\n' "$token" "$holder" "$now" "$((now + lease))" >"$dir/.$token" || exit 1
+flush "$dir/.$token"
+if ln "$dir/.$token" "$dir/$next" 2>/dev/null && [ "$(top)" = "$next" ]; then
+	rm -f "$dir/.$token"
+	flush "$dir"
+	for f in "$dir"/[0-9]*; do [ "${f##*/}" -ge "$next" ] || rm -f "$f"; done
+	field lock.mine "$next"
+	crumb "$5"
+else
+	rm -f "$dir/.$token"
+	[ "$(says token "$next")" != "$token" ] || rm -f "$dir/$next"
+	tell "$(top)"
+fi
+`
+
+// renewScript gets the directory, the token, the lease (0 gives the lock back), the generation, and what to write into
+// the history.
+const renewScript = `
+dir=$1 token=$2 lease=$3 mine=$4
+[ "$(top)" = "$mine" ] && [ "$(says token "$mine")" = "$token" ] || { tell "$(top)"; exit 0; }
+until=0
+[ "$lease" = 0 ] || until=$(($(date +%s) + lease))
+sed "s/^until=.*/until=$until/" "$dir/$mine" >"$dir/.$token" && mv -f "$dir/.$token" "$dir/$mine" || exit 1
+field lock.mine "$mine"
+[ -z "$5" ] || crumb "$5"
+`
+
+// lockFragment reports a lock, for hostprep.Wanted.Extra.
+func lockFragment(dir string) string {
+	return lockFunctions + "dir=" + shell.Quote(dir) + "\nif [ -d \"$dir\" ]; then tell \"$(top)\"; fi\n"
+}
+
+func (r *Run) lockDir(h inventory.Host) string { return path.Join(r.stateDir(h), "lock") }
+
+// lease is a lock that is held.
+type lease struct {
+	token       string
+	hosts       []inventory.Host
+	mu          sync.Mutex
+	generations map[string]int // by host
+	end         context.CancelFunc
+	renewed     sync.WaitGroup
+}
+
+// HostLock is what one host says about the lock.
+type HostLock struct {
+	Host       string    `json:"host"`
+	Generation int       `json:"generation"`
+	Holder     string    `json:"holder,omitempty"`
+	Since      time.Time `json:"since"`
+	Until      time.Time `json:"until"`
+	// Held says that it has not ended.
+	Held  bool   `json:"held"`
+	Error string `json:"error,omitempty"`
+}
+
+func readLock(host string, f remote.Fields) HostLock {
+	number := func(name string) int64 { n, _ := strconv.ParseInt(f.Text(name), 10, 64); return n }
+	l := HostLock{Host: host, Generation: int(number("lock.generation")), Holder: f.Text("lock.holder"),
+		Since: time.Unix(number("lock.since"), 0).UTC(), Until: time.Unix(number("lock.until"), 0).UTC()}
+	l.Held = l.Generation > 0 && number("lock.until") > number("lock.now")
+	return l
+}
+
+// lockHosts are the hosts that hold the lock: one for each machine of the ensemble.
+func (r *Run) lockHosts() []inventory.Host {
+	members := make([]member, len(r.Inventory.Hosts))
+	for i, h := range r.Inventory.Hosts {
+		members[i].Host = h
+	}
+	var hosts []inventory.Host
+	for _, m := range machines(members) {
+		hosts = append(hosts, m.Host)
+	}
+	return hosts
+}
+
+// locked runs f with the lock of the ensemble. ctx of f ends when the lock is lost. seen are the generations that were
+// seen when f was decided upon, by host; raced is called before f if somebody has had the lock since.
+func (r *Run) locked(ctx context.Context, seen map[string]int, raced func(context.Context) error, f func(context.Context) error) (err error) {
+	if r.DryRun || r.lease != nil {
+		return f(ctx)
+	}
+	changed := false
+	if changed, err = r.acquire(ctx, seen); err != nil {
+		return err
+	}
+	held, lost := context.WithCancelCause(ctx)
+	renewing, end := context.WithCancel(held)
+	r.lease.end = end
+	r.lease.renewed.Go(func() { r.keepLease(renewing, lost) })
+	defer func() {
+		end()
+		r.lease.renewed.Wait()
+		outcome := "ok"
+		if err != nil {
+			outcome, _, _ = strings.Cut("failed: "+err.Error(), "\n")
+		}
+		r.release(ctx, outcome)
+		lost(nil)
+	}()
+	if changed && raced != nil {
+		if err := raced(held); err != nil {
+			return err
+		}
+	}
+	err = f(held)
+	if context.Cause(held) == ErrLostLock && err == nil {
+		err = ErrLostLock
+	}
+	return err
+}
+
+// acquire takes the lock on a majority of the hosts.
+func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, err error) {
+	hosts := r.lockHosts()
+	for attempt := 0; ; attempt++ {
+		l := &lease{token: newEnsembleID(), hosts: hosts, generations: map[string]int{}}
+		held := make([]*HostLock, len(hosts))
+		errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
+			return remote.Command{Label: "take the lock", Script: lockFunctions + acquireScript,
+				Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins")}}
+		}, func(i int, f remote.Fields) {
+			if g, err := strconv.Atoi(f.Text("lock.mine")); err == nil {
+				l.generations[hosts[i].Name] = g
+				return
+			}
+			h := readLock(hosts[i].Name, f)
+			held[i] = &h
+		})
+		if err := context.Cause(ctx); err != nil {
+			r.lease = l
+			r.release(ctx, "interrupted")
+			return false, err
+		}
+		unreachable := 0
+		for _, err := range errs {
+			if remote.NeverRan(err) {
+				unreachable++
+			} else if err != nil {
+				r.lease = l
+				r.release(ctx, "failed: the lock cannot be written")
+				return false, err
+			}
+		}
+		mine, majority := len(l.generations), len(hosts)/2+1
+		if mine >= majority || mine > 0 && mine+unreachable == len(hosts) {
+			if mine < majority {
+				r.report(Event{Kind: Warning, Step: "lock", Text: fmt.Sprintf(
+					"the lock is held on %d of %d hosts only: the others cannot be reached, and who reaches them does not see it", mine, len(hosts))})
+			}
+			r.lease = l
+			for h, g := range l.generations {
+				if s, ok := seen[h]; ok && g != s+1 {
+					changed = true
+				}
+			}
+			return changed, nil
+		}
+		r.lease = l
+		r.release(ctx, "did not get the lock")
+		locked := &LockedError{}
+		byHolder := map[string]int{}
+		for _, h := range held {
+			if h != nil {
+				byHolder[h.Holder]++
+				locked.Holder, locked.Since = h.Holder, h.Since
+				locked.Hosts = append(locked.Hosts, h.Host)
+			}
+		}
+		if mine == 0 && len(locked.Hosts) == 0 {
+			return false, joined(errs)
+		}
+		// Two that began at the same moment may have divided the hosts between them.
+		if byHolder[locked.Holder] >= majority || mine == 0 || attempt == 4 {
+			return false, locked
+		}
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-time.After(time.Duration(50+time.Now().UnixNano()%200) * time.Millisecond):
+		}
+	}
+}
+
+func (r *Run) leaseTime() time.Duration {
+	if r.Lease > 0 {
+		return r.Lease
+	}
+	return DefaultLease
+}
+
+// crumb is a line for the history of a host.
+func (r *Run) crumb(what string) string {
+	return fmt.Sprintf("%s %s: %s by %s, zkctl %s", r.ID, r.Verb, what, r.Holder, r.Version)
+}
+
+// askLocks runs a command on all hosts at once, and hands on what it reported, one host at a time.
+func (r *Run) askLocks(ctx context.Context, hosts []inventory.Host, command func(i int) remote.Command, got func(i int, f remote.Fields)) []error {
+	errs := make([]error, len(hosts))
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for i, h := range hosts {
+		group.Go(func() {
+			host, err := r.host(h)
+			if err == nil {
+				cmd := command(i)
+				cmd.Root = privileged(templates.Member{Host: h})
+				cmd.Script = remote.FieldsScript + cmd.Script
+				cmd.Timeout = 20 * time.Second
+				var res remote.Result
+				if res, err = host.Run(ctx, cmd); err == nil {
+					var f remote.Fields
+					if f, err = remote.ParseFields(res.Stdout); err == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						got(i, f)
+					}
+				}
+			}
+			errs[i] = err
+		})
+	}
+	group.Wait()
+	return errs
+}
+
+// keepLease renews the lock until ctx ends, and calls lost when that did not work in time.
+func (r *Run) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
+	period := r.leaseTime()
+	good := time.Now().Add(period - period/5)
+	tick := time.NewTicker(period / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		asked := time.Now()
+		limited, cancel := context.WithDeadline(ctx, good)
+		renewed := r.renew(limited, int(period.Seconds()), "")
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if renewed >= len(r.lease.generations)/2+1 {
+			good = asked.Add(period - period/5)
+		} else if time.Now().After(good) || renewed < 0 {
+			lost(ErrLostLock)
+			return
+		}
+	}
+}
+
+// renew renews the lock, or gives it back with 0 seconds. The result is the number of hosts where that worked; below 0
+// if somebody else has taken it.
+func (r *Run) renew(ctx context.Context, seconds int, crumb string) int {
+	l := r.lease
+	var hosts []inventory.Host
+	for _, h := range l.hosts {
+		if l.generations[h.Name] > 0 {
+			hosts = append(hosts, h)
+		}
+	}
+	n, taken := 0, 0
+	r.askLocks(ctx, hosts, func(i int) remote.Command {
+		return remote.Command{Label: "renew the lock", Script: lockFunctions + renewScript,
+			Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(seconds), strconv.Itoa(l.generations[hosts[i].Name]), crumb}}
+	}, func(_ int, f remote.Fields) {
+		if f.Has("lock.mine") {
+			n++
+		} else {
+			taken++
+		}
+	})
+	if taken > 0 && n < len(l.generations)/2+1 {
+		return -1
+	}
+	return n
+}
+
+// release gives the lock back, also after an interruption. Where that fails it ends by itself.
+func (r *Run) release(ctx context.Context, outcome string) {
+	if len(r.lease.generations) > 0 {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		r.renew(limited, 0, r.crumb(outcome))
+	}
+	r.lease = nil
+}
+
+// fence is script that ends with an error where somebody has taken the lock since; for scripts that interrupt clients.
+func (r *Run) fence(h inventory.Host) string {
+	if r.lease == nil {
+		return ""
+	}
+	// Members on one machine have one lock.
+	for _, first := range r.lease.hosts {
+		if g := r.lease.generations[first.Name]; g > 0 && len(machines([]member{{Member: templates.Member{Host: first}}, {Member: templates.Member{Host: h}}})) == 1 {
+			return fmt.Sprintf(`for f in %s/[0-9]*; do
+	case ${f##*/} in *[!0-9]*) continue ;; esac
+	[ "${f##*/}" -le %d ] || { echo "somebody else has taken the lock: nothing was done" >&2; exit 1; }
+done
+`, shell.Quote(r.lockDir(first)), g)
+		}
+	}
+	return ""
+}
+
+// ShowLock asks every host about the lock.
+func (r *Run) ShowLock(ctx context.Context) []HostLock {
+	hosts := r.lockHosts()
+	locks := make([]HostLock, len(hosts))
+	errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
+		return remote.Command{Label: "look at the lock", Script: lockFragment(r.lockDir(hosts[i])) + "\n:\n", ReadOnly: true}
+	}, func(i int, f remote.Fields) { locks[i] = readLock(hosts[i].Name, f) })
+	for i, err := range errs {
+		if err != nil {
+			locks[i] = HostLock{Host: hosts[i].Name, Error: err.Error()}
+		}
+	}
+	return locks
+}
+
+// BreakLock ends the lock of whoever has it. A holder that is still there notices and changes nothing more.
+func (r *Run) BreakLock(ctx context.Context) error {
+	hosts := r.lockHosts()
+	return r.each(ctx, "lock", hosts, func(ctx context.Context, i int) error {
+		return r.changeAs(ctx, Changed, "lock", hosts[i], hostprep.Change{
+			Kind: hostprep.RunScript, Target: "lock", Summary: "end the lock", Root: privileged(templates.Member{Host: hosts[i]}),
+			Args: []string{r.lockDir(hosts[i]), r.Holder, r.crumb("breaks the lock")},
+			Script: lockFunctions + `
+dir=$1
+[ -d "$dir" ] || exit 0
+last=$(top)
+[ "$last" -gt 0 ] || exit 0
+printf 'token=broken\nholder=%s\nsince=%s\nuntil=0\n' "$2" "$(date +%s)" >"$dir/.broken" || exit 1
+ln "$dir/.broken" "$dir/$((last + 1))"
+rm -f "$dir/.broken"
+crumb "$3"
+`})
+	})
+}
