@@ -213,6 +213,7 @@ func exitCode(err error) int {
 		secret   *secretError
 		refused  *provision.RefusedError
 		drift    *provision.DriftError
+		locked   *provision.LockedError
 		late     *provision.NotReadyError
 	)
 	switch {
@@ -222,7 +223,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, errTimeout):
 		return exitTimeout
-	case errors.Is(err, errLocked):
+	case errors.Is(err, errLocked), errors.As(err, &locked):
 		return exitLocked
 	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &unknown), errors.As(err, &secret):
 		return exitUsage

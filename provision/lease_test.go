@@ -1,0 +1,211 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+)
+
+// elsewhere is this machine as one of several hosts: what zkctl keeps in /var/lib it finds in a directory of its own.
+type elsewhere struct {
+	remote.Host
+	dir  string
+	gone *atomic.Bool
+}
+
+func (h *elsewhere) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
+	if h.gone.Load() {
+		return remote.Result{}, &remote.ConnError{Host: h.Name(), Step: cmd.Label, Kind: remote.ErrUnreachable}
+	}
+	cmd.Root = false
+	move := strings.NewReplacer("/var/lib/zkctl", h.dir)
+	cmd.Script = move.Replace(cmd.Script)
+	args := make([]string, len(cmd.Args))
+	for i, a := range cmd.Args {
+		args[i] = move.Replace(a)
+	}
+	cmd.Args = args
+	return h.Host.Run(ctx, cmd)
+}
+
+// fleet is an ensemble of three hosts that keep locks, and nothing else.
+type fleet struct {
+	t    *testing.T
+	dir  string
+	gone map[string]*atomic.Bool
+}
+
+func newFleet(t *testing.T) *fleet {
+	return &fleet{t, t.TempDir(), map[string]*atomic.Bool{"a": {}, "b": {}, "c": {}}}
+}
+
+func (f *fleet) run(holder string) *Run {
+	f.t.Helper()
+	inv, err := inventory.Parse("inventory.yaml", []byte(`name: fleet
+hosts:
+  - {name: a, address: 10.0.0.1, id: 1}
+  - {name: b, address: 10.0.0.2, id: 2}
+  - {name: c, address: 10.0.0.3, id: 3}
+`))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r := &Run{Inventory: inv, Holder: holder, Verb: "test", ID: holder, Parallel: 3, Lease: time.Minute,
+		Connect: func(h inventory.Host) (remote.Host, error) {
+			return &elsewhere{remote.NewLocal(h.Name, remote.Become{None: true}), filepath.Join(f.dir, h.Name), f.gone[h.Name]}, nil
+		}}
+	f.t.Cleanup(r.Close)
+	return r
+}
+
+func (f *fleet) history(host string) string {
+	b, _ := os.ReadFile(filepath.Join(f.dir, host, "fleet/history"))
+	return string(b)
+}
+
+// Of two operators who begin at once exactly one goes on; the other is told who that is.
+func TestOneHolder(t *testing.T) {
+	f := newFleet(t)
+	for round := range 5 {
+		var inside, most, done atomic.Int32
+		var mu sync.Mutex
+		var refused []error
+		var group sync.WaitGroup
+		release := make(chan struct{})
+		for i := range 2 {
+			r := f.run(fmt.Sprintf("operator%d@desk", i))
+			group.Go(func() {
+				err := r.locked(t.Context(), nil, nil, func(context.Context) error {
+					most.Store(max(most.Load(), inside.Add(1)))
+					defer inside.Add(-1)
+					<-release
+					done.Add(1)
+					return nil
+				})
+				if err != nil {
+					mu.Lock()
+					refused = append(refused, err)
+					mu.Unlock()
+					close(release)
+				}
+			})
+		}
+		group.Wait()
+		var locked *LockedError
+		if most.Load() != 1 || done.Load() != 1 || len(refused) != 1 || !errors.As(refused[0], &locked) {
+			t.Fatalf("round %d: %d at once, %d done, refused %v", round, most.Load(), done.Load(), refused)
+		}
+		if !strings.HasPrefix(locked.Holder, "operator") || !strings.HasSuffix(locked.Holder, "@desk") {
+			t.Errorf("holder %q", locked.Holder)
+		}
+	}
+	if h := f.history("a"); !strings.Contains(h, "operator0@desk test: begins by operator0@desk") || !strings.Contains(h, " test: ok by ") {
+		t.Errorf("history:\n%s", h)
+	}
+}
+
+// A host that is gone does not keep anybody from working; a lock whose holder is gone ends by itself.
+func TestLockWithoutAHost(t *testing.T) {
+	f := newFleet(t)
+	f.gone["b"].Store(true)
+	first := f.run("first")
+	if _, err := first.acquire(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	f.gone["b"].Store(false)
+	second := f.run("second")
+	_, err := second.acquire(t.Context(), nil)
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.Holder != "first" || fmt.Sprint(locked.Hosts) != "[a c]" {
+		t.Errorf("while it is held: %v", err)
+	}
+	for _, l := range second.ShowLock(t.Context()) {
+		if want := l.Host != "b"; l.Held != want || want && l.Holder != "first" {
+			t.Errorf("%+v", l)
+		}
+	}
+	// Nobody renews it, and its time runs out.
+	for _, host := range []string{"a", "c"} {
+		edit(t, filepath.Join(f.dir, host, "fleet/lock/1"), "until=", "until=1\nwas=")
+	}
+	if _, err := second.acquire(t.Context(), map[string]int{"a": 1, "c": 1}); err != nil {
+		t.Fatal(err)
+	}
+	// The first one is not dead after all: its fence holds it back, and it cannot renew.
+	if n := first.renew(t.Context(), 60, ""); n >= 0 {
+		t.Errorf("the first one renewed a lock that it has lost: %d", n)
+	}
+	h, err := first.host(first.Inventory.Hosts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Run(t.Context(), remote.Command{Label: "stop", Script: first.fence(first.Inventory.Hosts[0]) + "echo stopped"}); err == nil {
+		t.Error("the fence lets a holder through that has lost the lock")
+	}
+	if _, err := h.Run(t.Context(), remote.Command{Label: "stop", Script: second.fence(first.Inventory.Hosts[0]) + "echo stopped"}); err != nil {
+		t.Errorf("the fence stops who has the lock: %v", err)
+	}
+}
+
+// An operation that loses its lock changes nothing more.
+func TestLostLock(t *testing.T) {
+	f := newFleet(t)
+	r := f.run("first")
+	r.Lease = 2 * time.Second
+	err := r.locked(t.Context(), nil, nil, func(ctx context.Context) error {
+		if err := f.run("admin").BreakLock(ctx); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		return context.Cause(ctx)
+	})
+	if !errors.Is(err, ErrLostLock) {
+		t.Errorf("error %v", err)
+	}
+	// What nobody reaches cannot be renewed either.
+	r = f.run("second")
+	r.Lease = time.Second
+	err = r.locked(t.Context(), nil, nil, func(ctx context.Context) error {
+		for _, g := range f.gone {
+			g.Store(true)
+		}
+		<-ctx.Done()
+		return nil
+	})
+	if !errors.Is(err, ErrLostLock) {
+		t.Errorf("out of reach: %v", err)
+	}
+}
+
+// Somebody else was at work between looking and locking.
+func TestRacedLock(t *testing.T) {
+	f := newFleet(t)
+	nothing := func(context.Context) error { return nil }
+	if err := f.run("first").locked(t.Context(), nil, nil, nothing); err != nil {
+		t.Fatal(err)
+	}
+	for seen, want := range map[int]bool{0: true, 1: false} {
+		raced := false
+		err := f.run("second").locked(t.Context(), map[string]int{"a": seen, "b": seen, "c": seen},
+			func(context.Context) error { raced = true; return nil }, nothing)
+		if err != nil || raced != want {
+			t.Errorf("seen %d: raced %v, %v", seen, raced, err)
+		}
+		for _, host := range []string{"a", "b", "c"} { // back to generation 1
+			dir := filepath.Join(f.dir, host, "fleet/lock")
+			if err := os.Rename(filepath.Join(dir, "2"), filepath.Join(dir, "1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
