@@ -152,6 +152,19 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	return it, nil
 }
 
+// summaries are all changes that are intended, with their hosts.
+func (it *intent) summaries() [][2]string {
+	all := [][2]string{}
+	for _, s := range it.out.Plan.Steps {
+		for _, h := range s.Hosts {
+			for _, c := range h.Changes {
+				all = append(all, [2]string{h.Host.Name, c.Summary})
+			}
+		}
+	}
+	return all
+}
+
 // planRestarts finds out in which order members are going to be restarted, and what that costs.
 func (r *Run) planRestarts(ctx context.Context, it *intent) {
 	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
@@ -170,6 +183,7 @@ func (r *Run) planRestarts(ctx context.Context, it *intent) {
 // carryOut does what was intended, and waits until the ensemble serves.
 func (r *Run) carryOut(ctx context.Context, it *intent) error {
 	if !it.out.Nothing() {
+		r.report(Event{Kind: Intended, Changes: it.summaries()})
 		// Members run only after a bootstrap that got past the proof, so that a run with nothing to do needs no new one.
 		if err := r.prepare(ctx, it); err != nil {
 			return err

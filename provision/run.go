@@ -75,9 +75,11 @@ const (
 	HostEnds   EventKind = "host-done"
 	Changed    EventKind = "change"
 	// Marked is a change of what zkctl keeps on the host for itself.
-	Marked  EventKind = "mark"
-	Note    EventKind = "note"
-	Warning EventKind = "warning"
+	Marked EventKind = "mark"
+	Note   EventKind = "note"
+	// Intended comes before the first change, with all that is going to be done in Changes.
+	Intended EventKind = "intended"
+	Warning  EventKind = "warning"
 )
 
 // Event is one thing that happened in an operation.
@@ -89,6 +91,8 @@ type Event struct {
 	Text    string        `json:"text,omitempty"`
 	Elapsed time.Duration `json:"elapsed_ns,omitempty"`
 	Error   string        `json:"error,omitempty"`
+	// Changes are a host and a change each, of Intended.
+	Changes [][2]string `json:"changes,omitempty"`
 }
 
 func (r *Run) report(e Event) {

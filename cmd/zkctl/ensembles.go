@@ -69,7 +69,9 @@ func forEachEnsemble(action cli.ActionFunc) cli.ActionFunc {
 				return err
 			}
 			fmt.Fprintf(c.App.ErrWriter, "zkctl: ensemble %s\n", inv.Name)
-			switch err := action(c); {
+			err := action(c)
+			endTrail(c, err)
+			switch {
 			case err == nil:
 			case errors.Is(err, errInterrupted):
 				return err

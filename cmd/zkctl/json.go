@@ -20,6 +20,7 @@ type failure struct {
 func telling(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		err := action(c)
+		endTrail(c, err)
 		out, formErr := newOutput(c)
 		if err != nil && formErr == nil && out.json && !silentError(err) {
 			out.line(failure{"error", message(err), hintOf(err), exitCode(err)})

@@ -11,9 +11,14 @@ import (
 var errLocked = errors.New("another zkctl is at work on this inventory")
 
 // lockedError is an inventory with which another zkctl works.
-type lockedError struct{ file string }
+type lockedError struct{ file, holder string }
 
-func (e *lockedError) Error() string { return e.file + ": " + errLocked.Error() }
+func (e *lockedError) Error() string {
+	if e.holder == "" {
+		return e.file + ": " + errLocked.Error()
+	}
+	return e.file + ": " + errLocked.Error() + ": " + e.holder
+}
 func (e *lockedError) Unwrap() error { return errLocked }
 func (e *lockedError) Hint() string  { return "wait until it has ended; zkctl status works meanwhile" }
 
@@ -29,7 +34,7 @@ func lock(inv *inventory.Inventory) (unlock func(), err error) {
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		f.Close()
-		return nil, &lockedError{inv.File}
+		return nil, &lockedError{file: inv.File}
 	case err != nil:
 		// Some network file systems have no locks; that is no reason not to work.
 		f.Close()

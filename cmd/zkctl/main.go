@@ -100,6 +100,7 @@ func main() {
 // Run carries out one command line. Results go to stdout, everything else to stderr.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	app := newApp(stdout, stderr)
+	commandArgs = args
 	ordered, err := order(app, args)
 	if err != nil {
 		return err
@@ -118,7 +119,7 @@ zkctl status
 zkctl rolling-restart
 
 The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inventory.yaml.`,
-		HideVersion: true, HideHelpCommand: true,
+		HideVersion: true, HideHelpCommand: true, Metadata: map[string]any{},
 		Writer: stdout, ErrWriter: stderr,
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   onUsageError,
@@ -132,7 +133,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 		},
 		Commands: []*cli.Command{
 			bootstrapCommand(), planCommand(), applyCommand(), checkCommand(), statusCommand(), rollingRestartCommand(),
-			startCommand(), stopCommand(), restartCommand(),
+			startCommand(), stopCommand(), restartCommand(), lockCommand(), auditCommand(),
 			inventoryCommand(), completionCommand(), versionCommand(),
 		},
 	}

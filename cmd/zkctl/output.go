@@ -25,6 +25,9 @@ type output struct {
 	// resultColor is color for stdout.
 	resultColor bool
 
+	// redact takes secrets out of a text.
+	redact func(string) string
+
 	working []work
 	began   time.Time
 }
@@ -52,6 +55,9 @@ func isTerminal(w io.Writer) bool {
 
 // event shows one event. Calls do not overlap.
 func (o *output) event(e provision.Event) {
+	if e.Kind == provision.Intended {
+		return // for the audit trail
+	}
 	if o.json {
 		o.line(e)
 		return

@@ -136,10 +136,15 @@ func confirm(out *output, verb string, inv *inventory.Inventory, names []string)
 	if len(names) > 0 {
 		what, then = strings.Join(names, ", "), "Clients move to the other members, if these are a majority."
 	}
+	return ask(out, verb+" interrupts "+what, fmt.Sprintf("%s %s? %s", verb, what, then))
+}
+
+// ask asks for a yes. why says what for, where there is nobody to ask.
+func ask(out *output, why, question string) error {
 	if !isTerminal(out.stderr) || !isTerminal(os.Stdin) {
-		return usage("%s interrupts %s: there is no terminal to ask on, so say --yes", verb, what)
+		return usage("%s: there is no terminal to ask on, so say --yes", why)
 	}
-	fmt.Fprintf(out.stderr, "%s %s? %s [y/N] ", verb, what, then)
+	fmt.Fprintf(out.stderr, "%s [y/N] ", question)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
 		return errDeclined

@@ -17,6 +17,7 @@ import (
 	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
+	"github.com/zkctl/zkctl/trail"
 )
 
 // flagsFor are the flags of a verb: those for finding the inventory and shaping the output, then the given ones.
@@ -38,6 +39,7 @@ func flagsFor(more ...[]cli.Flag) []cli.Flag {
 // hostFlags are those of verbs that log in to hosts.
 func hostFlags() []cli.Flag {
 	return append([]cli.Flag{
+		stateFlag(),
 		&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Value: 10, Usage: "work on `N` hosts at a time"},
 		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show what would be done and change nothing on any host"},
 		&cli.DurationFlag{Name: "wait-timeout", Value: 2 * time.Minute, Usage: "`TIME` for members to serve after they were started"},
@@ -96,12 +98,18 @@ func newRun(c *cli.Context, inv *inventory.Inventory, out *output) (run *provisi
 	unlock := func() {}
 	if !c.Bool("dry-run") {
 		if unlock, err = lock(inv); err != nil {
+			if locked := (*lockedError)(nil); errors.As(err, &locked) {
+				locked.holder = runningHere(c, inv)
+			}
 			return nil, nil, err
 		}
 	}
 	if run, err = prepare(c, inv, out); err != nil {
 		unlock()
 		return nil, nil, err
+	}
+	if !run.DryRun {
+		beginTrail(c, inv, run, out, out.redact)
 	}
 	return run, func() { run.Close(); unlock() }, nil
 }
@@ -121,6 +129,7 @@ func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.
 	if err != nil {
 		return nil, err
 	}
+	out.redact = connector.secrets.redact
 	out.began = time.Now() // typing takes no time of the operation
 	return &provision.Run{
 		Inventory:    inv,
@@ -134,6 +143,9 @@ func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.
 		ReadyTimeout: c.Duration("wait-timeout"),
 		Deadline:     c.Duration("deadline"),
 		DryRun:       c.Bool("dry-run"),
+		ID:           trail.NewID(time.Now()),
+		Verb:         c.Command.Name,
+		Holder:       fmt.Sprintf("%s (zkctl %s, process %d)", operator(), c.Command.Name, os.Getpid()),
 		AdoptData:    c.Bool("adopt-data"),
 		ReuseIDs:     c.Bool("reuse-ids"),
 		SkipNetwork:  c.Bool("skip-network-check"),

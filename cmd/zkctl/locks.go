@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/provision"
+)
+
+func lockCommand() *cli.Command {
+	return &cli.Command{
+		Name: "lock", Usage: "show or end the lock that keeps two operators from working at once: show, break",
+		Description: `Who changes something has the lock of the ensemble on a majority of its hosts. It is renewed while the work lasts and ends by
+itself a minute after a zkctl that was cut off.`,
+		Subcommands: []*cli.Command{
+			{
+				Name: "show", Usage: "show what each host says about the lock", ArgsUsage: "[INVENTORY]",
+				Flags: flagsFor(hostFlags()), Action: runLockShow,
+			},
+			{
+				Name: "break", Usage: "end the lock, whoever has it", ArgsUsage: "[INVENTORY]",
+				Description: "A zkctl that is still at work notices, and changes nothing more. Asks first.",
+				Flags:       flagsFor(hostFlags(), []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}}),
+				Action:      runLockBreak,
+			},
+		},
+	}
+}
+
+// heldLock is the lock that most hosts speak of, nil if nobody has it.
+func heldLock(locks []provision.HostLock) *provision.HostLock {
+	for i, l := range locks {
+		if l.Held {
+			return &locks[i]
+		}
+	}
+	return nil
+}
+
+func runLockShow(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	run, err := prepare(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	locks := run.ShowLock(ctx)
+	out.clear()
+	if out.json {
+		out.line(map[string]any{"kind": "lock", "ensemble": inv.Name, "held": heldLock(locks) != nil, "hosts": locks})
+		return nil
+	}
+	t := plainTable()
+	t.AppendHeader(table.Row{"host", "generation", "state", "holder", "since", "ends in"})
+	for _, l := range locks {
+		row := table.Row{l.Host, l.Generation, "free", "-", "-", "-"}
+		switch {
+		case l.Error != "":
+			row = table.Row{l.Host, "-", "unknown: " + l.Error, "-", "-", "-"}
+		case l.Held:
+			row = table.Row{l.Host, l.Generation, "held", l.Holder, l.Since.Local().Format(time.DateTime), short(time.Until(l.Until))}
+		case l.Generation > 0:
+			row[3] = "last: " + l.Holder
+		}
+		t.AppendRow(row)
+	}
+	fmt.Fprintln(out.stdout, rendered(t))
+	return nil
+}
+
+func runLockBreak(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	run, err := prepare(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	held := heldLock(run.ShowLock(ctx))
+	out.clear()
+	if held == nil {
+		fmt.Fprintln(out.stdout, "nobody has the lock")
+		return nil
+	}
+	if !c.Bool("yes") && !run.DryRun {
+		question := fmt.Sprintf("end the lock of %s? What that is doing stops half-way.", held.Holder)
+		if err := ask(out, "lock break", question); err != nil {
+			return err
+		}
+	}
+	beginTrail(c, inv, run, out, nil)
+	if err := run.BreakLock(ctx); err != nil {
+		return err
+	}
+	out.clear()
+	if !run.DryRun {
+		fmt.Fprintf(out.stdout, "the lock of %s is ended\n", held.Holder)
+	}
+	return nil
+}
