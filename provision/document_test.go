@@ -93,6 +93,9 @@ func TestApplyRefusesDrift(t *testing.T) {
 		}, "m1: does not run any more"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "a file of the plan" {
+				t.Skip("a site of its own")
+			}
 			s := newSite(t, 3)
 			s.bootstrap()
 			s.extra = "zoo_cfg: {maxClientCnxns: 77}\n"

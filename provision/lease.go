@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,14 +70,15 @@ flush() { sync -- "$1" 2>/dev/null || sync; }
 crumb() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" >>"${dir%/*}/history" 2>/dev/null || :; }
 `
 
-// acquireScript gets the directory, a token, the lease in seconds, the holder, what to write into the history.
+// acquireScript gets the directory, a token, the lease in seconds, the holder, what to write into the history, and the
+// token of a holder that is known to be gone.
 const acquireScript = `
-dir=$1 token=$2 lease=$3 holder=$4
+dir=$1 token=$2 lease=$3 holder=$4 gone=$6
 [ -d "$dir" ] || { mkdir -p -- "$dir" && chmod 0700 "${dir%/*}" "$dir"; } || exit 1
 last=$(top)
 if [ "$last" -gt 0 ]; then
 	until=$(says until "$last")
-	if [ "${until:-0}" -gt "$(date +%s)" ]; then tell "$last"; exit 0; fi
+	if [ "${until:-0}" -gt "$(date +%s)" ] && [ "$(says token "$last")" != "$gone" ]; then tell "$last"; exit 0; fi
 fi
 next=$((last + 1)) now=$(date +%s)
 printf 'token=%s\nholder=%s\nsince=%s\nuntil=%s\n' "$token" "$holder" "$now" "$((now + lease))" >"$dir/.$token" || exit 1
@@ -133,11 +135,12 @@ type HostLock struct {
 	// Held says that it has not ended.
 	Held  bool   `json:"held"`
 	Error string `json:"error,omitempty"`
+	token string
 }
 
 func readLock(host string, f remote.Fields) HostLock {
 	number := func(name string) int64 { n, _ := strconv.ParseInt(f.Text(name), 10, 64); return n }
-	l := HostLock{Host: host, Generation: int(number("lock.generation")), Holder: f.Text("lock.holder"),
+	l := HostLock{Host: host, Generation: int(number("lock.generation")), Holder: f.Text("lock.holder"), token: f.Text("lock.token"),
 		Since: time.Unix(number("lock.since"), 0).UTC(), Until: time.Unix(number("lock.until"), 0).UTC()}
 	l.Held = l.Generation > 0 && number("lock.until") > number("lock.now")
 	return l
@@ -195,12 +198,13 @@ func (r *Run) locked(ctx context.Context, seen map[string]int, raced func(contex
 // acquire takes the lock on a majority of the hosts.
 func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, err error) {
 	hosts := r.lockHosts()
+	gone := "nobody"
 	for attempt := 0; ; attempt++ {
-		l := &lease{token: newEnsembleID(), hosts: hosts, generations: map[string]int{}}
+		l := &lease{token: newToken(), hosts: hosts, generations: map[string]int{}}
 		held := make([]*HostLock, len(hosts))
 		errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
 			return remote.Command{Label: "take the lock", Script: lockFunctions + acquireScript,
-				Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins")}}
+				Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins"), gone}}
 		}, func(i int, f remote.Fields) {
 			if g, err := strconv.Atoi(f.Text("lock.mine")); err == nil {
 				l.generations[hosts[i].Name] = g
@@ -251,6 +255,11 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		}
 		if mine == 0 && len(locked.Hosts) == 0 {
 			return false, joined(errs)
+		}
+		if i := slices.IndexFunc(held, func(h *HostLock) bool { return h != nil && h.token != gone && holderIsGone(h.token) }); i >= 0 {
+			gone = held[i].token
+			r.note("lock", "", "the run of %s is gone: its lock is taken over", held[i].Holder)
+			continue
 		}
 		// Two that began at the same moment may have divided the hosts between them.
 		if byHolder[locked.Holder] >= majority || mine == 0 || attempt == 4 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -207,5 +208,36 @@ func TestRacedLock(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// The lock of a run that was killed on this machine is taken over at once.
+func TestLockOfTheDead(t *testing.T) {
+	f := newFleet(t)
+	first := f.run("first")
+	if _, err := first.acquire(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	second := f.run("second")
+	var locked *LockedError
+	if _, err := second.acquire(t.Context(), nil); !errors.As(err, &locked) {
+		t.Errorf("while the first one lives: %v", err)
+	}
+	dead := strings.Replace(first.lease.token, fmt.Sprintf(".%d.", os.Getpid()), fmt.Sprintf(".%d.", gone.Process.Pid), 1)
+	if dead == first.lease.token {
+		t.Fatalf("token %s", dead)
+	}
+	for _, host := range []string{"a", "b", "c"} {
+		edit(t, filepath.Join(f.dir, host, "fleet/lock/1"), first.lease.token, dead)
+	}
+	if _, err := second.acquire(t.Context(), nil); err != nil {
+		t.Errorf("after its death: %v", err)
+	}
+	if holderIsGone("elsewhere.1.x") || holderIsGone("") || holderIsGone(newToken()) {
+		t.Error("somebody is thought to be gone who may be there")
 	}
 }

@@ -71,7 +71,7 @@ if command -v useradd >/dev/null 2>&1; then useradd -r -U -M -d "$2" -s "$nologi
 else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 `,
 				Verify: `id -u "$1" >/dev/null`,
-				Undo:   &hostprep.Undo{Args: []string{user}, Script: `if command -v userdel >/dev/null 2>&1; then userdel "$1"; else deluser "$1"; fi`},
+				Undo:   &hostprep.Undo{Args: []string{user}, Script: `id -u "$1" >/dev/null 2>&1 || exit 0; if command -v userdel >/dev/null 2>&1; then userdel "$1"; else deluser "$1"; fi`},
 			})
 		}
 	}
@@ -208,14 +208,14 @@ func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes [
 		changes = append(changes, written...)
 		if len(written) > 0 || !m.boots {
 			changes = append(changes, m.enable("rc-update add local default", "rc-update show default | grep -qw local",
-				unless(m.boots, "rc-update del local default")))
+				unless(m.boots, "rc-update del local default || :")))
 		}
 	case "sysv":
 		written := m.file(boot, templates.SysVScript(t), 0o755, "root")
 		changes = append(changes, written...)
 		if len(written) > 0 || !m.boots {
 			changes = append(changes, m.enable(`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d "$1" defaults >/dev/null; else chkconfig --add "$1"; fi`, ":",
-				`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d -f "$1" remove >/dev/null; else chkconfig --del "$1"; fi`))
+				`if command -v update-rc.d >/dev/null 2>&1; then update-rc.d -f "$1" remove >/dev/null; else chkconfig --del "$1"; fi || :`))
 		}
 	case "cron":
 		changes = append(changes, m.file(boot, templates.CronTab(t), 0o644, "root")...)
@@ -231,7 +231,7 @@ func (m member) planUnit() []hostprep.Change {
 	enabled := m.facts.Units[m.Host.Server.Service+".service"].Enabled == "enabled"
 	if len(changes) > 0 || m.reload || !enabled {
 		changes = append(changes, m.enable(`systemctl daemon-reload && systemctl enable -q "$1.service"`, `systemctl is-enabled -q "$1.service"`,
-			unless(enabled, `systemctl disable -q "$1.service"`)))
+			unless(enabled, `systemctl disable -q "$1.service" 2>/dev/null || :`)))
 	}
 	return changes
 }

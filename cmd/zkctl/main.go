@@ -133,7 +133,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 		},
 		Commands: []*cli.Command{
 			bootstrapCommand(), planCommand(), applyCommand(), checkCommand(), statusCommand(), rollingRestartCommand(),
-			startCommand(), stopCommand(), restartCommand(), lockCommand(), auditCommand(),
+			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), lockCommand(), auditCommand(),
 			inventoryCommand(), completionCommand(), versionCommand(),
 		},
 	}

@@ -1,0 +1,352 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/zkctl/zkctl/test/ensemble"
+)
+
+// local is an ensemble of three members on this machine, operated as from a terminal: each call is a process of its own.
+type local struct {
+	t         *testing.T
+	dir       string
+	inventory string
+	server    string
+}
+
+var zkctlProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "zkctl-test")
+	if err != nil {
+		return "", err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	link := filepath.Join(dir, "zkctl") // TestMain goes by the name
+	return link, os.Symlink(self, link)
+})
+
+func newLocal(t *testing.T) *local {
+	t.Helper()
+	server, err := ensemble.ServerBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ensemble.ClientBinary(); err != nil { // beside the server
+		t.Fatal(err)
+	}
+	l := &local{t: t, dir: t.TempDir(), server: server}
+	text := `name: desk
+connection: local
+server: {paths: {data: "{{ .name }}/data", install: "{{ .name }}/install", config: "{{ .name }}/conf", log: "{{ .name }}/log"}}
+system: {service_manager: supervisor, min_free_mib: 1}
+zoo_cfg: {tickTime: 1000}
+hosts:
+`
+	for i := range 3 {
+		var ports []any
+		for range 3 {
+			free, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer free.Close()
+			ports = append(ports, free.Addr().(*net.TCPAddr).Port)
+		}
+		text += fmt.Sprintf("  - {name: m%d, id: %d, server: {ports: {client: %d, peer: %d, election: %d, metrics: 0}}}\n",
+			append([]any{i + 1, i + 1}, ports...)...)
+	}
+	l.inventory = filepath.Join(l.dir, "inventory.yaml")
+	if err := os.WriteFile(l.inventory, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if out, code := l.ctl("stop", "--yes", "--force"); code != 0 {
+			t.Logf("stop at the end: exit code %d\n%s", code, out)
+		}
+	})
+	return l
+}
+
+func (l *local) command(args ...string) *exec.Cmd {
+	l.t.Helper()
+	program, err := zkctlProgram()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = l.dir
+	cmd.Env = append(os.Environ(), "ZKCTL_INVENTORY="+l.inventory, "ZKCTL_STATE_DIR="+filepath.Join(l.dir, "state"))
+	return cmd
+}
+
+// ctl runs zkctl to its end; output is both streams.
+func (l *local) ctl(args ...string) (output string, code int) {
+	l.t.Helper()
+	cmd := l.command(args...)
+	var b bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &b, &b
+	err := cmd.Run()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		l.t.Fatal(err)
+	}
+	return b.String(), cmd.ProcessState.ExitCode()
+}
+
+// must is ctl for what must succeed.
+func (l *local) must(args ...string) string {
+	l.t.Helper()
+	out, code := l.ctl(args...)
+	if code != 0 {
+		l.t.Fatalf("zkctl %s: exit code %d\n%s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// killAt runs zkctl and kills it with SIGKILL when it reports the given boundary of a step, counted from 1; false if it
+// was done before.
+func (l *local) killAt(boundary int, args ...string) (step string, killed bool) {
+	l.t.Helper()
+	cmd := l.command(append(args, "--json")...)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	seen := 0
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		var e struct{ Kind, Step string }
+		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Kind != "step" && e.Kind != "step-done" {
+			continue
+		}
+		if seen++; seen == boundary {
+			step, killed = e.Kind+" "+e.Step, true
+			cmd.Process.Kill()
+		}
+	}
+	if err := cmd.Wait(); err != nil && !killed {
+		l.t.Fatalf("zkctl %s: %v", strings.Join(args, " "), err)
+	}
+	return step, killed
+}
+
+// result is all that is on the members' disks, but for what servers write and what differs from ensemble to ensemble.
+func (l *local) result() string {
+	l.t.Helper()
+	var b strings.Builder
+	for _, m := range []string{"m1", "m2", "m3"} {
+		err := filepath.WalkDir(filepath.Join(l.dir, m), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			name := strings.TrimPrefix(path, l.dir)
+			for _, skip := range []string{"/version-2", ".pid", "/log/", "/.zkctl/lock", "/.zkctl/history"} {
+				if strings.Contains(name, skip) {
+					return nil
+				}
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "%s %v", name, info.Mode())
+			switch {
+			case info.Mode().IsRegular():
+				if info.Size() > 1<<16 {
+					fmt.Fprintf(&b, " %d bytes", info.Size()) // a program, whose checksum is in its path
+					break
+				}
+				data, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				data = bytes.ReplaceAll(data, []byte(l.dir), []byte("DIR"))
+				data = regexp.MustCompile(`ensemble\.id=.*|127\.0\.0\.1:\d+:\d+|clientPort=.*`).ReplaceAll(data, []byte("X"))
+				fmt.Fprintf(&b, " %q", data)
+			case info.Mode()&fs.ModeSymlink != 0:
+				target, err := os.Readlink(path)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(&b, " -> %s", target)
+			}
+			b.WriteByte('\n')
+			return nil
+		})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+// sameLines reports the lines in which two texts differ.
+func sameLines(t *testing.T, what, got, want string) {
+	t.Helper()
+	have := map[string]bool{}
+	for line := range strings.Lines(got) {
+		have[line] = true
+	}
+	for line := range strings.Lines(want) {
+		if !have[line] {
+			t.Errorf("%s: missing: %s", what, line)
+		}
+		delete(have, line)
+	}
+	for line := range have {
+		t.Errorf("%s: too much: %s", what, line)
+	}
+}
+
+// A bootstrap that is killed at any boundary of a step is finished by resume, which says how far it came; the result is
+// that of one that was not, and the audit trail has both runs.
+func TestKilledAtEachStepBoundary(t *testing.T) {
+	whole := newLocal(t)
+	whole.must("bootstrap", "--server-binary", whole.server)
+	want := whole.result()
+	step := 1
+	if testing.Short() {
+		step = 5
+	}
+	kills := 0
+	for boundary := 2; ; boundary += step {
+		l := newLocal(t)
+		at, killed := l.killAt(boundary, "bootstrap", "--server-binary", l.server)
+		if !killed {
+			break
+		}
+		kills++
+		t.Logf("killed at %s", at)
+		out := l.must("resume", "--server-binary", l.server)
+		if !strings.Contains(out, "verified done, ") || !strings.Contains(out, "healthy: all 3 members serve") {
+			t.Errorf("resume after %s says\n%s", at, out)
+		}
+		sameLines(t, "after "+at, l.result(), want)
+		var runs []string
+		for line := range strings.Lines(l.must("audit", "list", "--json")) {
+			var r struct{ Verb, Outcome string }
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			runs = append(runs, r.Verb+" "+r.Outcome)
+		}
+		if got := strings.Join(runs, ", "); got != "bootstrap cut off, bootstrap ok" {
+			t.Errorf("after %s the audit trail has %s", at, got)
+		}
+		if out := l.must("resume", "--server-binary", l.server); !strings.Contains(out, "nothing to resume") {
+			t.Errorf("a second resume says\n%s", out)
+		}
+		l.must("stop", "--yes")
+	}
+	if kills < 2 {
+		t.Errorf("%d runs were killed", kills)
+	}
+}
+
+// Who comes second, with an inventory of his own, is told who is at work, and exits with 6; so is he on the same inventory.
+func TestSecondOperator(t *testing.T) {
+	l := newLocal(t)
+	first := l.command("apply", "--server-binary", l.server, "--json")
+	stdout, err := first.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	asked := false
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if !asked && strings.Contains(lines.Text(), `"kind":"change"`) {
+			asked = true
+			text, err := os.ReadFile(l.inventory)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := filepath.Join(l.dir, "theirs.yaml")
+			if err := os.WriteFile(other, text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			holder := fmt.Sprintf("(zkctl apply, process %d", first.Process.Pid)
+			for _, inventory := range []string{other, l.inventory} {
+				out, code := l.ctl("apply", inventory, "--server-binary", l.server)
+				if code != exitLocked || !strings.Contains(out, holder) {
+					t.Errorf("the second operator, with %s: exit code %d\n%s", filepath.Base(inventory), code, out)
+				}
+			}
+			if out := l.must("lock", "show"); !strings.Contains(out, "held") || !strings.Contains(out, holder) {
+				t.Errorf("lock show:\n%s", out)
+			}
+		}
+	}
+	if err := first.Wait(); err != nil || !asked {
+		t.Errorf("the first operator: %v", err)
+	}
+	if out := l.must("lock", "show"); !strings.Contains(out, "free") {
+		t.Errorf("lock show afterwards:\n%s", out)
+	}
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("afterwards:\n%s", out)
+	}
+}
+
+// A reset leaves nothing of the ensemble; with --keep-data a later bootstrap finds its data again.
+func TestReset(t *testing.T) {
+	l := newLocal(t)
+	l.must("bootstrap", "--server-binary", l.server)
+	stamp, err := os.ReadFile(filepath.Join(l.dir, "m1/data/zkctl.stamp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, code := l.ctl("reset"); code != exitUsage || !strings.Contains(out, "--yes-i-mean desk") {
+		t.Errorf("without a word: exit code %d\n%s", code, out)
+	}
+	if out, code := l.ctl("reset", "--yes-i-mean", "bench"); code != exitUsage {
+		t.Errorf("with another name: exit code %d\n%s", code, out)
+	}
+	if out := l.must("reset", "--dry-run"); !strings.Contains(out, "m3: remove server, configuration, service and data") || !strings.Contains(out, "nothing was changed") {
+		t.Errorf("dry run:\n%s", out)
+	}
+	l.must("reset", "--keep-data", "--yes-i-mean", "desk")
+	if _, err := os.Stat(filepath.Join(l.dir, "m1/conf")); !os.IsNotExist(err) {
+		t.Errorf("the configuration is left: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(l.dir, "m1/data/version-2")); err != nil {
+		t.Errorf("the data is gone: %v", err)
+	}
+	if out := l.must("bootstrap", "--server-binary", l.server); !strings.Contains(out, "healthy: all 3") {
+		t.Errorf("bootstrap after --keep-data:\n%s", out)
+	}
+	if now, err := os.ReadFile(filepath.Join(l.dir, "m1/data/zkctl.stamp")); err != nil || !bytes.Equal(now, stamp) {
+		t.Errorf("the stamp changed: %q, %v", now, err)
+	}
+	l.must("reset", "--yes-i-mean", "desk")
+	for _, m := range []string{"m1", "m2", "m3"} {
+		if err := filepath.WalkDir(filepath.Join(l.dir, m), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				t.Errorf("left: %s", path)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if out := l.must("audit", "show"); !strings.Contains(out, "zkctl reset --yes-i-mean desk") || !strings.Contains(out, "m2: remove server") {
+		t.Errorf("audit show:\n%s", out)
+	}
+}

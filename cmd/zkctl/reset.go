@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+)
+
+func resetCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "reset",
+		Usage:     "stop the ensemble and remove it from its hosts",
+		ArgsUsage: "[INVENTORY]",
+		Description: `Stops all members and removes servers, configuration, services and data. Asks for the ensemble's name to be typed. Hosts that
+cannot be reached are told of (exit code 5); the same command does the rest later.
+
+What a run of zkctl changes on a host for the first time is kept there, in /var/lib/zkctl/ENSEMBLE/undo. --undo-host-changes
+gives it back byte for byte: /etc/hosts, firewall, SELinux, SSH keys, profile, service. Lines that others have added to
+/etc/hosts, authorized_keys or known_hosts since stay.
+
+   zkctl reset --dry-run --undo-host-changes
+   zkctl reset --keep-data                       # a later bootstrap takes the data over
+   zkctl reset --undo-host-changes --yes-i-mean lab`,
+		Flags: flagsFor(hostFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "keep-data", Usage: "leave data and txn logs where they are"},
+			&cli.BoolFlag{Name: "undo-host-changes", Usage: "give the hosts back what they had before the first run"},
+			&cli.StringFlag{Name: "yes-i-mean", Usage: "do not ask; `NAME` is the ensemble's"},
+		}),
+		Action: runReset,
+	}
+}
+
+func runReset(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("dry-run") {
+		if err := confirmByName(out, c, inv); err != nil {
+			return err
+		}
+	}
+	run, end, err := newRun(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	plan, missing, err := run.Reset(ctx, provision.ResetOptions{KeepData: c.Bool("keep-data"), UndoHost: c.Bool("undo-host-changes")})
+	out.clear()
+	if err != nil {
+		if run.Changes() > 0 && exitCode(err) == exitFailed {
+			err = &provision.PartialError{Cause: err}
+		}
+		return err
+	}
+	if run.DryRun {
+		if out.json {
+			out.line(map[string]any{"kind": "plan", "changes": planned(plan)})
+		} else {
+			plan.Print(out.stdout)
+			fmt.Fprintf(out.stdout, "%s; nothing was changed\n", counted(plan.Len(), "change"))
+		}
+		return missing
+	}
+	if out.json {
+		out.line(map[string]any{"kind": "reset", "ensemble": inv.Name, "changes": run.Changes(), "round_trips": run.RoundTrips()})
+		return missing
+	}
+	out.times(run.Times())
+	out.trips(run.RoundTrips())
+	fmt.Fprintf(out.stdout, "%s is removed\n", inv.Name)
+	if c.Bool("keep-data") {
+		fmt.Fprintln(out.stdout, "its data is kept; zkctl bootstrap takes it over")
+	}
+	if !c.Bool("undo-host-changes") {
+		fmt.Fprintf(out.stdout, "the hosts stay prepared; %s gives them back what they had before\n",
+			commandLine("reset", inv)+" --undo-host-changes")
+	}
+	return missing
+}
+
+type plannedChange struct {
+	Step    string `json:"step"`
+	Host    string `json:"host"`
+	Summary string `json:"summary"`
+	Target  string `json:"target"`
+}
+
+func planned(p *provision.Plan) []plannedChange {
+	all := []plannedChange{}
+	for _, s := range p.Steps {
+		for _, h := range s.Hosts {
+			for _, c := range h.Changes {
+				all = append(all, plannedChange{s.Name, h.Host.Name, c.Summary, c.Target})
+			}
+		}
+	}
+	return all
+}
+
+// confirmByName lets the ensemble's name be typed.
+func confirmByName(out *output, c *cli.Context, inv *inventory.Inventory) error {
+	if name := c.String("yes-i-mean"); name != "" {
+		if name != inv.Name {
+			return usage("--yes-i-mean %s: the ensemble is %s", name, inv.Name)
+		}
+		return nil
+	}
+	if !isTerminal(out.stderr) || !isTerminal(os.Stdin) {
+		return usage("reset removes the ensemble %s: there is no terminal to ask on, so say --yes-i-mean %s", inv.Name, inv.Name)
+	}
+	what := "and all its data "
+	if c.Bool("keep-data") {
+		what = ""
+	}
+	fmt.Fprintf(out.stderr, "This removes the ensemble %s %sfrom %s. Type its name to go on: ", inv.Name, what, counted(len(inv.Hosts), "host"))
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	if strings.TrimSpace(answer) != inv.Name {
+		return errDeclined
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+	"github.com/zkctl/zkctl/trail"
+)
+
+func resumeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "resume",
+		Usage:     "go on with the last run that was cut off or failed",
+		ArgsUsage: "[INVENTORY]",
+		Description: `Finds the last run on the ensemble in the audit trail of this machine. If it did not end well, looks at the hosts anew, says
+what of it is verified done and what is to do, and calls the same command again: what counts is what the hosts are, not
+what the trail says. On another machine, zkctl apply does the same without the trail.`,
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
+		Action: runResume,
+	}
+}
+
+// resumable are the verbs that go on where they stopped when they are called again.
+var resumable = []string{"bootstrap", "apply", "rolling-restart", "start", "stop", "restart", "reset"}
+
+func runResume(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := load(c)
+	if err != nil {
+		return err
+	}
+	state, err := stateDir(c)
+	if err != nil {
+		return err
+	}
+	runs, err := trail.List(state, inv.Name)
+	if err != nil {
+		return err
+	}
+	runs = slices.DeleteFunc(runs, func(r *trail.Run) bool { return !slices.Contains(resumable, r.Verb) })
+	if len(runs) == 0 {
+		fmt.Fprintf(out.stdout, "no run on %s began here; %s does what is missing\n", inv.Name, commandLine("apply", inv))
+		return nil
+	}
+	last := runs[len(runs)-1]
+	switch {
+	case last.Running:
+		return &lockedError{inv.File, fmt.Sprintf("%s (zkctl %s, process %d)", last.Operator, last.Verb, last.PID)}
+	case last.End != nil && last.End.ExitCode == exitOK:
+		fmt.Fprintf(out.stdout, "nothing to resume: the last run on %s (%s, %s) ended well\n", inv.Name, last.Run, last.Verb)
+		return nil
+	}
+	fmt.Fprintf(out.stderr, "zkctl: going on with run %s: zkctl %s (%s)\n", last.Run, strings.Join(last.Args, " "), last.Outcome())
+	if last.Verb == "bootstrap" || last.Verb == "apply" {
+		if err := tellProgress(c, out, inv, last); err != nil {
+			return err
+		}
+	}
+	if c.Bool("dry-run") {
+		return nil
+	}
+	if err := os.Chdir(last.Dir); err != nil {
+		return fmt.Errorf("the run began in another directory: %w", err)
+	}
+	app := newApp(c.App.Writer, c.App.ErrWriter)
+	ordered, err := order(app, last.Args)
+	if err != nil {
+		return err
+	}
+	commandArgs = last.Args
+	return app.RunContext(c.Context, append([]string{"zkctl"}, ordered...))
+}
+
+// tellProgress compares what a run meant to do with what there is to do now.
+func tellProgress(c *cli.Context, out *output, inv *inventory.Inventory, last *trail.Run) error {
+	run, err := prepare(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	_, doc, err := run.Plan(ctx)
+	out.clear()
+	if err != nil {
+		return err
+	}
+	p := progressOf(last, doc)
+	if out.json {
+		out.line(struct {
+			Kind string `json:"kind"`
+			Run  string `json:"run"`
+			progress
+		}{"resume", last.Run, p})
+		return nil
+	}
+	fmt.Fprintf(out.stdout, "%d of %s verified done, %d to do", p.Verified, counted(p.Intended, "change"), len(p.ToDo))
+	if len(p.Undone) > 0 {
+		fmt.Fprintf(out.stdout, "; done then, but not in force now: %s", strings.Join(p.Undone, ", "))
+	}
+	fmt.Fprintln(out.stdout)
+	return nil
+}
+
+// progress is how far a run came.
+type progress struct {
+	Intended int      `json:"intended"`
+	Verified int      `json:"verified"`
+	ToDo     []string `json:"to_do"`
+	// Undone are changes that were reported as made and are to do again.
+	Undone []string `json:"undone"`
+}
+
+func progressOf(last *trail.Run, now *provision.Document) progress {
+	p := progress{ToDo: []string{}, Undone: []string{}}
+	toDo := map[string]bool{}
+	for _, c := range now.Changes {
+		p.ToDo = append(p.ToDo, c.Host+": "+c.Summary)
+		toDo[c.Host+": "+c.Summary] = true
+	}
+	for _, line := range last.Lines {
+		var e provision.Event
+		if json.Unmarshal(line, &e) != nil {
+			continue
+		}
+		switch e.Kind {
+		case provision.Intended:
+			p.Intended, p.Verified = len(e.Changes), 0
+			for _, c := range e.Changes {
+				if !toDo[c[0]+": "+c[1]] {
+					p.Verified++
+				}
+			}
+		case provision.Changed:
+			if what := e.Host + ": " + e.Text; toDo[what] {
+				p.Undone = append(p.Undone, what)
+			}
+		}
+	}
+	return p
+}

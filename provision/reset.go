@@ -1,0 +1,306 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/sshkeys"
+	"github.com/zkctl/zkctl/templates"
+)
+
+// ResetOptions say how much a reset takes away.
+type ResetOptions struct {
+	// KeepData leaves data and txn logs, with their stamps, and the user that owns them.
+	KeepData bool
+	// UndoHost gives the hosts back what they had before the first run: /etc/hosts, firewall, SELinux, SSH keys and all
+	// files that were replaced.
+	UndoHost bool
+}
+
+// The names of the steps of a reset.
+const (
+	stepStop   = "stop"
+	stepRemove = "remove the ensemble"
+	stepUndo   = "undo the changes of the hosts"
+	stepForget = "forget"
+)
+
+// Reset stops all members and removes them from their hosts. Hosts that cannot be reached do not keep the others from being
+// reset; missing says why, and the same call does the rest later. With DryRun it returns the plan.
+func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, err error) {
+	members, missing, err := r.observeForReset(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan = &Plan{}
+	ids := r.identify(members)
+	var foreign []hostprep.Finding
+	for _, m := range members {
+		stamp, ok := parseIdentity(m.facts.Contents[m.Stamp()])
+		if ok && !o.KeepData && (stamp.Ensemble != r.Inventory.Name || ids.ensembleID != unchosen && stamp.EnsembleID != ids.ensembleID) {
+			foreign = append(foreign, hostprep.Finding{Host: m.Host.Name, Check: "data", Severity: hostprep.Error,
+				Text:   fmt.Sprintf("%s belongs to server %d of the ensemble %s (%s) and is not removed", m.Host.Server.Paths.Data, stamp.Server, stamp.Ensemble, stamp.EnsembleID),
+				Remedy: "move it away first, or say --keep-data"})
+		}
+		if m.running {
+			plan.add(stepStop, m.Host, []hostprep.Change{r.service(m, "stop")})
+		}
+	}
+	if err := r.findings(stepChecks, foreign); err != nil {
+		return nil, missing, err
+	}
+	for _, m := range members {
+		plan.add(stepRemove, m.Host, m.planRemoval(o.KeepData))
+	}
+	if o.UndoHost {
+		if err := r.planUndo(members, o.KeepData, plan); err != nil {
+			return nil, missing, err
+		}
+	}
+	if r.DryRun {
+		r.changes += plan.Len()
+		return plan, missing, nil
+	}
+	err = r.locked(ctx, nil, nil, func(ctx context.Context) error {
+		for _, s := range plan.Steps {
+			if s.Name == stepStop {
+				err := r.step(ctx, stepStop, func(ctx context.Context) error { return r.stopForReset(ctx, members) })
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := r.applyUnjournalled(ctx, Changed, s.Name, &Plan{Steps: []PlannedStep{s}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return plan, missing, err
+	}
+	// The lock was in there.
+	forget := &Plan{}
+	firsts := machines(members)
+	for _, m := range members {
+		if !privileged(m.Member) || slices.ContainsFunc(firsts, func(f member) bool { return m.Host.Name == f.Host.Name }) {
+			forget.add(stepForget, m.Host, []hostprep.Change{r.forget(m.Host, o)})
+		}
+	}
+	return plan, missing, r.applyUnjournalled(ctx, Marked, stepForget, forget)
+}
+
+// observeForReset looks at all hosts that can be reached, with their journals.
+func (r *Run) observeForReset(ctx context.Context) (members []member, missing, err error) {
+	const step = "connect and gather facts"
+	hosts := r.Inventory.Hosts
+	all := make([]member, len(hosts))
+	err = r.step(ctx, step, func(ctx context.Context) error {
+		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
+			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
+			host, err := r.host(hosts[i])
+			if err != nil {
+				return err
+			}
+			want := r.wanted(m)
+			want.Extra = append(want.Extra, hostprep.JournalFragment(r.journalDir(hosts[i])))
+			facts, err := hostprep.Gather(ctx, host, want)
+			if err != nil {
+				return err
+			}
+			all[i], err = found(m, facts)
+			return err
+		})
+	})
+	for _, m := range all {
+		if m.facts != nil {
+			members = append(members, m)
+		}
+	}
+	if err != nil && (len(members) == 0 || context.Cause(ctx) != nil || !remote.NeverRan(err)) {
+		return nil, nil, err
+	}
+	return members, err, nil
+}
+
+func (r *Run) stopForReset(ctx context.Context, members []member) error {
+	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+	for _, m := range leaderLast(members, seen) {
+		if m.running {
+			if err := r.call(ctx, stepStop, m, "stop"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// planRemoval plans to take away what makes the host a member. Only what zkctl puts there is named; directories go when
+// nothing else is in them.
+func (m member) planRemoval(keepData bool) []hostprep.Change {
+	s, t := m.Host.Server, m.Member
+	bin := path.Join(s.Paths.Install, "bin")
+	files := []string{t.Config(), t.Identity(), t.ServerScript(), t.ClientScript(), t.IdentityCheck(), t.Supervisor(), t.Current(), m.markFile(),
+		t.Log(), t.Log() + ".1"}
+	files = append(files, t.ToolPaths()...)
+	trees := []string{path.Join(s.Paths.Install, "releases")}
+	dirs := []string{bin, s.Paths.Config, s.Paths.Log}
+	var kept []string
+	if !keepData {
+		files = append(files, path.Join(s.Paths.Data, "myid"), t.Stamp(), t.Started(), t.PidFile(), t.SupervisorPidFile(),
+			path.Join(s.Paths.Data, "initialize"))
+		trees = append(trees, path.Join(s.Paths.Data, "version-2"), path.Join(s.Paths.TxnLog, "version-2"))
+		dirs = append(dirs, s.Paths.TxnLog, s.Paths.Data)
+	} else {
+		kept = []string{s.Paths.Data}
+	}
+	dirs = append(dirs, s.Paths.Install)
+	if privileged(t) {
+		if m.Host.System.Profile == "manage" {
+			files = append(files, profilePath(t))
+		}
+		files = append(files, t.UnitFile(), bootPath(t, "openrc"), bootPath(t, "sysv"), bootPath(t, "cron"))
+	} else {
+		trees = append(trees, path.Join(s.Paths.Install, ".zkctl/undo"))
+	}
+	summary := "remove server, configuration and service"
+	if !keepData {
+		summary = "remove server, configuration, service and data"
+	} else {
+		summary += "; keep " + strings.Join(kept, ", ")
+	}
+	root := "no"
+	if privileged(t) {
+		root = "yes"
+	}
+	args := []string{s.Service, root}
+	args = append(append(args, files...), "--")
+	args = append(append(args, trees...), "--")
+	return []hostprep.Change{{
+		Kind: hostprep.RunScript, Target: s.Paths.Install, Summary: summary, Root: privileged(t), Args: append(args, dirs...),
+		Script: `
+service=$1 root=$2; shift 2
+if [ $root = yes ]; then
+	if [ -d /run/systemd/system ]; then systemctl disable -q --now "$service.service" 2>/dev/null
+	elif [ -x "/etc/init.d/$service" ]; then
+		if command -v update-rc.d >/dev/null 2>&1; then update-rc.d -f "$service" remove >/dev/null 2>&1
+		elif command -v chkconfig >/dev/null 2>&1; then chkconfig --del "$service"; fi
+	fi
+fi
+while [ "$1" != -- ]; do rm -f -- "$1" || exit 1; shift; done; shift
+while [ "$1" != -- ]; do rm -rf -- "$1" || exit 1; shift; done; shift
+for d; do [ -L "$d" ] || rmdir -- "$d" 2>/dev/null || :; done
+if [ $root = yes ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; systemctl reset-failed "$service.service" 2>/dev/null || :; fi
+`,
+		Verify: `shift 2; while [ "$1" != -- ]; do [ ! -e "$1" ] || exit 1; shift; done`,
+	}}
+}
+
+// planUndo plans to give each machine back what its journal holds.
+func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
+	ring, err := r.keyring(members)
+	if err != nil {
+		return err
+	}
+	var userKeys, hostKeys []sshkeys.PublicKey
+	for _, m := range ring.members {
+		for _, k := range m.Observed.Keys {
+			userKeys = append(userKeys, k.Public)
+		}
+		hostKeys = append(hostKeys, m.Observed.HostKeys...)
+	}
+	for _, m := range machines(members) {
+		if !privileged(m.Member) {
+			continue
+		}
+		journal, err := hostprep.ParseJournal(m.facts.Fields)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Host.Name, err)
+		}
+		restored := map[string]hostprep.Restored{"/etc/hosts": hostprep.RestoreHosts}
+		if link := m.facts.Hosts.Link; link != "" {
+			restored[link] = hostprep.RestoreHosts
+		}
+		for _, e := range journal { // by their names: the paths in a journal have no links in them
+			switch path.Base(e.Path) {
+			case "authorized_keys":
+				restored[e.Path] = func(original, now []byte) ([]byte, bool) { return sshkeys.Without(original, now, userKeys, false) }
+			case "known_hosts":
+				restored[e.Path] = func(original, now []byte) ([]byte, bool) { return sshkeys.Without(original, now, hostKeys, true) }
+			}
+		}
+		if keepData {
+			journal = slices.DeleteFunc(journal, func(e hostprep.JournalEntry) bool { return keeps(members, e) })
+		}
+		changes, findings := hostprep.PlanUndo(m.Host.Name, journal, restored)
+		notes := texts(findings)
+		if m.facts.SELinux.Runtime == "Disabled" && slices.ContainsFunc(changes, func(c hostprep.Change) bool { return c.Target == m.facts.SELinux.Path }) {
+			notes = append(notes, "SELinux comes back with the next reboot; what was written while it was off has no label: `touch /.autorelabel` before")
+		}
+		for _, n := range notes {
+			r.report(Event{Kind: Warning, Step: stepUndo, Host: m.Host.Name, Text: n})
+		}
+		if len(journal) == 0 {
+			notes = append(notes, "there is no journal: nothing was changed, or it was undone already")
+		}
+		changes = append(changes, hostprep.Change{
+			Kind: hostprep.RunScript, Target: "systemd", Summary: "let the service manager forget the service", Root: true,
+			Script: `[ ! -d /run/systemd/system ] || systemctl daemon-reload`,
+		})
+		p.add(stepUndo, m.Host, changes, notes...)
+	}
+	return nil
+}
+
+// keeps reports whether an entry of a journal is about data that is kept, or about the user who owns it.
+func keeps(members []member, e hostprep.JournalEntry) bool {
+	if e.Kind == "script" {
+		return strings.HasPrefix(e.Path, "take back: create user ")
+	}
+	return slices.ContainsFunc(members, func(m member) bool {
+		for _, dir := range []string{m.Host.Server.Paths.Data, m.Host.Server.Paths.TxnLog} {
+			if e.Path == dir || strings.HasPrefix(e.Path, dir+"/") {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// forget plans to remove what zkctl keeps on a host for itself: all of it after an undo, else what is about the ensemble and
+// not about the host.
+func (r *Run) forget(h inventory.Host, o ResetOptions) hostprep.Change {
+	c := hostprep.Change{
+		Kind: hostprep.RunScript, Target: r.stateDir(h), Root: privileged(templates.Member{Host: h}),
+		Args: []string{r.stateDir(h), path.Dir(r.stateDir(h))}, Summary: "forget the ensemble's ids",
+		Script: `rm -f "$1/members"`,
+	}
+	switch {
+	case o.KeepData:
+		c.Summary, c.Script = "keep the ensemble's ids for the data that is kept", `:`
+	case o.UndoHost || !c.Root:
+		c.Summary = "remove " + r.stateDir(h)
+		c.Script = `rm -rf -- "$1"; rmdir "$2" 2>/dev/null || :`
+	}
+	return c
+}
+
+// applyUnjournalled carries out a plan of what is not to be undone.
+func (r *Run) applyUnjournalled(ctx context.Context, kind EventKind, name string, p *Plan) error {
+	all := byHost(p)
+	hosts := make([]inventory.Host, len(all))
+	for i, h := range all {
+		hosts[i] = h.host
+	}
+	return r.step(ctx, name, func(ctx context.Context) error {
+		return r.each(ctx, name, hosts, func(ctx context.Context, i int) error {
+			return r.execute(ctx, kind, all[i].steps, hosts[i], hostprep.Batch{Changes: all[i].changes})
+		})
+	})
+}
