@@ -93,8 +93,8 @@ func TestApplyRefusesDrift(t *testing.T) {
 		}, "m1: does not run any more"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() && name != "a file of the plan" {
-				t.Skip("a site of its own")
+			if name != "a file of the plan" {
+				long(t)
 			}
 			s := newSite(t, 3)
 			s.bootstrap()
@@ -135,6 +135,7 @@ func edit(t *testing.T, file, old, text string) {
 
 // An edit by hand that no server has seen is taken back without a restart.
 func TestApplyTakesBackAnEditWithoutRestart(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	edit(t, filepath.Join(s.dir, "m2/conf/zoo.cfg"), "tickTime=2000", "tickTime=4000")

@@ -154,6 +154,7 @@ func (s *site) planFor(inv *inventory.Inventory) (*Document, error) {
 // The order of hosts means nothing; without the first host, the others keep ids and settings, and only lose its server
 // line; an id that somebody had is not given to somebody else.
 func TestIdsStay(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	doc, err := s.planFor(s.reshaped([][2]int{{2, 3}, {0, 1}, {1, 2}}, nil))

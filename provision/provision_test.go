@@ -30,6 +30,14 @@ type site struct {
 	server bundle.Program
 }
 
+// long marks a test of many steps, which the quick tests leave out.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}
+
 var self = sync.OnceValues(func() ([]byte, error) {
 	path, err := os.Executable()
 	if err != nil {
@@ -176,6 +184,7 @@ func TestBootstrap(t *testing.T) {
 
 // A changed setting is written everywhere and taken into force by restarts one at a time, the leader last.
 func TestBootstrapRestartsRolling(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	s.extra = "zoo_cfg: {maxClientCnxns: 77}\n"
@@ -211,11 +220,9 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 
 // A bootstrap that is cut off after any number of events is finished by the next one.
 func TestBootstrapIsResumable(t *testing.T) {
-	whole, step := false, 31
-	if testing.Short() {
-		step = 1000
-	}
-	for cut := 1; !whole; cut += step {
+	long(t)
+	whole := false
+	for cut := 1; !whole; cut += 31 {
 		t.Run(fmt.Sprintf("after event %d", cut), func(t *testing.T) {
 			s := newSite(t, 3)
 			r := s.run()
@@ -265,6 +272,7 @@ func TestRollingRestart(t *testing.T) {
 
 // After a failure in the middle the ensemble serves, and the next run goes on with the members that are left.
 func TestRollingRestartGoesOn(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	r := s.run()
@@ -296,6 +304,7 @@ func TestRollingRestartGoesOn(t *testing.T) {
 
 // An interruption ends a rolling restart between two members, never between the halves of a restart.
 func TestInterruptedRollingRestart(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	r := s.run()
@@ -336,6 +345,7 @@ func (h *interruptedHost) Run(ctx context.Context, c remote.Command) (remote.Res
 
 // Where a run was cut off while a member was stopped, the next one begins with that member instead of refusing.
 func TestRollingRestartGoesOnWithAStoppedMember(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	r := s.run()
@@ -356,6 +366,7 @@ func TestRollingRestartGoesOnWithAStoppedMember(t *testing.T) {
 
 // A whole ensemble is started as a bootstrap starts it: those that come later find a leader.
 func TestStartWaitsForALeader(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	r := s.run()
@@ -402,6 +413,7 @@ func TestStartOfWhatRunsMeanwhile(t *testing.T) {
 
 // A host that is gone keeps neither stop nor start from doing what can be done, and is told of.
 func TestStartWithoutAHost(t *testing.T) {
+	long(t)
 	s := newSite(t, 3)
 	s.bootstrap()
 	gone := &remote.ConnError{Host: "m2", Step: "connect", Kind: remote.ErrUnreachable}
