@@ -13,20 +13,31 @@ type leaderCheck struct {
 }
 
 func (c *leaderCheck) roleChanged(m *machine, s node.Status) {
-	if !s.Serving || s.Role != node.Leading && s.Role != node.Standalone {
-		return
-	}
-	if s.Role == node.Standalone {
+	switch {
+	case !s.Serving:
+	case s.Role == node.Leading:
+		c.establish(m.name, s)
+	case s.Role == node.Standalone:
 		c.w.checks.history.established(s.Epoch, s.Zxid)
-		return
 	}
+}
+
+// letsIn sees a leader that lets a learner into broadcast. With the first one its history is committed, even if the leader
+// itself never serves because the membership that it activates has another leader.
+func (c *leaderCheck) letsIn(m *machine, s node.Status) {
+	if m.role == node.Leading && c.established[s.Epoch] != s.Self {
+		c.establish(m.name, s)
+	}
+}
+
+func (c *leaderCheck) establish(name string, s node.Status) {
 	if other, ok := c.established[s.Epoch]; ok {
-		c.w.fail("one leader per epoch", "%s and server %d lead epoch %d", m.name, other, s.Epoch)
+		c.w.fail("one leader per epoch", "%s and server %d lead epoch %d", name, other, s.Epoch)
 	}
 	c.established[s.Epoch] = s.Self
 	// A leader that stalled may notice only now that it once had a quorum, while others lead later epochs already.
 	if last := c.w.checks.history.lastBefore(s.Epoch); s.Zxid < last {
-		c.w.fail("no committed txn lost", "%s leads epoch %d with %v, but %v was committed", m.name, s.Epoch, s.Zxid, last)
+		c.w.fail("no committed txn lost", "%s leads epoch %d with %v, but %v was committed", name, s.Epoch, s.Zxid, last)
 	}
 	c.w.checks.history.established(s.Epoch, s.Zxid)
 }

@@ -49,6 +49,8 @@ func (c *checks) effect(m *machine, e node.Effect) {
 			c.durable.ackEpoch(m, e.Packet)
 		case wire.PacketLeaderInfo:
 			c.durable.leaderInfo(m, e.Packet)
+		case wire.PacketUpToDate:
+			c.leaders.letsIn(m, m.node.Status())
 		}
 	case node.MembersChanged:
 		c.members.changed(m, e)
