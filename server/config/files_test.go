@@ -90,6 +90,35 @@ func expect(t *testing.T, mem *vfs.Mem, name, want string) {
 	}
 }
 
+// TestProposedMembershipOutlivesEditing: an operator who changes another setting, or the order of the lines, does not make
+// a member forget what was proposed; one who changes the members does.
+func TestProposedMembershipOutlivesEditing(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		edited string
+		known  bool
+	}{
+		{"untouched", original, true},
+		{"another setting", "# edited\n" + original + "\nmaxClientCnxns=7\n", true},
+		{"another member", original + "\nserver.7=seven:1:2\n", false},
+	} {
+		mem := disk(t, original)
+		read, files := reload(t, mem)
+		if err := files.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		if err := files.Save(&read.Members, members(t, fourServers, 0x300000006)); err != nil {
+			t.Fatal(err)
+		}
+		if err := vfs.Replace(mem, zooCfg, []byte(c.edited)); err != nil {
+			t.Fatal(err)
+		}
+		if read, _ := reload(t, mem); (read.LastSeen != nil) != c.known {
+			t.Errorf("%s: proposed: %v", c.name, read.LastSeen)
+		}
+	}
+}
+
 func TestFilesAreWrittenAsApacheZooKeeperWritesThem(t *testing.T) {
 	mem := disk(t, original)
 	vfs.Replace(mem, zooCfg+".dynamic.next", []byte("server.9=left:1:2\nversion=900000000"))

@@ -31,7 +31,7 @@ func LoadFrom(disk vfs.FS, file string, flags ...Flags) (*Config, error) {
 	p.readLogins()
 	p.check()
 	if p.config.Distributed {
-		p.readLastSeen(text)
+		p.readLastSeen()
 		p.readMyID()
 	}
 	if len(p.problems) == 0 {

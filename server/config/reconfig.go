@@ -1,8 +1,8 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/zkctl/zkctl/server/quorum"
@@ -26,20 +26,14 @@ var reconfigKeys = []key{
 	{"standaloneEnabled", strictBool(func(c *Config) *bool { return &c.StandaloneEnabled })},
 }
 
-// readLastSeen reads the membership that was proposed last, unless zoo.cfg is another than the one beside which it was
-// written: one without dynamicConfigFile must be the one that was copied at the start. (Apache ZooKeeper reads it only
-// beside one with dynamicConfigFile. Of a member that never had a committed membership but the one in its zoo.cfg, this
-// could lose a reconfiguration that others rely on.)
-func (p *parser) readLastSeen(zooCfg []byte) {
+// readLastSeen reads the membership that was proposed last, unless zoo.cfg is for another ensemble than the one beside which
+// it was written: one without dynamicConfigFile must have the members of the one that was copied at the start. (Apache
+// ZooKeeper reads it only beside one with dynamicConfigFile. Of a member that never had a committed membership but the one
+// in its zoo.cfg, this could lose a reconfiguration that others rely on.)
+func (p *parser) readLastSeen() {
 	c := p.config
-	if !c.ReconfigEnabled {
+	if !c.ReconfigEnabled || c.DynamicFile == "" && !p.hasCopiedMembers() {
 		return
-	}
-	if c.DynamicFile == "" {
-		copied, err := vfs.ReadFile(p.disk, c.File+backupSuffix)
-		if err != nil || !bytes.Equal(copied, zooCfg) {
-			return
-		}
 	}
 	name := c.File + nextSuffix
 	text, err := vfs.ReadFile(p.disk, name)
@@ -55,6 +49,25 @@ func (p *parser) readLastSeen(zooCfg []byte) {
 			Remedy: "it holds a membership that may have been agreed on; copy the file from another member",
 		})
 	}
+}
+
+// hasCopiedMembers tells whether the copy of zoo.cfg has its members. Whatever else has been edited since does not matter.
+func (p *parser) hasCopiedMembers() bool {
+	text, err := vfs.ReadFile(p.disk, p.config.File+backupSuffix)
+	if err != nil {
+		return false
+	}
+	copied := newParser(p.config.File)
+	copied.takeAll(copied.static(text))
+	return maps.Equal(memberLines(copied.members), memberLines(p.members))
+}
+
+func memberLines(properties []property) map[string]string {
+	lines := make(map[string]string)
+	for _, line := range properties {
+		lines[line.key] = line.value
+	}
+	return lines
 }
 
 // CheckMembers refuses a membership that Load would refuse in the file of a member.
