@@ -45,8 +45,9 @@ type Config struct {
 	Self wire.ServerID
 	// Members is the last committed membership. One that is proposed has no say here, unlike in Apache ZooKeeper: whoever is
 	// elected needs its quorum to lead, but a quorum that does not know of it, or of a proposal that came to nothing, could
-	// keep everybody from trying.
-	Members *quorum.Config
+	// keep everybody from trying. LastSeen is that one, nil where there is none: its voters are asked, since it may have been
+	// committed behind the back of this server.
+	Members, LastSeen *quorum.Config
 	// Oracle tells that there is an oracle; see SetOracle.
 	Oracle bool
 	// The time between two sendings of the same vote doubles from MinInterval to MaxInterval; 0 for 200 ms and 3.2 s.
@@ -56,10 +57,11 @@ type Config struct {
 // Election is the part of a server that votes. It lives as long as the server: who has found a leader goes on answering
 // those who look.
 type Election struct {
-	cfg      Config
-	abstains bool
-	state    wire.ServerState
-	round    int64 // logical clock: the number of the election
+	cfg Config
+	// own is the membership of this server's files while it looks among other members, without a vote; nil otherwise.
+	own   *quorum.Config
+	state wire.ServerState
+	round int64 // logical clock: the number of the election
 	// initial is the own vote; vote is what is proposed, or the outcome, whose round was voteRound.
 	initial   Vote
 	vote      Vote
@@ -98,7 +100,7 @@ func (e *Election) Look(now time.Duration, last wire.Zxid, current wire.Epoch) {
 	e.round++
 	e.initial = Vote{Leader: e.cfg.Self, Zxid: last, PeerEpoch: current}
 	switch {
-	case e.observes(), e.abstains:
+	case e.observes(), e.abstains():
 		e.initial = none
 	case !e.votes():
 		e.initial.Leader = none.Leader
@@ -127,7 +129,7 @@ func (e *Election) Tick(now time.Duration) {
 func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
 	case !e.cfg.Members.IsVoter(from):
-		e.send(from, e.notification(e.round)) // whoever does not vote only asks
+		e.stepQuestion(from, n)
 	case e.state != wire.Looking:
 		if n.State == wire.Looking {
 			e.send(from, e.notification(e.voteRound))
@@ -142,10 +144,18 @@ func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notificati
 	}
 }
 
+// stepQuestion answers a server that does not vote: it only asks. Two that ask each other, or answers, would go to and fro
+// for ever.
+func (e *Election) stepQuestion(from wire.ServerID, n wire.Notification) {
+	if n.State == wire.Looking && (e.state != wire.Looking || e.votes()) {
+		e.send(from, e.notification(e.round))
+	}
+}
+
 // stepVote handles the vote of a voter while this server looks.
 func (e *Election) stepVote(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
-	case !e.cfg.Members.IsVoter(n.Leader), e.abstains && n.Leader == e.cfg.Self:
+	case !e.cfg.Members.IsVoter(n.Leader), e.abstains() && n.Leader == e.cfg.Self:
 	case n.State == wire.Looking:
 		e.stepLooking(now, from, n)
 	case n.State == wire.Following || n.State == wire.Leading:
@@ -314,10 +324,9 @@ func (e *Election) Take() []Message {
 }
 
 func (e *Election) sendToAll() {
-	for _, m := range e.cfg.Members.Members() {
-		// Who abstains asks observers, too: of a newer membership they may be the voters.
-		if m.ID != e.cfg.Self && (e.abstains || e.cfg.Members.IsVoter(m.ID)) {
-			e.send(m.ID, e.notification(e.round))
+	for _, id := range e.asked() {
+		if id != e.cfg.Self {
+			e.send(id, e.notification(e.round))
 		}
 	}
 }

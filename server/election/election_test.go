@@ -326,8 +326,8 @@ func TestVotesForOrOfStrangersDoNotCount(t *testing.T) {
 	}
 }
 
-// TestWhoIsAnswered: a server with a leader answers voters that look, with the round of its vote; and all who do not
-// vote, with its own clock, in every state.
+// TestWhoIsAnswered: a server with a leader answers all who look: voters with the round of its vote, others with its own
+// clock. A voter that looks answers those, too.
 func TestWhoIsAnswered(t *testing.T) {
 	s := newScene(t, voters(t, 3), 3)
 	s.e.Take()
@@ -343,10 +343,21 @@ func TestWhoIsAnswered(t *testing.T) {
 	s.says()
 	s.hears(1, vote(looking, 1, 8, 9, ownLast))
 	s.says("1:leading 3/1")
-	s.hears(9, vote(wire.Observing, 3, 1, 1, ownLast))
+	s.hears(9, vote(looking, math.MinInt64, 3, 0, 0))
 	s.says("9:leading 3/1")
+	s.hears(9, vote(wire.Observing, 3, 1, 1, ownLast))
+	s.says() // that was an answer
 	s.passes(time.Minute)
 	s.says() // nothing without being asked
+}
+
+// TestQuestionsDoNotGoToAndFro: two servers that take each other for no voters, as when a membership has just changed, do
+// not ask each other for ever.
+func TestQuestionsDoNotGoToAndFro(t *testing.T) {
+	s := newScene(t, voters(t, 3), 9)
+	s.e.Take()
+	s.hears(8, vote(looking, math.MinInt64, 1, 0, 0))
+	s.says()
 }
 
 // TestEstablishedEpochIsTold: what a joiner is told is the vote with the epoch that the leader leads in.

@@ -1,20 +1,46 @@
 package election
 
 import (
+	"slices"
 	"time"
 
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/wire"
 )
 
-// SetMembers changes who votes. A server that looks for a leader has to begin anew, with Look. One that abstains does not
-// vote, whatever the membership says.
-func (e *Election) SetMembers(members *quorum.Config, abstains bool) {
-	e.cfg.Members, e.abstains = members, abstains
+// SetMembers changes who votes, and who may. A server that looks for a leader has to begin anew, with Look.
+func (e *Election) SetMembers(members, lastSeen *quorum.Config) {
+	e.cfg.Members, e.cfg.LastSeen, e.own = members, lastSeen, nil
 }
 
+// BeGuided lets this server look for a leader among other members than those of its own files. Whatever they say, it does
+// not vote. A server that looks already has to begin anew, with Look.
+func (e *Election) BeGuided(by, own *quorum.Config) { e.cfg.Members, e.own = by, own }
+
+// abstains tells that this server has no vote although it may be a voter.
+func (e *Election) abstains() bool { return e.own != nil }
+
 // votes tells whether this server votes, as far as it knows.
-func (e *Election) votes() bool { return e.cfg.Members.IsVoter(e.cfg.Self) && !e.abstains }
+func (e *Election) votes() bool { return e.cfg.Members.IsVoter(e.cfg.Self) && !e.abstains() }
+
+// asked are those who are told of the own vote: the voters, and those of the membership that may be the next one. Who
+// abstains asks everybody whom it knows of: the membership that it looks among may be an old one, none of whose voters is
+// left, and of the newest one anybody may be a voter.
+func (e *Election) asked() []wire.ServerID {
+	var ids []wire.ServerID
+	if e.abstains() {
+		for _, m := range slices.Concat(e.cfg.Members.Members(), e.own.Members()) {
+			ids = append(ids, m.ID)
+		}
+	} else {
+		ids = slices.Clone(e.cfg.Members.Voters())
+		if e.cfg.LastSeen != nil {
+			ids = append(ids, e.cfg.LastSeen.Voters()...)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
 
 // Designate ends the search for a leader without votes: the one before has named it. The own history ends with this zxid.
 func (e *Election) Designate(leader wire.ServerID, last wire.Zxid) {
@@ -51,7 +77,7 @@ func (e *Election) observes() bool {
 // their own round.
 func (e *Election) late(n wire.Notification) wire.Notification {
 	answer := e.notification(e.round)
-	if v := voteOf(n); !e.votes() && !e.abstains && e.cfg.Members.IsVoter(v.Leader) && e.beats(v, e.initial) {
+	if v := voteOf(n); !e.votes() && !e.abstains() && e.cfg.Members.IsVoter(v.Leader) && e.beats(v, e.initial) {
 		answer.Leader, answer.Zxid, answer.PeerEpoch, answer.ElectionEpoch = v.Leader, v.Zxid, v.PeerEpoch, n.ElectionEpoch
 	}
 	return answer

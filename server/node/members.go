@@ -49,7 +49,7 @@ func (n *Node) saveMembers() {
 
 func (n *Node) membersChanged() {
 	n.guide = nil
-	n.election.SetMembers(n.members, false)
+	n.election.SetMembers(n.members, n.lastSeen)
 	n.note(MembersChanged{Members: n.members, LastSeen: n.lastSeen})
 }
 
@@ -102,7 +102,7 @@ func (n *Node) parseGossip(text []byte) (*quorum.Config, error) {
 // not count for the older one any more.
 func (n *Node) beGuided(c *quorum.Config) {
 	n.guide = c
-	n.election.SetMembers(c, true)
+	n.election.BeGuided(c, n.members)
 	n.note(MembersChanged{Members: n.members, LastSeen: c})
 }
 

@@ -170,7 +170,7 @@ func New(cfg Config, db *Database) (*Node, error) {
 			n.lastSeen = cfg.LastSeen
 		}
 		n.election = election.New(election.Config{
-			Self: cfg.Self, Members: n.members,
+			Self: cfg.Self, Members: n.members, LastSeen: n.lastSeen,
 			MinInterval: cfg.MinNotificationInterval, MaxInterval: cfg.MaxNotificationInterval,
 			Oracle: cfg.Oracle,
 		})

@@ -194,16 +194,8 @@ func (m *machine) leading() bool {
 	return m.up() && m.serving && (m.role == node.Leading || m.role == node.Standalone)
 }
 
-// isMember tells whether a machine is one of the newest membership. Others follow if they find a leader, and need not.
-func (w *World) isMember(m *machine) bool {
-	if w.opts.Spares == 0 {
-		return true
-	}
-	_, member := w.checks.members.newest().Member(m.id)
-	return member
-}
-
-// checkLiveness: when the faults are over, an ensemble elects a leader, every member is in sync, and writes go through.
+// checkLiveness: when the faults are over, an ensemble elects a leader, everybody is in sync, those who were removed, too,
+// and writes go through.
 func (w *World) checkLiveness() {
 	if w.failure != nil {
 		return
@@ -214,7 +206,7 @@ func (w *World) checkLiveness() {
 		return
 	}
 	for _, m := range w.machines {
-		if !m.serving && w.isMember(m) {
+		if !m.serving {
 			w.fail("liveness", "%s does not serve", m.name)
 		}
 	}
@@ -236,9 +228,6 @@ func (w *World) checkEnd() {
 		return
 	}
 	for _, m := range w.machines {
-		if !m.serving && !w.isMember(m) {
-			continue
-		}
 		w.checks.members.finish(m)
 		t, u := first.node.Tree(), m.node.Tree()
 		if t.LastZxid() != u.LastZxid() && t.LastZxid().Counter() != 0 && u.LastZxid().Counter() != 0 {

@@ -1,0 +1,91 @@
+package election
+
+import (
+	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/wire"
+)
+
+// memberList is a membership of voters with these ids.
+func memberList(t *testing.T, ids ...wire.ServerID) *quorum.Config {
+	t.Helper()
+	var members []quorum.Member
+	for _, id := range ids {
+		members = append(members, quorum.Member{ID: id})
+	}
+	c, err := quorum.New(members, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// guided is server 2, which looks among servers 2 and 5, with 1 to 3 in its own files.
+func guided(t *testing.T) *scene {
+	t.Helper()
+	s := newScene(t, memberList(t, 1, 2, 3), 2)
+	s.e.BeGuided(memberList(t, 2, 5), memberList(t, 1, 2, 3))
+	s.e.Take()
+	s.e.Look(s.now, ownLast, ownEpoch)
+	return s
+}
+
+// TestGuidedAsksEverybody: those whom somebody named may be gone, while those in the own files know where the ensemble is.
+func TestGuidedAsksEverybody(t *testing.T) {
+	s := guided(t)
+	s.says("1:nobody/2", "3:nobody/2", "5:nobody/2")
+	s.passes(time.Second)
+	if len(s.e.Take()) == 0 {
+		t.Error("it asks once only")
+	}
+}
+
+// TestGuidedIsNoCandidate: it does not vote for itself, whoever else does.
+func TestGuidedIsNoCandidate(t *testing.T) {
+	s := guided(t)
+	s.e.Take()
+	s.hears(5, vote(looking, 2, 2, ownEpoch, ownLast))
+	s.passes(5 * time.Second)
+	s.undecided()
+	for _, m := range s.e.Take() {
+		if m.Notification.Leader == 2 {
+			t.Errorf("it votes for itself: %+v", m)
+		}
+	}
+}
+
+// TestGuidedFollows those who have a leader, but never leads, although others may have voted for it before.
+func TestGuidedFollows(t *testing.T) {
+	s := guided(t)
+	s.e.BeGuided(memberList(t, 2, 5, 6), memberList(t, 1, 2, 3))
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.hears(5, vote(following, 2, 3, ownEpoch, ownLast))
+	s.hears(6, vote(following, 2, 3, ownEpoch, ownLast))
+	s.undecided()
+	s.hears(5, vote(leading, 5, 7, ownEpoch, ownLast))
+	s.hears(6, vote(following, 5, 7, ownEpoch, ownLast))
+	s.decided(5, following)
+}
+
+// TestVotingAgain: with a membership of its own it votes like others.
+func TestVotingAgain(t *testing.T) {
+	s := guided(t)
+	s.e.SetMembers(memberList(t, 2), nil)
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.passes(time.Second)
+	s.decided(2, leading)
+}
+
+// TestVotersToComeAreAsked: the membership that was proposed last may be in force already, with nobody of the old one left
+// who knows.
+func TestVotersToComeAreAsked(t *testing.T) {
+	s := newScene(t, memberList(t, 1), 1)
+	s.e.SetMembers(memberList(t, 1), memberList(t, 1, 2, 3))
+	s.e.Take()
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.says("2:1/2", "3:1/2")
+	s.passes(time.Second)
+	s.decided(1, leading) // it needs their quorum to lead, not to try
+}
