@@ -19,13 +19,11 @@ func (n *Node) chooseMaster() {
 	if n.cfg.ObserverMasters {
 		begins = n.nextMaster()
 	}
+	wait := n.patience()
 	if begins {
-		if wait := n.upTo(n.cfg.ObserverReconnectDelay); wait > 0 {
-			n.dialAt = n.now.Mono + wait
-			return
-		}
+		wait = max(wait, n.upTo(n.cfg.ObserverReconnectDelay))
 	}
-	n.dial()
+	n.dialIn(wait)
 }
 
 // nextMaster takes the next server of a round: the other voters in random order, and last the leader. begins tells that it is
@@ -49,14 +47,31 @@ func (n *Node) nextMaster() (begins bool) {
 	return begins
 }
 
+// patience is how long a learner waits before it connects again: no time at first, up to tickTime if connections have been
+// opened in vain, as when a leader refuses it. Apache ZooKeeper does not wait.
+func (n *Node) patience() time.Duration {
+	if n.inVain < 2 {
+		return 0
+	}
+	return n.cfg.TickTime >> max(6-n.inVain, 0)
+}
+
+func (n *Node) dialIn(wait time.Duration) {
+	if wait > 0 {
+		n.dialAt = n.now.Mono + wait
+		return
+	}
+	n.dial()
+}
+
 // dial opens the connection of a learner.
 func (n *Node) dial() {
 	n.dialAt = 0
 	n.note(DialLeader{Conn: n.leaderConn, Leader: n.master, ObserverPort: n.master != n.leaderID, Timeout: n.cfg.ConnectTimeout})
 }
 
-// tickObserver does what an observer has waited with.
-func (n *Node) tickObserver() {
+// tickLearner does what a learner has waited with.
+func (n *Node) tickLearner() {
 	if n.dialAt != 0 && n.learner != nil && n.now.Mono >= n.dialAt {
 		n.dial()
 	}

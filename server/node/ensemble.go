@@ -171,6 +171,7 @@ func (n *Node) handleLeaderConnected(in LeaderConnected) {
 		n.note(CloseConn(in))
 		return
 	}
+	n.inVain++
 	n.learner.Connected(n.now.Mono)
 	n.drain()
 }

@@ -84,6 +84,8 @@ type Node struct {
 	masters                     []wire.ServerID
 	mastersListed, mastersTried bool
 	dialAt                      time.Duration
+	// inVain counts the connections to leaders that were opened since this server served.
+	inVain int
 	// restUntil is when an observer looks for a leader again.
 	restUntil time.Duration
 	// unlogged tells that the disk lacks txns that memory has; see Config.NoLog.
@@ -252,7 +254,7 @@ func (n *Node) tick() {
 		n.tickDecider()
 		n.drain()
 	}
-	n.tickObserver()
+	n.tickLearner()
 	n.maybeBecomeReadOnly()
 	if n.serving || n.readOnly {
 		n.expireLocal()

@@ -108,7 +108,7 @@ func (n *Node) becomeLearning() {
 		return
 	}
 	n.master = n.leaderID
-	n.dial()
+	n.dialIn(n.patience())
 }
 
 func (n *Node) becomeStandalone() {
@@ -122,6 +122,7 @@ func (n *Node) becomeStandalone() {
 // serve opens the server to clients.
 func (n *Node) serve() {
 	n.serving = true
+	n.inVain = 0
 	n.servingSince = n.now.Mono
 	n.electionTime = n.now.Mono - n.lookingSince
 	if n.members != nil {
