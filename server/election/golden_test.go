@@ -42,6 +42,7 @@ var parts = map[string]part{
 	"follower returns, 2":       {file: "election-rejoin.txt", self: 2, led: []recorded.Vote{says(3, 2, 3, 0, 0)}, since: 1, leader: 3, state: wire.Following},
 	"follower returns, 3":       {file: "election-rejoin.txt", self: 3, led: []recorded.Vote{says(2, 3, 3, 0, 0)}, since: 1, leader: 3, state: wire.Leading},
 	"leader of old returns, 3":  {file: "election-old-leader.txt", self: 3, last: 0x1000001c6, epoch: 1, leader: 2, state: wire.Following},
+	"an observer joins, 4":      {file: "reconfig-election.txt", self: 4, leader: 3, state: wire.Observing},
 	"leader of old returns, 1":  {file: "election-old-leader.txt", self: 1, last: 0x1000001c3, epoch: 1, led: []recorded.Vote{says(2, 1, 2, 0x1000001c3, 1)}, since: 2, leader: 2, state: wire.Following},
 	"leader of old returns, 2 ": {file: "election-old-leader.txt", self: 2, last: 0x1000001c3, epoch: 1, led: []recorded.Vote{says(1, 2, 2, 0x1000001c3, 1)}, since: 2, leader: 2, state: wire.Leading},
 }

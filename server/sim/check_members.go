@@ -9,7 +9,8 @@ import (
 
 // memberCheck: one version stands for one membership; versions of a machine never go back while it runs; in the epoch of a
 // reconfiguration its membership is active only if it is committed, while a leader of a later epoch completes whatever it
-// finds proposed; and at rest everybody has the newest one.
+// finds proposed; whoever has a reconfiguration on disk has its membership there, too; and at rest everybody has the newest
+// one.
 type memberCheck struct {
 	w     *World
 	texts map[int64]string // by version, of those that were active anywhere
@@ -38,6 +39,37 @@ func (c *memberCheck) changed(m *machine, e node.MembersChanged) {
 		c.w.fail("monotonic", "%s went back from membership %x to %x", m.name, m.members, version)
 	}
 	m.members = version
+}
+
+// logs sees a machine about to write a txn to its disk.
+func (c *memberCheck) logs(m *machine, e node.Append) {
+	if h := header(e.Txn); h.Type == wire.OpReconfig {
+		c.holds(m, int64(h.Zxid))
+	}
+}
+
+// snapshots sees a machine about to write a tree to its disk.
+func (c *memberCheck) snapshots(m *machine, t *tree.Tree) {
+	if n, ok := t.Lookup(tree.ConfigPath); ok {
+		c.holds(m, int64(n.Stat().Mzxid))
+	}
+}
+
+func (c *memberCheck) holds(m *machine, version int64) {
+	if c.w.opts.Spares > 0 && version > m.filesKnow {
+		c.w.fail("no reconfiguration without its membership", "%s writes %v, and its files know of %x", m.name, wire.Zxid(version), m.filesKnow)
+	}
+}
+
+// saved sees a machine whose files say something else from now on.
+func (c *memberCheck) saved(m *machine, e node.SaveMembers) {
+	known := max(e.Members.Version(), e.LastSeen.Version())
+	for _, t := range m.model.logged {
+		if known < m.filesKnow && t.zxid == wire.Zxid(m.filesKnow) {
+			c.w.fail("no reconfiguration without its membership", "%s has %v on disk, and its files forget it for %x", m.name, t.zxid, known)
+		}
+	}
+	m.filesKnow = known
 }
 
 // newest is the newest membership that is active anywhere.

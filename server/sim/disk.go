@@ -124,12 +124,14 @@ func (d *disk) work() {
 func (d *disk) begin(e node.Effect) error {
 	switch e := e.(type) {
 	case node.Append:
+		d.m.w.checks.members.logs(d.m, e)
 		return d.files.store.Append(e.Zxid, e.Txn)
 	case node.RollLog:
 		return d.files.store.Roll()
 	case node.SaveEpoch:
 		return d.files.store.SaveEpoch(e.Current, e.Epoch)
 	case node.TakeSnapshot:
+		d.m.w.checks.members.snapshots(d.m, e.Tree)
 		return d.files.snapshot(e.Tree, e.Zxid, e.Supersede)
 	case node.Truncate, node.Reload, node.SaveMembers:
 		return nil
@@ -162,6 +164,7 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 		}
 		return node.StorageDone{ID: e.ID}, nil
 	case node.SaveMembers:
+		d.m.w.checks.members.saved(d.m, e)
 		return node.StorageDone{ID: e.ID}, d.files.members.Save(e.Members, e.LastSeen)
 	case node.Truncate:
 		db, err := d.files.store.Truncate(e.Zxid)

@@ -31,6 +31,7 @@ type machine struct {
 	role             node.Role
 	serving          bool
 	members          int64 // version of the committed membership that it has had in this life
+	filesKnow        int64 // version of the newest membership in its files
 	halted           error
 
 	model    model

@@ -56,6 +56,10 @@ func (m *machine) readMembers(cfg *node.Config) (ok bool, err error) {
 	}
 	m.disk.files.members = files
 	cfg.Members, cfg.LastSeen = &read.Members, read.LastSeen
+	m.filesKnow = read.Members.Version()
+	if read.LastSeen != nil {
+		m.filesKnow = max(m.filesKnow, read.LastSeen.Version())
+	}
 	cfg.ReconfigEnabled, cfg.StandaloneEnabled = true, read.StandaloneEnabled
 	cfg.Auth.SkipACL = true
 	return true, files.Begin()

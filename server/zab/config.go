@@ -86,6 +86,8 @@ type Unsafe struct {
 	KeepTainted bool
 	// CommitWithOldQuorum commits a reconfiguration, and what follows it, without a quorum of the new membership.
 	CommitWithOldQuorum bool
+	// CommitWithNewQuorum commits them without a quorum of the old membership.
+	CommitWithNewQuorum bool
 	// ForgetLastSeen does not save the membership that was proposed last.
 	ForgetLastSeen bool
 	// ForgetMembers does not save the membership that was committed last.

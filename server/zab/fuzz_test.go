@@ -1,9 +1,11 @@
 package zab
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
+	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -38,12 +40,28 @@ func (s *script) zxid(arg byte) wire.Zxid {
 	return wire.MakeZxid(wire.Epoch(arg>>5), uint32(arg&0x1f))
 }
 
+// nextOnes are what fuzzed reconfigurations lead to; all need more than one server.
+var nextOnes = []*quorum.Config{members(1, 2, 3, 4), members(1, 2), members(2, 3), members(1, 2, -3), members(1, 2, 3)}
+
+// reconfigures is added to the type of a packet that is to be one of a reconfiguration.
+const reconfigures = 21
+
 // packet is a well-formed one of any type, or one with data of the script.
 func (s *script) packet(op, arg byte) wire.QuorumPacket {
 	p := wire.QuorumPacket{Type: wire.PacketType(op % 21), Zxid: s.zxid(arg)}
+	e, next := reconfig(p.Zxid, nextOnes[int(arg)%len(nextOnes)])
+	heir := binary.BigEndian.AppendUint64(nil, uint64(arg%4))
 	switch {
 	case op&0x40 != 0:
 		p.Data = s.data(int(op >> 3))
+	case p.Type == wire.PacketCommitAndActivate:
+		p.Data = heir
+	case p.Type == wire.PacketInformAndActivate:
+		p.Data = append(heir, e.Bytes...)
+	case op >= reconfigures && p.Type == wire.PacketNewLeader:
+		p.Data = next.Text()
+	case op >= reconfigures && (p.Type == wire.PacketProposal || p.Type == wire.PacketInform):
+		p.Data = e.Bytes
 	case p.Type == wire.PacketProposal || p.Type == wire.PacketInform:
 		p.Data = entry(p.Zxid).Bytes
 	case p.Type == wire.PacketFollowerInfo || p.Type == wire.PacketObserverInfo:
@@ -93,9 +111,17 @@ func FuzzLearner(f *testing.F) {
 	f.Add(join(lead(wire.PacketLeaderInfo, epoch), lead(wire.PacketSnap, 1<<5|9), []byte{0x80, 0}, lead(wire.PacketProposal, epoch|1),
 		lead(wire.PacketNewLeader, epoch), lead(wire.PacketCommit, epoch|1), lead(wire.PacketUpToDate, 0xff), lead(wire.PacketInform, epoch|2)))
 	f.Add(join(lead(wire.PacketLeaderInfo, epoch), lead(wire.PacketTrunc, 1<<5|1), []byte{0x81, 1}, lead(wire.PacketNewLeader, epoch)))
+	const again = reconfigures
+	f.Add(join(lead(wire.PacketLeaderInfo, epoch), lead(wire.PacketDiff, 1<<5|2), lead(again+wire.PacketNewLeader, epoch),
+		lead(wire.PacketUpToDate, 0xff), lead(again+wire.PacketProposal, epoch|1), lead(wire.PacketCommitAndActivate, epoch|1)))
+	f.Add(join(lead(wire.PacketLeaderInfo, epoch), lead(wire.PacketDiff, 1<<5|2), lead(again+wire.PacketProposal, epoch|1),
+		lead(wire.PacketCommitAndActivate, epoch|1), lead(again+wire.PacketNewLeader, epoch), lead(wire.PacketUpToDate, 0xff)))
+	f.Add(join(lead(wire.PacketLeaderInfo, epoch), lead(wire.PacketSnap, epoch|1), []byte{0x80, 0}, lead(again+wire.PacketNewLeader, epoch|1),
+		lead(wire.PacketNewLeader, epoch), lead(wire.PacketUpToDate, 0xff), lead(wire.PacketInformAndActivate, epoch|2)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, observer := range []bool{false, true} {
 			cfg := config(3)
+			cfg.Reconfig, cfg.Leader = true, 1
 			if observer {
 				cfg.Members = members(1, 2, -3)
 			}
@@ -171,9 +197,17 @@ func FuzzLeader(f *testing.F) {
 		[]byte{0xa0, 0}, to(2, wire.PacketAck, epoch|1), to(2, wire.PacketPing, 0), to(2, wire.PacketRequest, 0)))
 	f.Add(join(to(2, wire.PacketFollowerInfo, 4<<5|2), to(3, wire.PacketFollowerInfo, 1<<5|3), to(3, wire.PacketAckEpoch, 0),
 		[]byte{0xa1, 3}, to(3, wire.PacketAck, epoch), []byte{0xa2, 0}))
+	for next := range byte(5) {
+		f.Add(join(to(2, wire.PacketFollowerInfo, 4<<5|2), to(2, wire.PacketAckEpoch, 1<<5|2), to(2, wire.PacketAck, epoch),
+			to(2, wire.PacketAck, epoch), to(3, wire.PacketFollowerInfo, 1<<5|3), to(3, wire.PacketAckEpoch, 1<<5|2), to(3, wire.PacketAck, epoch),
+			[]byte{0xa4, next}, []byte{0xa0, 0}, to(2, wire.PacketAck, epoch|1), to(3, wire.PacketAck, epoch|2), to(2, wire.PacketAck, epoch|2),
+			[]byte{0xa2, 3}, []byte{0xa0, 0}, to(2, wire.PacketAck, epoch|3)))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		history := NewHistory(HistoryLimit, z(1, 2), txns(z(1, 1), z(1, 2)))
-		l := NewLeader(config(1), Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, history, 0)
+		cfg := config(1)
+		cfg.Reconfig = true
+		l := NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, history, 0)
 		check := &follow{t: t, delivered: z(1, 2)}
 		now := time.Duration(0)
 		open := make(map[ConnID]bool)
@@ -232,6 +266,11 @@ func FuzzLeader(f *testing.F) {
 			case op == 0xa0:
 				if zxid, ok := l.NextZxid(); ok && l.Serving() {
 					l.Propose(entry(zxid))
+				}
+			case op == 0xa4:
+				if zxid, ok := l.NextZxid(); ok && l.LastSeen() == l.Members() {
+					e, _ := reconfig(zxid, nextOnes[int(arg)%len(nextOnes)])
+					l.Propose(e)
 				}
 			case op == 0xa1:
 				if conn := ConnID(arg & 3); open[conn] {

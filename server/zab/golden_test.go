@@ -78,6 +78,8 @@ var conversations = []conversation{
 	{file: "sync-new-epoch.txt", conn: 1, epoch: 2, leaderLast: 0x1000001c3, leaderID: 2},
 	{file: "sync-diff.txt", conn: 1, epoch: 1, leaderLast: 0x1000000a1, leaderID: 3, restart: true},
 	{file: "sync-trunc.txt", conn: 1, epoch: 2, leaderLast: 0x1000001c3, leaderID: 2, restart: true},
+	// An observer that has been removed follows, without a vote.
+	{file: "reconfig-observer.txt", conn: 4, epoch: 3, leaderLast: 0x300000012, leaderID: 3, restart: true},
 }
 
 // learnerState reads from a recording what the learner had on disk.
@@ -237,7 +239,10 @@ func leaderOf(t *testing.T, c conversation, list []message, version int64) (*Lea
 	if !c.restart {
 		return l, known
 	}
-	other := wire.ServerID(6) - c.leaderID - serverID(list)
+	other := wire.ServerID(1)
+	for other == c.leaderID || other == serverID(list) {
+		other++
+	}
 	l.Accept(2, "")
 	l.Receive(2, packet(wire.PacketFollowerInfo, z(c.epoch-1, 0), infoData(other)...))
 	l.EpochSaved(false, c.epoch)

@@ -1,7 +1,9 @@
 package zab
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/wire"
@@ -92,6 +94,17 @@ func (h *History) After(zxid wire.Zxid) ([]txn.Entry, bool) {
 		return h.entries[i:], true
 	}
 	return nil, false
+}
+
+// Has tells whether a txn is known to be part of the history.
+func (h *History) Has(zxid wire.Zxid) bool {
+	if zxid.Counter() == 0 {
+		return false // the start of an epoch
+	}
+	_, found := slices.BinarySearchFunc(h.entries, zxid, func(e txn.Entry, zxid wire.Zxid) int {
+		return cmp.Compare(e.Header.Zxid, zxid)
+	})
+	return found || zxid == h.base || zxid == h.last
 }
 
 // Follows tells whether next can come directly after last: the next counter of the same epoch, or the first of a later

@@ -89,3 +89,19 @@ func TestHistoryRefusesHoles(t *testing.T) {
 	h := NewHistory(HistoryLimit, z(1, 1), nil)
 	h.Add(entry(z(1, 3)))
 }
+
+func TestHistoryHas(t *testing.T) {
+	h := NewHistory(HistoryLimit, z(2, 2), txns(z(1, 3), z(2, 1), z(2, 2)))
+	for zxid, want := range map[wire.Zxid]bool{
+		z(1, 2): false, // maybe, but that is not known
+		z(1, 3): true, z(2, 0): false, z(2, 1): true, z(2, 2): true, z(2, 3): false,
+	} {
+		if h.Has(zxid) != want {
+			t.Errorf("%v: %t", zxid, !want)
+		}
+	}
+	h.Reset(z(3, 4))
+	if !h.Has(z(3, 4)) || h.Has(z(2, 2)) {
+		t.Error("after a snapshot")
+	}
+}

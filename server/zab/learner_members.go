@@ -3,6 +3,7 @@ package zab
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/zkctl/zkctl/server/quorum"
 	"github.com/zkctl/zkctl/server/txn"
@@ -37,7 +38,8 @@ func (l *Learner) see(c *quorum.Config) {
 }
 
 // readNewLeader takes note of the membership that NEWLEADER brought. It goes with the leader's history, and so takes the
-// place of a newer one that was proposed in another history.
+// place of a newer one that was proposed in another history. A leader that has forgotten what its own history says is left:
+// others may have activated that.
 func (l *Learner) readNewLeader(text []byte) error {
 	if !l.cfg.Reconfig || len(text) <= 1 { // servers before 3.5 send none
 		return nil
@@ -49,8 +51,17 @@ func (l *Learner) readNewLeader(text []byte) error {
 	if c.Version() < l.members.committed.Version() {
 		return fmt.Errorf("NEWLEADER brings membership %x, older than %x", c.Version(), l.members.committed.Version())
 	}
+	if last := l.members.lastSeen.Version(); c.Version() < last && l.hasCommitted(wire.Zxid(last)) {
+		return fmt.Errorf("NEWLEADER brings membership %x, but its history has %x", c.Version(), last)
+	}
 	l.leaderMembers = c
 	return nil
+}
+
+// hasCommitted tells whether a txn is part of the leader's committed history, as far as it has arrived.
+func (l *Learner) hasCommitted(zxid wire.Zxid) bool {
+	return l.history.Has(zxid) ||
+		slices.ContainsFunc(l.pending[:l.committed], func(e txn.Entry) bool { return e.Header.Zxid == zxid })
 }
 
 // receiveInform takes the txn of INFORMANDACTIVATE into pending.

@@ -37,7 +37,12 @@ func (m *memberships) quorum(has func(wire.ServerID) bool) bool {
 // commits tells whether the servers that satisfy has are all the quorums that a txn needs.
 func (m *memberships) commits(zxid wire.Zxid, unsafe Unsafe, has func(wire.ServerID) bool) bool {
 	changes := m.joint() && int64(zxid) >= m.lastSeen.Version()
-	if zxid <= m.until && unsafe.CommitWithOldQuorum {
+	switch {
+	case unsafe.CommitWithNewQuorum && changes:
+		return m.lastSeen.Quorum(has)
+	case unsafe.CommitWithNewQuorum:
+		return m.committed.Quorum(has)
+	case unsafe.CommitWithOldQuorum && zxid <= m.until:
 		return m.before.Quorum(has)
 	}
 	return m.committed.Quorum(has) &&

@@ -88,7 +88,31 @@ func TestReconfigurationNeedsBothQuorums(t *testing.T) {
 		"40<-COMMIT 5/3", "50<-COMMIT 5/3", "60<-COMMIT 5/3", "deliver 5/3")
 }
 
-// Without the last step of the scene above, writes would wait until somebody writes again.
+// A quorum of the new membership alone is not enough: the old one could go on, under another leader, without knowing.
+func TestReconfigurationNeedsTheOldQuorum(t *testing.T) {
+	for _, unsafe := range []bool{false, true} {
+		s, l := serves(t)
+		l.cfg.Unsafe.CommitWithNewQuorum = unsafe
+		enter(l, 40, 4, 0)
+		enter(l, 50, 5, 0)
+		e, _ := reconfig(z(5, 1), members(1, 4, 5))
+		l.Propose(e)
+		l.Logged(z(5, 1))
+		s.forget()
+		acks(l, z(5, 1), 40, 50)
+		if committed := len(l.Take(nil)) > 0; committed != unsafe {
+			t.Errorf("unsafe %t: committed %t", unsafe, committed)
+		}
+		if !unsafe {
+			acks(l, z(5, 1), 20)
+			if len(l.Take(nil)) == 0 {
+				t.Error("with both quorums it is not committed")
+			}
+		}
+	}
+}
+
+// Without the last step of the first scene, writes would wait until somebody writes again.
 func TestWhatWaitsForTheOldMembershipIsFollowed(t *testing.T) {
 	s, l := serves(t)
 	e, _ := reconfig(z(5, 1), members(1))
@@ -376,7 +400,7 @@ func TestMembershipOfNewLeader(t *testing.T) {
 	begin := func(version int64, sync ...wire.QuorumPacket) (*scene, *Learner) {
 		cfg := config(2)
 		cfg.Members, cfg.Reconfig, cfg.Leader = members(1, 2, 3).WithVersion(version), true, 1
-		cfg.LastSeen = members(1, 2).WithVersion(int64(z(1, 1)))
+		cfg.LastSeen = members(1, 2).WithVersion(int64(z(1, 2)))
 		l := NewLearner(cfg, 9, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 1)}, NewHistory(HistoryLimit, z(1, 1), nil), 0)
 		s := &scene{t: t, taker: l}
 		l.Connected(0)
@@ -409,6 +433,15 @@ func TestMembershipOfNewLeader(t *testing.T) {
 	s, l = begin(9)
 	l.Receive(newLeader(members(1, 2, 3).WithVersion(8)))
 	s.expect("the leader does not know what is committed", "give up")
+
+	s, l = begin(7, proposal(z(1, 2)), packet(wire.PacketCommit, z(1, 2)))
+	l.Receive(newLeader(members(1, 2, 3, 4).WithVersion(8)))
+	s.expect("its history has what was proposed", "give up")
+
+	s, l = begin(7)
+	l.history.Add(entry(z(1, 2)))
+	l.Receive(newLeader(members(1, 2, 3, 4).WithVersion(8)))
+	s.expect("both have it", "give up")
 
 	// Apache ZooKeeper sends the proposed membership although it is not committed.
 	e, next := reconfig(z(5, 1), members(1, 2, 3, 4))
