@@ -244,7 +244,7 @@ func leaderOf(t *testing.T, c conversation, list []message, version int64) (*Lea
 		other++
 	}
 	l.Accept(2, "")
-	l.Receive(2, packet(wire.PacketFollowerInfo, z(c.epoch-1, 0), infoData(other)...))
+	l.Receive(2, packet(wire.PacketFollowerInfo, z(c.epoch-1, 0), infoWith(other, members.Version())...))
 	l.EpochSaved(false, c.epoch)
 	l.Receive(2, packet(wire.PacketAckEpoch, c.leaderLast, wire.AppendEpoch(nil, c.epoch-1)...))
 	l.Receive(2, packet(wire.PacketAck, z(c.epoch, 0)))

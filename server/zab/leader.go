@@ -195,7 +195,7 @@ func (l *Leader) EpochSaved(current bool, epoch wire.Epoch) {
 // maybeEndDiscovery fixes the epoch once a quorum, this server included, has told what it accepted.
 func (l *Leader) maybeEndDiscovery() {
 	if l.phase != gatherEpochs || !l.leadsAlone() &&
-		!l.members.committed.Quorum(l.among(func(p *peer) bool { return p.state >= peerWaitsForEpoch })) {
+		!l.members.committed.Quorum(l.among(func(p *peer) bool { return p.state >= peerWaitsForEpoch && l.isUpToDate(p) })) {
 		return
 	}
 	l.phase = saveAccepted
@@ -228,7 +228,7 @@ func (l *Leader) maybeEndHistory() {
 
 // maybeServe begins broadcast once a quorum, this server included, has the history and the epoch on disk.
 func (l *Leader) maybeServe() {
-	if l.phase != synchronise || !l.saved || !l.hasQuorum(func(p *peer) bool { return p.state == peerAcked }) {
+	if l.phase != synchronise || !l.saved || !l.hasQuorum(func(p *peer) bool { return p.state == peerAcked && l.isUpToDate(p) }) {
 		return
 	}
 	l.phase = broadcast

@@ -20,6 +20,18 @@ func (l *Leader) HasSynced(c *quorum.Config) bool {
 	return l.phase == broadcast && c.Quorum(l.among(func(p *peer) bool { return p.state == peerServes && !p.observer }))
 }
 
+// hasActivated tells whether a learner with this version has activated the committed membership, or has the same servers in
+// its own, the version of which some leader raised.
+func (l *Leader) hasActivated(version int64) bool {
+	committed := l.members.committed.Version()
+	return version >= committed || wire.Zxid(committed).Counter() == 0
+}
+
+// isUpToDate tells whether a learner counts before this leader serves, which in Apache ZooKeeper all do. One that has not
+// activated the committed membership could do the same for a leader that does not know it to be committed, and completes the
+// reconfiguration without what is committed since; learners usually have it from the votes with which they found this leader.
+func (l *Leader) isUpToDate(p *peer) bool { return l.hasActivated(p.version) }
+
 // maybeRaiseVersion gives a membership that nobody has established yet the version of this epoch, so that it takes
 // precedence over those that other servers begin with. It is committed with the NEWLEADER that carries it.
 func (l *Leader) maybeRaiseVersion() {

@@ -46,8 +46,13 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 	if version := l.members.committed.Version(); info.ConfigVersion > version {
 		return fmt.Errorf("its configuration %x is newer than %x", info.ConfigVersion, version)
 	}
-	if l.phase == retiring {
+	switch {
+	case l.phase == retiring:
 		return errors.New("another server is to lead")
+	case l.phase < broadcast && l.members.joint() && !l.hasActivated(info.ConfigVersion):
+		// It would take note of the next membership and know nothing of the one before that.
+		return fmt.Errorf("its configuration %x is older than %x, and another one is about to follow",
+			info.ConfigVersion, l.members.committed.Version())
 	}
 	for _, other := range l.peers {
 		if other.id == info.ServerID && other != p {
@@ -94,7 +99,7 @@ func (l *Leader) handleAckEpoch(p *peer, packet wire.QuorumPacket) error {
 			return fmt.Errorf("its history (%d, %v) is ahead of ours (%d, %v)",
 				current, p.zxid, l.own.CurrentEpoch, l.own.LastZxid)
 		}
-		p.counted = p.zxid != -1 && !p.observer
+		p.counted = p.zxid != -1 && !p.observer && l.isUpToDate(p)
 	}
 	p.state = peerWaitsForSync
 	if l.phase >= synchronise {

@@ -28,13 +28,12 @@ func moved(c *quorum.Config, id wire.ServerID) *quorum.Config {
 
 // enter brings a learner of server 1, which serves in epoch 5, to where it gets the broadcast.
 func enter(l *Leader, conn ConnID, id wire.ServerID, version int64) {
-	info := wire.LearnerInfo{ServerID: id, ProtocolVersion: wire.LearnerProtocolVersion, ConfigVersion: version}
 	kind := wire.PacketFollowerInfo
 	if m, _ := l.Members().Member(id); m.Observer {
 		kind = wire.PacketObserverInfo
 	}
 	l.Accept(conn, "")
-	l.Receive(conn, packet(kind, z(1, 0), info.Marshal()...))
+	l.Receive(conn, packet(kind, z(1, 0), infoWith(id, version)...))
 	l.Receive(conn, packet(wire.PacketAckEpoch, z(1, 2), 0, 0, 0, 1))
 	l.Receive(conn, packet(wire.PacketAck, z(5, 0)))
 	l.Receive(conn, packet(wire.PacketAck, z(5, 0)))
@@ -154,9 +153,8 @@ func TestAcksCountOnceTheMembershipIsActivated(t *testing.T) {
 
 	l.Closed(51)
 	l.Closed(41)
-	info := wire.LearnerInfo{ServerID: 5, ProtocolVersion: wire.LearnerProtocolVersion}
 	l.Accept(52, "")
-	l.Receive(52, packet(wire.PacketFollowerInfo, z(1, 0), info.Marshal()...))
+	l.Receive(52, packet(wire.PacketFollowerInfo, z(1, 0), infoData(5)...))
 	l.Receive(52, packet(wire.PacketAckEpoch, z(5, 2), 0, 0, 0, 1))
 	acks(l, z(5, 0), 52)
 	l.Propose(entry(z(5, 3)))
@@ -192,8 +190,7 @@ func TestNewLeaderCarriesWhatIsCommitted(t *testing.T) {
 		t.Errorf("after the commit: %s", got)
 	}
 	l.Accept(50, "")
-	info := wire.LearnerInfo{ServerID: 3, ProtocolVersion: wire.LearnerProtocolVersion, ConfigVersion: next.Version() + 1}
-	l.Receive(50, packet(wire.PacketFollowerInfo, z(1, 0), info.Marshal()...))
+	l.Receive(50, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(3, next.Version()+1)...))
 	s.expect("a newer membership is refused", "close 50")
 }
 
@@ -250,7 +247,7 @@ func TestNewTermCompletesAReconfiguration(t *testing.T) {
 		l := NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, h, 0)
 		s := &scene{t: t, taker: l}
 		l.Accept(20, "")
-		l.Receive(20, packet(wire.PacketFollowerInfo, z(4, 0), infoData(2)...))
+		l.Receive(20, packet(wire.PacketFollowerInfo, z(4, 0), infoWith(2, 7)...))
 		l.EpochSaved(false, 5)
 		l.Receive(20, packet(wire.PacketAckEpoch, z(1, 2), 0, 0, 0, 1))
 		s.expect("discovery is the old membership's", "save acceptedEpoch 5", "20<-LEADERINFO 5/0", "save currentEpoch 5",
@@ -261,17 +258,69 @@ func TestNewTermCompletesAReconfiguration(t *testing.T) {
 		return s, l
 	}
 	s, l := begin(members(1, 4, 5))
-	enter(l, 40, 4, 0)
+	enter(l, 40, 4, 7)
 	s.expect("now it has", "40<-LEADERINFO 5/0", "40<-DIFF 1/2", "40<-NEWLEADER 5/0", "activate 100000002", "serve 5",
 		"20<-UPTODATE -", "40<-UPTODATE -")
 
 	s, l = begin(members(2, 4, 5))
-	enter(l, 40, 4, 0)
+	enter(l, 40, 4, 7)
 	s.expect("another one has to lead", "40<-LEADERINFO 5/0", "40<-DIFF 1/2", "40<-NEWLEADER 5/0", "activate 100000002",
 		"20<-UPTODATE -", "40<-UPTODATE -")
 	l.Receive(20, packet(wire.PacketRevalidate, -1, make([]byte, 12)...))
 	l.Closed(20)
 	s.expect("the followers elect, and so does it", "give up")
+}
+
+// A leader does not let in learners that have missed the committed membership while the one after it waits: from NEWLEADER
+// they would know that one as the next, and go on from the one before.
+func TestMembershipsAreNotSkipped(t *testing.T) {
+	cfg := config(1)
+	cfg.Reconfig = true
+	cfg.Members, cfg.LastSeen = cfg.Members.WithVersion(int64(z(1, 1))), members(1, 4, 5).WithVersion(int64(z(1, 2)))
+	l := NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, NewHistory(HistoryLimit, z(1, 2), nil), 0)
+	s := &scene{t: t, taker: l}
+	l.Accept(20, "")
+	l.Receive(20, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(2, 7)...))
+	s.expect("it has to hear of the membership first", "close 20")
+	l.Accept(21, "")
+	l.Receive(21, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(2, int64(z(1, 1)))...))
+	s.expect("now it has", "save acceptedEpoch 2")
+}
+
+// The members of a new membership that have not activated it do not count for its leader. They could count, in the same
+// epoch even, for one that knows it as a proposal only, and completes it without what this one commits.
+func TestWhoHasNotActivatedTheMembershipDoesNotCount(t *testing.T) {
+	version := int64(z(1, 2))
+	cfg := config(4)
+	cfg.Reconfig, cfg.Members = true, members(3, 4, 5).WithVersion(version)
+	l := NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 3)}, NewHistory(HistoryLimit, z(1, 3), nil), 0)
+	s := &scene{t: t, taker: l}
+	l.Accept(50, "")
+	l.Receive(50, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(5, 7)...))
+	s.expect("it may follow, and is not counted")
+	l.Accept(30, "")
+	l.Receive(30, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(3, version)...))
+	s.expect("server 3 is", "save acceptedEpoch 2")
+	l.EpochSaved(false, 2)
+	s.expect("discovery", "50<-LEADERINFO 2/0", "30<-LEADERINFO 2/0")
+	l.Receive(50, packet(wire.PacketAckEpoch, z(1, 3), 0, 0, 0, 1))
+	s.expect("its promise could serve another leader")
+	l.Receive(30, packet(wire.PacketAckEpoch, z(1, 3), 0, 0, 0, 1))
+	s.expect("that of server 3 not", "save currentEpoch 2", "50<-DIFF 1/3", "50<-NEWLEADER 2/0", "30<-DIFF 1/3", "30<-NEWLEADER 2/0")
+	l.EpochSaved(true, 2)
+	acks(l, z(2, 0), 50)
+	s.expect("nor is what it has on disk enough")
+	acks(l, z(2, 0), 30)
+	s.expect("a quorum", "serve 2", "50<-UPTODATE -", "30<-UPTODATE -")
+
+	// The other leader, of the membership before: nobody who has activated the new one helps it.
+	cfg = config(1)
+	cfg.Reconfig, cfg.Members, cfg.LastSeen = true, cfg.Members.WithVersion(7), cfg.Members
+	l = NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, NewHistory(HistoryLimit, z(1, 2), nil), 0)
+	s.taker = l
+	l.Accept(30, "")
+	l.Receive(30, packet(wire.PacketFollowerInfo, z(2, 0), infoWith(3, version)...))
+	s.expect("it knows better", "close 30")
 }
 
 func TestFirstTermRaisesTheVersion(t *testing.T) {

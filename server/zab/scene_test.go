@@ -104,8 +104,11 @@ func proposal(zxid wire.Zxid) wire.QuorumPacket {
 	return packet(wire.PacketProposal, zxid, entry(zxid).Bytes...)
 }
 
-func infoData(id wire.ServerID) []byte {
-	return wire.LearnerInfo{ServerID: id, ProtocolVersion: wire.LearnerProtocolVersion}.Marshal()
+func infoData(id wire.ServerID) []byte { return infoWith(id, 0) }
+
+// infoWith is that of a server which has activated a membership.
+func infoWith(id wire.ServerID, version int64) []byte {
+	return wire.LearnerInfo{ServerID: id, ProtocolVersion: wire.LearnerProtocolVersion, ConfigVersion: version}.Marshal()
 }
 
 // leads brings server 1 with a log up to 1/2 to synchronisation with server 2, which lacks 1/2.
