@@ -89,3 +89,52 @@ func TestVotersToComeAreAsked(t *testing.T) {
 	s.passes(time.Second)
 	s.decided(1, leading) // it needs their quorum to lead, not to try
 }
+
+// TestLateVoters: a vote of an earlier round is answered with the own one. Who does not vote agrees instead: a server of
+// Apache ZooKeeper that has seen a membership proposed in which it does vote waits for it, in that round.
+func TestLateVoters(t *testing.T) {
+	s := newScene(t, voters(t, 3), 3)
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.e.Take()
+	s.hears(1, vote(looking, 1, 1, ownEpoch, ownLast+1))
+	s.says("1:3/2")
+
+	s = newScene(t, voters(t, 3), 4)
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.e.Take()
+	s.hears(1, vote(looking, 1, 1, ownEpoch, ownLast+1))
+	s.says("1:1/1")
+	s.hears(1, vote(looking, 7, 1, ownEpoch, ownLast+1))
+	s.says("1:nobody/2") // server 7 cannot lead
+
+	s = guided(t)
+	s.e.Take()
+	s.hears(5, vote(looking, 5, 1, ownEpoch, ownLast+1))
+	s.says("5:nobody/2") // it may be a voter after all
+}
+
+// TestDesignatedLeader: whom the leader before has named leads without an election; those who look are told.
+func TestDesignatedLeader(t *testing.T) {
+	for self, state := range map[wire.ServerID]wire.ServerState{1: following, 2: leading, 9: wire.Observing} {
+		s := newScene(t, voters(t, 3), self)
+		s.e.Take()
+		s.e.Designate(2, ownLast)
+		s.decided(2, state)
+		if v, _ := s.e.Decision(); v.Zxid != ownLast || v.PeerEpoch != ownLast.Epoch() {
+			t.Errorf("%+v", v)
+		}
+		s.e.Established(7)
+		s.hears(3, vote(looking, 3, 1, ownEpoch, ownLast))
+		answers := s.e.Take()
+		if len(answers) != 1 {
+			t.Errorf("answers %+v", answers)
+		}
+		for _, m := range answers {
+			if n := m.Notification; m.To != 3 || n.Leader != 2 || n.PeerEpoch != 7 || n.State != state {
+				t.Errorf("%+v", m)
+			}
+		}
+		s.passes(10 * time.Second)
+		s.decided(2, state)
+	}
+}

@@ -9,7 +9,7 @@ import (
 
 // append writes a txn to the log, and begins a snapshot when enough of them have been.
 func (n *Node) append(e txn.Entry) {
-	if n.cfg.NoLog && n.role == Observing {
+	if n.cfg.NoLog && n.role == Observing && !n.isToVote() {
 		n.unlogged = true
 		return
 	}

@@ -54,6 +54,11 @@ func (n *Node) carryOut(e zab.Effect) {
 	case zab.Append:
 		n.append(e.Entry)
 	case zab.SaveEpoch:
+		if e.Current && n.unlogged {
+			// On disk it would stand for a history that is not there: the votes of such a server beat those that have it.
+			n.learner.EpochSaved(true, e.Epoch)
+			return
+		}
 		id := n.storage.nextID()
 		n.write(id, SaveEpoch{ID: id, Current: e.Current, Epoch: e.Epoch})
 	case zab.Truncate:
@@ -67,6 +72,10 @@ func (n *Node) carryOut(e zab.Effect) {
 		n.unlogged = false
 	case zab.SeeMembers:
 		n.see(e.Members)
+		if n.unlogged && n.isToVote() {
+			n.needSnapshot = true
+			n.endRole("this observer is to vote, and has no log")
+		}
 	case zab.Activate:
 		n.activate(e.Members)
 	case zab.Deliver:

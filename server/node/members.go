@@ -42,6 +42,9 @@ func (n *Node) observes() bool {
 	return self.Observer
 }
 
+// isToVote tells whether the membership that was proposed last has this server as a voter.
+func (n *Node) isToVote() bool { return n.lastSeen.IsVoter(n.cfg.Self) }
+
 func (n *Node) saveMembers() {
 	id := n.storage.nextID()
 	n.write(id, SaveMembers{ID: id, Members: n.members, LastSeen: n.lastSeen})
@@ -99,11 +102,19 @@ func (n *Node) parseGossip(text []byte) (*quorum.Config, error) {
 
 // beGuided looks for a leader among the members that others know of, without a vote: the own history has a newer membership,
 // although the own files do not, as when a server was removed and is to come back. It may have agreed to that one, and must
-// not count for the older one any more.
+// not lead in an older one any more. Leaders are told that it knows this one to be committed: in the files it had it, too.
 func (n *Node) beGuided(c *quorum.Config) {
 	n.guide = c
 	n.election.BeGuided(c, n.members)
 	n.note(MembersChanged{Members: n.members, LastSeen: c})
+}
+
+// guidedBy is the version of the membership by which this server is guided, 0 for none.
+func (n *Node) guidedBy() int64 {
+	if n.guide == nil {
+		return 0
+	}
+	return n.guide.Version()
 }
 
 // loggedVersion is the version of the newest membership in the own history, 0 for none.

@@ -77,7 +77,7 @@ func (n *Node) durable() zab.Durable {
 
 func (n *Node) zabConfig() zab.Config {
 	return zab.Config{
-		Self: n.cfg.Self, Members: n.members, LastSeen: n.lastSeen, Reconfig: n.cfg.ReconfigEnabled, Leader: n.leaderID,
+		Self: n.cfg.Self, Members: n.members, LastSeen: n.lastSeen, Known: n.guidedBy(), Reconfig: n.cfg.ReconfigEnabled, Leader: n.leaderID,
 		NeedSnapshot: n.needSnapshot || n.unlogged && !n.observes(),
 		TickTime:     n.cfg.TickTime, InitLimitTicks: n.cfg.InitLimitTicks, SyncLimitTicks: n.cfg.SyncLimitTicks,
 		Sync: n.cfg.Sync, ServeObservers: n.cfg.ObserverMasters,

@@ -12,6 +12,9 @@ type Config struct {
 	Self wire.ServerID
 	// Members is the last committed membership, LastSeen the last proposed one, nil where no newer one is known.
 	Members, LastSeen *quorum.Config
+	// Known is the version of a membership that others are known to have committed, of a server whose files have lost theirs.
+	// A learner presents it if it is newer than that of Members.
+	Known int64
 	// Reconfig lets memberships change (reconfigEnabled); without it, what others say of them is ignored.
 	Reconfig bool
 	// Leader is whom a learner follows.

@@ -182,7 +182,7 @@ func (l *Leader) handleAck(p *peer, zxid wire.Zxid) error {
 		return nil
 	case zxid.Counter() == 0 || zxid <= p.acked:
 		return nil
-	case zxid > max(l.proposed, l.history.Last()):
+	case !l.wasProposed(zxid):
 		return fmt.Errorf("ACK of %v, which was not proposed", zxid)
 	}
 	p.acked = zxid
@@ -192,6 +192,8 @@ func (l *Leader) handleAck(p *peer, zxid wire.Zxid) error {
 	}
 	return nil
 }
+
+func (l *Leader) wasProposed(zxid wire.Zxid) bool { return zxid <= max(l.proposed, l.history.Last()) }
 
 // AnswerRevalidate answers Revalidate.
 func (l *Leader) AnswerRevalidate(conn ConnID, session wire.SessionID, valid bool) {

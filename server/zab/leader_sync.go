@@ -243,6 +243,9 @@ func (l *Leader) handleSyncAck(p *peer, packet wire.QuorumPacket) error {
 		return fmt.Errorf("%v instead of the ACK of NEWLEADER", packet.Type)
 	}
 	if packet.Zxid != wire.MakeZxid(l.epoch, 0) {
+		if !l.wasProposed(packet.Zxid) {
+			return fmt.Errorf("ACK of %v, which was not proposed", packet.Zxid)
+		}
 		p.acked = max(p.acked, packet.Zxid)
 		return nil
 	}

@@ -102,7 +102,8 @@ func (l *Learner) Connected(now time.Duration) {
 		kind = wire.PacketObserverInfo
 	}
 	info := wire.LearnerInfo{
-		ServerID: l.cfg.Self, ProtocolVersion: wire.LearnerProtocolVersion, ConfigVersion: l.members.committed.Version(),
+		ServerID: l.cfg.Self, ProtocolVersion: wire.LearnerProtocolVersion,
+		ConfigVersion: max(l.members.committed.Version(), l.cfg.Known),
 	}
 	l.send(wire.QuorumPacket{Type: kind, Zxid: wire.MakeZxid(l.own.AcceptedEpoch, 0), Data: info.Marshal()})
 }

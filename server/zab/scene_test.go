@@ -282,6 +282,13 @@ func TestLeaderDropsWhoDoesNotAcknowledge(t *testing.T) {
 	s.expect("a learner that only answers pings is no use", "close 20", "give up")
 }
 
+// An ACK that comes before that of NEWLEADER counts later; it must not count for what is proposed later, too.
+func TestEarlyAckOfWhatWasNotProposed(t *testing.T) {
+	s, l := leads(t)
+	l.Receive(20, packet(wire.PacketAck, z(5, 9)))
+	s.expect("nobody has proposed it", "close 20")
+}
+
 func TestLeaderRefusesWhoIsAhead(t *testing.T) {
 	l := NewLeader(config(1), Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, NewHistory(HistoryLimit, z(1, 2), nil), 0)
 	s := &scene{t: t, taker: l}
