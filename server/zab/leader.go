@@ -192,10 +192,12 @@ func (l *Leader) EpochSaved(current bool, epoch wire.Epoch) {
 	}
 }
 
-// maybeEndDiscovery fixes the epoch once a quorum, this server included, has told what it accepted.
+// maybeEndDiscovery fixes the epoch once a quorum, this server included, has told what it accepted. While a reconfiguration
+// waits, both memberships need one, unlike in Apache ZooKeeper. Others may have activated the next membership and committed
+// txns in it, of which the old one knows nothing; with an epoch after theirs, and the history of this leader, those who
+// follow it would outrank them.
 func (l *Leader) maybeEndDiscovery() {
-	if l.phase != gatherEpochs || !l.leadsAlone() &&
-		!l.members.committed.Quorum(l.among(func(p *peer) bool { return p.state >= peerWaitsForEpoch && l.isUpToDate(p) })) {
+	if l.phase != gatherEpochs || !l.hasQuorum(func(p *peer) bool { return p.state >= peerWaitsForEpoch && l.isUpToDate(p) }) {
 		return
 	}
 	l.phase = saveAccepted
@@ -208,8 +210,10 @@ func (l *Leader) maybeEndDiscovery() {
 
 // maybeEndHistory begins the synchronisation once a quorum has promised to follow nobody of a lower epoch.
 func (l *Leader) maybeEndHistory() {
-	if l.phase != gatherHistory || !l.leadsAlone() &&
-		!l.members.committed.Quorum(l.among(func(p *peer) bool { return p.counted })) {
+	counted := l.among(func(p *peer) bool { return p.counted })
+	promised := l.among(func(p *peer) bool { return p.promised })
+	hasQuorum := l.members.committed.Quorum(counted) && (!l.members.joint() || l.members.lastSeen.Quorum(promised))
+	if l.phase != gatherHistory || !hasQuorum && !l.leadsAlone() {
 		return
 	}
 	l.phase, l.deadline = synchronise, l.now+l.cfg.initLimit()

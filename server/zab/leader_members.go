@@ -32,6 +32,12 @@ func (l *Leader) hasActivated(version int64) bool {
 // reconfiguration without what is committed since; learners usually have it from the votes with which they found this leader.
 func (l *Leader) isUpToDate(p *peer) bool { return l.hasActivated(p.version) }
 
+// mayBeAhead tells whether what a learner has that this leader lacks cannot be committed, since it is a voter of the membership
+// that waits, has not activated that, and has no vote in the committed one: whatever it acknowledged needed others who do.
+func (l *Leader) mayBeAhead(p *peer) bool {
+	return l.members.joint() && l.members.lastSeen.IsVoter(p.id) && !l.members.committed.IsVoter(p.id)
+}
+
 // maybeRaiseVersion gives a membership that nobody has established yet the version of this epoch, so that it takes
 // precedence over those that other servers begin with. It is committed with the NEWLEADER that carries it.
 func (l *Leader) maybeRaiseVersion() {

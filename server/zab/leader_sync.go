@@ -95,11 +95,13 @@ func (l *Leader) handleAckEpoch(p *peer, packet wire.QuorumPacket) error {
 	}
 	p.currentEpoch, p.zxid = current, packet.Zxid
 	if l.phase == gatherHistory && current != -1 {
-		if current > l.own.CurrentEpoch || current == l.own.CurrentEpoch && p.zxid > l.own.LastZxid {
+		ahead := current > l.own.CurrentEpoch || current == l.own.CurrentEpoch && p.zxid > l.own.LastZxid
+		if ahead && !l.mayBeAhead(p) {
 			return fmt.Errorf("its history (%d, %v) is ahead of ours (%d, %v)",
 				current, p.zxid, l.own.CurrentEpoch, l.own.LastZxid)
 		}
-		p.counted = p.zxid != -1 && !p.observer && l.isUpToDate(p)
+		p.promised = l.isUpToDate(p)
+		p.counted = p.promised && p.zxid != -1 && !p.observer
 	}
 	p.state = peerWaitsForSync
 	if l.phase >= synchronise {

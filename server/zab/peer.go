@@ -35,7 +35,8 @@ type peer struct {
 	version      int64 // of the membership that it had activated when it came
 	currentEpoch wire.Epoch
 	zxid         wire.Zxid // its last one when it came
-	counted      bool      // its ACKEPOCH counts
+	promised     bool      // to follow nobody of a lower epoch than this leader's
+	counted      bool      // and has a history that this leader's continues
 	op           wire.PacketType
 
 	// acked is the last proposal it has on disk; it means nothing before the ACK of NEWLEADER.

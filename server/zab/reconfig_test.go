@@ -237,38 +237,83 @@ func TestRetirementEnds(t *testing.T) {
 	s.expect("too long", "close 20", "give up, follow 2")
 }
 
+// unfinished is server 1 with a history up to 1/2, the reconfiguration that makes a membership the next one of 1, 2 and 3. It
+// has been elected, and server 2 follows.
+func unfinished(t *testing.T, next *quorum.Config) (*scene, *Leader) {
+	t.Helper()
+	cfg := config(1)
+	cfg.Reconfig = true
+	cfg.Members, cfg.LastSeen = cfg.Members.WithVersion(7), next.WithVersion(int64(z(1, 2)))
+	h := NewHistory(HistoryLimit, z(1, 2), txns(z(1, 1), z(1, 2)))
+	l := NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, h, 0)
+	s := &scene{t: t, taker: l}
+	l.Accept(20, "")
+	l.Receive(20, packet(wire.PacketFollowerInfo, z(4, 0), infoWith(2, 7)...))
+	s.expect("the old membership has a quorum, the new one has not")
+	return s, l
+}
+
 // A leader completes what its history has of reconfigurations, and that with both quorums.
 func TestNewTermCompletesAReconfiguration(t *testing.T) {
 	begin := func(next *quorum.Config) (*scene, *Leader) {
-		cfg := config(1)
-		cfg.Reconfig = true
-		cfg.Members, cfg.LastSeen = cfg.Members.WithVersion(7), next.WithVersion(int64(z(1, 2)))
-		h := NewHistory(HistoryLimit, z(1, 2), txns(z(1, 1), z(1, 2)))
-		l := NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, h, 0)
-		s := &scene{t: t, taker: l}
-		l.Accept(20, "")
-		l.Receive(20, packet(wire.PacketFollowerInfo, z(4, 0), infoWith(2, 7)...))
+		s, l := unfinished(t, next)
+		l.Accept(40, "")
+		l.Receive(40, packet(wire.PacketObserverInfo, z(1, 0), infoWith(4, 7)...)) // which knows only that it observes
+		s.expect("now it has", "save acceptedEpoch 5")
 		l.EpochSaved(false, 5)
+		s.expect("discovery", "20<-LEADERINFO 5/0", "40<-LEADERINFO 5/0")
 		l.Receive(20, packet(wire.PacketAckEpoch, z(1, 2), 0, 0, 0, 1))
-		s.expect("discovery is the old membership's", "save acceptedEpoch 5", "20<-LEADERINFO 5/0", "save currentEpoch 5",
-			"20<-DIFF 1/2", "20<-NEWLEADER 5/0")
+		s.expect("a promise of the new one is missing")
+		l.Receive(40, packet(wire.PacketAckEpoch, z(1, 2), 0, 0, 0, 1))
+		s.expect("there it is", "save currentEpoch 5", "20<-DIFF 1/2", "20<-NEWLEADER 5/0", "40<-DIFF 1/2", "40<-NEWLEADER 5/0")
 		l.EpochSaved(true, 5)
 		acks(l, z(5, 0), 20)
 		s.expect("the new one has to have the history, too")
+		acks(l, z(5, 0), 40)
 		return s, l
 	}
-	s, l := begin(members(1, 4, 5))
-	enter(l, 40, 4, 7)
-	s.expect("now it has", "40<-LEADERINFO 5/0", "40<-DIFF 1/2", "40<-NEWLEADER 5/0", "activate 100000002", "serve 5",
-		"20<-UPTODATE -", "40<-UPTODATE -")
+	s, _ := begin(members(1, 4, 5))
+	s.expect("now it has", "activate 100000002", "serve 5", "20<-UPTODATE -", "40<-UPTODATE -")
 
-	s, l = begin(members(2, 4, 5))
-	enter(l, 40, 4, 7)
-	s.expect("another one has to lead", "40<-LEADERINFO 5/0", "40<-DIFF 1/2", "40<-NEWLEADER 5/0", "activate 100000002",
-		"20<-UPTODATE -", "40<-UPTODATE -")
+	s, l := begin(members(2, 4, 5))
+	s.expect("another one has to lead", "activate 100000002", "20<-UPTODATE -", "40<-UPTODATE -")
 	l.Receive(20, packet(wire.PacketRevalidate, -1, make([]byte, 12)...))
 	l.Closed(20)
 	s.expect("the followers elect, and so does it", "give up")
+}
+
+// While it does, only a voter of the old membership shows that the leader lacks something. One of the new membership alone
+// may have more, of a leader that never came to commit it: it could not lead itself, and its promise may be needed.
+func TestWhoMayBeAheadOfALeaderThatCompletesAReconfiguration(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		id      wire.ServerID
+		last    wire.Zxid
+		current wire.Epoch
+		want    []string
+	}{
+		{"more txns of the old leader", 5, z(1, 3), 1, []string{"save currentEpoch 7", "20<-DIFF 1/2", "20<-NEWLEADER 7/0", "50<-TRUNC 1/2", "50<-NEWLEADER 7/0"}},
+		{"the history of a later one", 5, z(1, 3), 6, []string{"save currentEpoch 7", "20<-DIFF 1/2", "20<-NEWLEADER 7/0", "50<-TRUNC 1/2", "50<-NEWLEADER 7/0"}},
+		{"none that is of use", 5, -1, 1, []string{"save currentEpoch 7", "20<-DIFF 1/2", "20<-NEWLEADER 7/0", "50<-snapshot 1/2"}},
+		{"a promise that is an old one", 5, z(1, 2), -1, nil},
+		{"a voter of both with more txns", 3, z(1, 3), 1, []string{"close 50"}},
+		{"a voter of both with the history of a later leader", 3, z(1, 2), 6, []string{"close 50"}},
+		{"a voter of neither", 9, z(1, 3), 1, []string{"close 50"}},
+	} {
+		s, l := unfinished(t, members(1, 3, 5))
+		if c.id == 9 {
+			l.Accept(30, "") // for the quorum
+			l.Receive(30, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(3, 7)...))
+		}
+		l.Accept(50, "")
+		l.Receive(50, packet(wire.PacketFollowerInfo, z(6, 0), infoWith(c.id, 7)...))
+		l.EpochSaved(false, 7)
+		s.forget()
+		l.Receive(20, packet(wire.PacketAckEpoch, z(1, 2), 0, 0, 0, 1))
+		s.expect("the old membership has promised")
+		l.Receive(50, packet(wire.PacketAckEpoch, c.last, wire.AppendEpoch(nil, c.current)...))
+		s.expect(c.what, c.want...)
+	}
 }
 
 // A leader does not let in learners that have missed the committed membership while the one after it waits: from NEWLEADER
@@ -284,7 +329,9 @@ func TestMembershipsAreNotSkipped(t *testing.T) {
 	s.expect("it has to hear of the membership first", "close 20")
 	l.Accept(21, "")
 	l.Receive(21, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(2, int64(z(1, 1)))...))
-	s.expect("now it has", "save acceptedEpoch 2")
+	l.Accept(40, "")
+	l.Receive(40, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(4, int64(z(1, 1)))...))
+	s.expect("now they have", "save acceptedEpoch 2")
 }
 
 // The members of a new membership that have not activated it do not count for its leader. They could count, in the same
