@@ -132,8 +132,14 @@ func (d *disk) begin(e node.Effect) error {
 		return d.files.store.SaveEpoch(e.Current, e.Epoch)
 	case node.TakeSnapshot:
 		d.m.w.checks.members.snapshots(d.m, e.Tree)
+		if e.Supersede {
+			d.durableZxid = min(d.durableZxid, e.Zxid)
+		}
 		return d.files.snapshot(e.Tree, e.Zxid, e.Supersede)
-	case node.Truncate, node.Reload, node.SaveMembers:
+	case node.Truncate:
+		d.durableZxid = min(d.durableZxid, e.Zxid) // what is behind may be gone already if the machine dies before it is done
+		return nil
+	case node.Reload, node.SaveMembers:
 		return nil
 	}
 	return fmt.Errorf("unknown effect")

@@ -91,6 +91,8 @@ type Unsafe struct {
 	CommitWithOldQuorum bool
 	// CommitWithNewQuorum commits them without a quorum of the old membership.
 	CommitWithNewQuorum bool
+	// BeginWithOldQuorum gives out an epoch and a history with the promises of the old membership alone.
+	BeginWithOldQuorum bool
 	// ForgetLastSeen does not save the membership that was proposed last.
 	ForgetLastSeen bool
 	// ForgetMembers does not save the membership that was committed last.

@@ -197,7 +197,8 @@ func (l *Leader) EpochSaved(current bool, epoch wire.Epoch) {
 // txns in it, of which the old one knows nothing; with an epoch after theirs, and the history of this leader, those who
 // follow it would outrank them.
 func (l *Leader) maybeEndDiscovery() {
-	if l.phase != gatherEpochs || !l.hasQuorum(func(p *peer) bool { return p.state >= peerWaitsForEpoch && l.isUpToDate(p) }) {
+	came := l.among(func(p *peer) bool { return p.state >= peerWaitsForEpoch && l.isUpToDate(p) })
+	if l.phase != gatherEpochs || !l.mayBegin(came, came) {
 		return
 	}
 	l.phase = saveAccepted
@@ -212,8 +213,7 @@ func (l *Leader) maybeEndDiscovery() {
 func (l *Leader) maybeEndHistory() {
 	counted := l.among(func(p *peer) bool { return p.counted })
 	promised := l.among(func(p *peer) bool { return p.promised })
-	hasQuorum := l.members.committed.Quorum(counted) && (!l.members.joint() || l.members.lastSeen.Quorum(promised))
-	if l.phase != gatherHistory || !hasQuorum && !l.leadsAlone() {
+	if l.phase != gatherHistory || !l.mayBegin(counted, promised) {
 		return
 	}
 	l.phase, l.deadline = synchronise, l.now+l.cfg.initLimit()
@@ -228,6 +228,13 @@ func (l *Leader) maybeEndHistory() {
 		}
 	}
 	l.maybeServe()
+}
+
+// mayBegin tells whether the servers that satisfy old and next are a quorum of the committed membership, and of the one that is
+// to follow it.
+func (l *Leader) mayBegin(old, next func(wire.ServerID) bool) bool {
+	joint := l.members.joint() && !l.cfg.Unsafe.BeginWithOldQuorum
+	return l.members.committed.Quorum(old) && (!joint || l.members.lastSeen.Quorum(next)) || l.leadsAlone()
 }
 
 // maybeServe begins broadcast once a quorum, this server included, has the history and the epoch on disk.
