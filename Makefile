@@ -100,6 +100,10 @@ soak: build ## hostile bytes on every port beside a client that works, for MINUT
 bench: build ## zkserver beside Apache ZooKeeper in one run (root for the lab part)
 	$(GO) run ./test/bench
 
+.PHONY: resource-test
+resource-test: build ## descriptors, memory, ten thousand sessions at once, floods: the others are served
+	$(GO) test -tags chaos -count=1 -timeout 10m -v ./test/resources
+
 .PHONY: bench-failover
 bench-failover: ## from the leader's death to the next write, 50 times, with zkserver and Apache ZooKeeper
 	$(GO) run ./test/bench -failover 50

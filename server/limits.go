@@ -1,6 +1,9 @@
 package server
 
 import (
+	"math"
+	"syscall"
+
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/tree"
@@ -28,6 +31,27 @@ func outstandingLimit(cfg *config.Config) int {
 		return cfg.GlobalOutstandingLimit / (voters - 1)
 	}
 	return cfg.GlobalOutstandingLimit
+}
+
+// maxConnections is maxCnxns, or fewer where more would take the descriptors that the log, the other members and the
+// operator need: a server that cannot begin a log stops. openFiles is the limit of this process.
+func maxConnections(cfg *config.Config, openFiles uint64) int {
+	const own, perMember = 64, 8
+	limit := int(min(openFiles, 1<<30))
+	room := max(limit-own-perMember*len(cfg.Members.Members()), limit/2)
+	if cfg.MaxCnxns > 0 {
+		return min(cfg.MaxCnxns, room)
+	}
+	return room
+}
+
+// openFilesLimit is how many descriptors this process may have.
+func openFilesLimit() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxInt32
+	}
+	return limit.Cur
 }
 
 // quotaExceeded logs a request beyond a quota.

@@ -237,7 +237,7 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 func (s *Server) clientConfig() clientport.Config {
 	c := clientport.Config{
 		Address: s.cfg.ClientAddress(), Backlog: s.cfg.ListenBacklog, MaxFrameBytes: s.cfg.MaxBufferBytes,
-		MaxPerAddress: s.cfg.MaxClientCnxns, Max: s.cfg.MaxCnxns,
+		MaxPerAddress: s.cfg.MaxClientCnxns, Max: maxConnections(s.cfg, openFilesLimit()),
 		OutstandingLimit:      outstandingLimit(s.cfg),
 		LargeRequestThreshold: s.cfg.LargeRequestThreshold, LargeRequestMaxBytes: s.cfg.LargeRequestMaxBytes,
 		SessionlessTimeout: s.cfg.SessionlessTimeout, KeepAlive: s.cfg.ClientKeepAlive,

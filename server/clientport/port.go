@@ -236,7 +236,7 @@ func (p *Port) stop() {
 
 // Why a connection is refused.
 var (
-	errTooMany        = errors.New("too many connections (maxCnxns)")
+	errTooMany        = errors.New("too many connections (maxCnxns, or what the limit of open files leaves room for)")
 	errTooManyAddress = errors.New("too many connections from this address (maxClientCnxns)")
 )
 

@@ -206,27 +206,27 @@ func (m *model) branch() *branch { return m.branches[0] }
 // step does one thing. The error is that of the disk, or a violation.
 func (m *model) step() error {
 	switch n := m.rand.IntN(100); {
-	case n < 45:
+	case n < 42:
 		return m.append()
-	case n < 60:
+	case n < 57:
 		m.log("sync")
 		return m.durable(m.store.Sync())
-	case n < 65:
+	case n < 62:
 		m.log("roll")
 		return m.durable(m.store.Roll())
-	case n < 69:
+	case n < 66:
 		return m.epoch()
-	case n < 70:
+	case n < 68:
 		return m.learn()
-	case n < 75:
+	case n < 73:
 		if m.tree.LastZxid() != m.branch().last {
 			return nil
 		}
 		m.log("snapshot %v", m.tree.LastZxid())
 		return m.store.WriteSnapshot(m.tree, m.tree.LastZxid())
-	case n < 88:
+	case n < 86:
 		return m.work()
-	case n < 91:
+	case n < 89:
 		return m.truncate()
 	case n < 93:
 		return m.supersede()

@@ -191,6 +191,7 @@ var needless = map[string]string{
 	"directory: store.Snapshot.publish < store.Snapshot.Commit":      published,
 	"directory: store.Snapshot.publish < store.Store.WriteSnapshot":  published,
 	"directory: store.Snapshot.publish < store.Store.publishWaiting": published,
+	"directory: store.Store.removeFile < store.Store.cut":            "what would come back is a log without transactions, which is deleted again",
 }
 
 const published = "before anything that the snapshot replaces is deleted, or a first log needs it, the directory is synced for another reason"
@@ -214,7 +215,7 @@ func TestEverySyncMatters(t *testing.T) {
 	for _, at := range slices.Sorted(maps.Keys(places)) {
 		points, seed, noticed := 0, uint64(0), error(nil)
 		for ; seed < tries && noticed == nil; seed++ {
-			e := newExplorer(seed, 1, 10)
+			e := newExplorer(seed, 1, 16)
 			e.work(seed, 60, at)
 			points += e.points
 			noticed = e.failed

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/zkctl/zkctl/server/config"
+)
+
+// TestConnectionsLeaveDescriptors: clients never get all of them.
+func TestConnectionsLeaveDescriptors(t *testing.T) {
+	const three = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ninitLimit=5\nsyncLimit=5\n"
+	for _, c := range []struct {
+		lines     string
+		openFiles uint64
+		want      int
+	}{
+		{"", 1024, 1024 - 64},
+		{three, 1024, 1024 - 64 - 24},
+		{three + "maxCnxns=100\n", 1024, 100},
+		{three + "maxCnxns=5000\n", 1024, 1024 - 64 - 24},
+		{three, 100, 50},
+		{three, 1 << 63, 1<<30 - 64 - 24},
+	} {
+		cfg, err := config.Parse("zoo.cfg", []byte("dataDir=/d\nclientPort=1\n"+c.lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := maxConnections(cfg, c.openFiles); got != c.want {
+			t.Errorf("%q with %d files: %d connections, want %d", c.lines, c.openFiles, got, c.want)
+		}
+	}
+}
