@@ -17,14 +17,16 @@
 //  2. acceptedEpoch is durable before the promise (ACKEPOCH, LEADERINFO) leaves.
 //  3. Txns are proposed, logged, committed and delivered without holes, each zxid once.
 //  4. A leader delivers nothing before a quorum acknowledged its history.
-//  5. While a reconfiguration waits for its commit, 3 and 4 need a quorum of the old and of the new membership. A txn
-//     that was proposed after the commit is acknowledged only by those who have the new membership, durably, as the
-//     committed one; and no leader lets in learners whose committed membership is newer than its own.
+//  5. While a reconfiguration waits for its commit, all that needs a quorum needs one of the old and one of the new
+//     membership: the promises of discovery, the ACKs of NEWLEADER, those of each txn, the signs of life.
+//  6. What comes after the commit counts from those who have activated the new membership, durably, and from nobody else;
+//     and no leader lets in learners whose committed membership is newer than its own.
 //
-// The last one is what keeps servers that know only an old membership from going on without the others: a quorum of theirs
-// has at least one member that saw the reconfiguration, and so has any leader that it elects; such a leader needs a quorum
-// of the new membership, too, in which somebody has activated it if anything was committed by it alone. See "Dynamic
-// Reconfiguration of Primary/Backup Clusters" (Shraer, Reed, Malkhi, Junqueira).
+// The last two keep servers that know only an old membership from going on without the others. A quorum of theirs has a
+// member that saw the reconfiguration, if it was committed, and so has any leader that it elects, or it lacks history. Such a
+// leader needs a quorum of the new membership, too; one of them has activated that, and stays away, if anything was ever
+// decided by the new membership alone. See "Dynamic Reconfiguration of Primary/Backup Clusters" (Shraer, Reed, Malkhi,
+// Junqueira), and "Memberships and reconfiguration" in docs/ARCHITECTURE.md for where Apache ZooKeeper differs.
 //
 // Not here: votes (package election), the tree and the sessions (package node), the files with memberships.
 package zab
