@@ -21,10 +21,10 @@ func (l *Leader) HasSynced(c *quorum.Config) bool {
 }
 
 // hasActivated tells whether a learner with this version has activated the committed membership, or has the same servers in
-// its own, the version of which some leader raised.
+// its own: where nothing can change, or some leader has only raised the version.
 func (l *Leader) hasActivated(version int64) bool {
 	committed := l.members.committed.Version()
-	return version >= committed || wire.Zxid(committed).Counter() == 0
+	return version >= committed || wire.Zxid(committed).Counter() == 0 || !l.cfg.Reconfig
 }
 
 // isUpToDate tells whether a learner counts before this leader serves, which in Apache ZooKeeper all do. One that has not

@@ -360,6 +360,14 @@ func TestWhoHasNotActivatedTheMembershipDoesNotCount(t *testing.T) {
 	acks(l, z(2, 0), 30)
 	s.expect("a quorum", "serve 2", "50<-UPTODATE -", "30<-UPTODATE -")
 
+	// Where memberships cannot change, versions are what somebody has written into the files.
+	cfg.Reconfig = false
+	l = NewLeader(cfg, Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 3)}, NewHistory(HistoryLimit, z(1, 3), nil), 0)
+	s.taker = l
+	l.Accept(50, "")
+	l.Receive(50, packet(wire.PacketFollowerInfo, z(1, 0), infoWith(5, 0)...))
+	s.expect("it counts", "save acceptedEpoch 2")
+
 	// The other leader, of the membership before: nobody who has activated the new one helps it.
 	cfg = config(1)
 	cfg.Reconfig, cfg.Members, cfg.LastSeen = true, cfg.Members.WithVersion(7), cfg.Members
