@@ -9,6 +9,9 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
+// lastEpoch is the largest epoch that a zxid has room for.
+const lastEpoch wire.Epoch = 1<<31 - 1
+
 // Receive handles a packet of a learner.
 func (l *Leader) Receive(conn ConnID, packet wire.QuorumPacket) {
 	p := l.byConn[conn]
@@ -46,6 +49,10 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 	if version := l.members.committed.Version(); info.ConfigVersion > version {
 		return fmt.Errorf("its configuration %x is newer than %x", info.ConfigVersion, version)
 	}
+	accepted := packet.Zxid.Epoch()
+	if accepted >= lastEpoch {
+		return fmt.Errorf("it has accepted epoch %d, after which there is none", accepted)
+	}
 	switch {
 	case l.phase == retiring:
 		return errors.New("another server is to lead")
@@ -63,7 +70,6 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 	p.version = info.ConfigVersion
 	p.observer = packet.Type == wire.PacketObserverInfo
 	p.state = peerWaitsForEpoch
-	accepted := packet.Zxid.Epoch()
 	switch {
 	case l.phase == gatherEpochs:
 		l.epoch = max(l.epoch, accepted+1)

@@ -282,6 +282,18 @@ func TestLeaderDropsWhoDoesNotAcknowledge(t *testing.T) {
 	s.expect("a learner that only answers pings is no use", "close 20", "give up")
 }
 
+// Whoever claims to have accepted the last epoch would leave none for anybody.
+func TestLeaderRefusesTheLastEpoch(t *testing.T) {
+	l := NewLeader(config(1), Durable{AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: z(1, 2)}, NewHistory(HistoryLimit, z(1, 2), nil), 0)
+	s := &scene{t: t, taker: l}
+	l.Accept(20, "")
+	l.Receive(20, packet(wire.PacketFollowerInfo, z(lastEpoch, 0), infoData(2)...))
+	s.expect("after it there is none", "close 20")
+	l.Accept(30, "")
+	l.Receive(30, packet(wire.PacketFollowerInfo, z(lastEpoch-1, 0), infoData(3)...))
+	s.expect("the last one", fmt.Sprintf("save acceptedEpoch %d", lastEpoch))
+}
+
 // An ACK that comes before that of NEWLEADER counts later; it must not count for what is proposed later, too.
 func TestEarlyAckOfWhatWasNotProposed(t *testing.T) {
 	s, l := leads(t)
