@@ -95,6 +95,7 @@ type testCase struct {
 	e       *ensemble.Ensemble
 	net     *Switch
 	disks   map[int]*Disk
+	tick    time.Duration
 	out     string
 	history []Op
 }
@@ -123,11 +124,11 @@ func newCase(t *testing.T, kinds []ensemble.Kind) *testCase {
 		c.disks[i+1], err = NewDisk(dir, filepath.Join(dir, fmt.Sprint("member", i+1), "data"))
 		must(t, err)
 	}
-	tick := 300 * time.Millisecond
+	c.tick = 300 * time.Millisecond
 	if slices.Contains(kinds, ensemble.Apache) {
-		tick = time.Second // a JVM that has just started on a busy machine is slow
+		c.tick = time.Second // a JVM that has just started on a busy machine is slow
 	}
-	c.e, err = ensemble.New(ensemble.Settings{TickTime: tick, Dynamic: true, Hosts: hosts, Dir: dir, Extra: []string{
+	c.e, err = ensemble.New(ensemble.Settings{TickTime: c.tick, Dynamic: true, Hosts: hosts, Dir: dir, Extra: []string{
 		"skipACL=yes", // for reconfig without a password
 		"snapCount=5000", "preAllocSize=1024", "autopurge.snapRetainCount=3", "autopurge.purgeInterval=1",
 	}}, kinds...)
@@ -141,7 +142,7 @@ func newCase(t *testing.T, kinds []ensemble.Kind) *testCase {
 }
 
 func (c *testCase) nemesis(now func() int64) *Nemesis {
-	n := &Nemesis{e: c.e, net: c.net, disks: c.disks, seed: *seed, now: now, logf: c.t.Logf, busy: make(map[int]*sync.Mutex),
+	n := &Nemesis{e: c.e, net: c.net, disks: c.disks, seed: *seed, now: now, silence: 10 * c.tick, logf: c.t.Logf, busy: make(map[int]*sync.Mutex),
 		skipped: make(map[string]int), absent: make(map[int]bool), stopped: make(map[int]bool)}
 	for _, m := range c.e.Members() {
 		n.busy[m.ID] = new(sync.Mutex)

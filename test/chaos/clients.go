@@ -38,7 +38,7 @@ type client struct {
 	*Session
 	number int
 	random *rand.Rand
-	kind   string
+	kind   string // begins the names of its keys
 	serial int
 }
 
@@ -49,6 +49,7 @@ var lives = []struct {
 	step  func(*client)
 }{
 	{"register", 4, (*client).registerStep},
+	{"reader", 3, (*client).readerStep},
 	{"cas", 3, (*client).casStep},
 	{"multi", 3, (*client).multiStep},
 	{"set", 3, (*client).setStep},
@@ -94,6 +95,9 @@ func (c *client) live(step func(*client)) {
 	for c.ctx.Err() == nil {
 		if c.Open() {
 			step(c)
+			if c.random.IntN(100) == 0 {
+				c.hangUp() // and go on at another server, which may be behind
+			}
 			c.sleep(time.Duration(5+c.random.IntN(20)) * time.Millisecond)
 		} else {
 			c.sleep(100 * time.Millisecond)

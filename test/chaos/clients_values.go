@@ -21,6 +21,21 @@ func (c *client) registerStep() {
 	}
 }
 
+// readerStep reads what others write, with so much patience that it stays with a leader that sleeps until it is deposed.
+func (c *client) readerStep() {
+	c.patience = 3 * sessionTimeout
+	key := c.key(3)
+	path := root + "/register/" + key
+	if !c.syncs {
+		c.stale(path)
+		return
+	}
+	op := c.op("register", key, "read")
+	if c.Sync(path).Fate == Done && c.Name() == op.Session {
+		c.get(op, path)
+	}
+}
+
 // stale reads without a sync.
 func (c *client) stale(path string) {
 	op := c.op("register", path, "stale read")
@@ -68,9 +83,14 @@ func (c *client) read(key, path string) int32 {
 		return -1
 	}
 	op.Session = c.Name()
+	return c.get(op, path)
+}
+
+// get ends a read, which is fresh unless another session has taken the place of that in op.
+func (c *client) get(op Op, path string) int32 {
 	r, value, stat := c.Get(path)
 	if c.Name() != op.Session {
-		return -1 // another session's freshness is none
+		return -1
 	}
 	c.look(path, r, stat)
 	op.Value, op.Told[0], op.Fate, op.Return = value, stat.Version, r.Fate, c.now()

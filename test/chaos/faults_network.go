@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"time"
 )
 
 var partitionFaults = []fault{
 	{"partition: minority", minority},
 	{"partition: leader alone", leaderAlone},
+	{"partition: leader deposed", leaderDeposed},
 	{"partition: bridge", bridge},
 	{"partition: ring", ring},
 	{"partition: one way", oneWay},
@@ -76,6 +78,37 @@ func leaderAlone(n *Nemesis, d draw) {
 		}
 	}
 	n.isolate("partition: leader alone", d, []int{leader.ID}, others)
+}
+
+// leaderDeposed lets a leader sleep, cut off from the other members, until they have another one, and wakes it up alone: it
+// counts its own ticks, so for a while it does not know. Clients reach both sides.
+func leaderDeposed(n *Nemesis, d draw) {
+	leader := n.take(d.pick[0], leads)
+	if leader == nil {
+		n.skip("partition: leader deposed")
+		return
+	}
+	defer n.release(leader)
+	sleep := n.silence + 2*time.Second
+	end := n.begin("partition: leader deposed", "%d alone, sleeps for %v, then wakes for %v", leader.ID, sleep, n.silence)
+	var others []int
+	for _, m := range n.e.Members() {
+		if m != leader {
+			others = append(others, m.ID)
+		}
+	}
+	set := func(cut bool) {
+		for _, link := range between([]int{leader.ID}, others) {
+			n.net.Set(link[0], link[1], func(l *Link) { l.Cut = cut })
+		}
+	}
+	set(true)
+	n.fail(leader.Signal(syscall.SIGSTOP))
+	time.Sleep(sleep)
+	n.fail(leader.Signal(syscall.SIGCONT))
+	time.Sleep(n.silence)
+	set(false)
+	end()
 }
 
 func (n *Nemesis) isolate(kind string, d draw, few, many []int) {

@@ -24,8 +24,10 @@ type Nemesis struct {
 	net   *Switch
 	disks map[int]*Disk
 	seed  uint64
-	now   func() int64
-	logf  func(string, ...any)
+	// silence is how long members bear to hear nothing of each other: syncLimit.
+	silence time.Duration
+	now     func() int64
+	logf    func(string, ...any)
 
 	// busy holds a lock for each member that a fault has in its hands: what one lane has frozen, another does not kill.
 	busy map[int]*sync.Mutex

@@ -41,6 +41,8 @@ type Session struct {
 	id      wire.SessionID
 	passwd  []byte
 	order   order
+	// patience is how long a reply may take.
+	patience time.Duration
 	// Moves counts the connections after the first one.
 	Moves int
 	// OnEnd is told that the session with this name has ended, with the time at which it was last known to live, and the
@@ -53,7 +55,7 @@ type Session struct {
 
 // newSession prepares a session; the first request opens it.
 func newSession(servers []string, first int, now func() int64, spoil func(string)) *Session {
-	return &Session{servers: servers, next: first, clock: now, spoil: spoil, OnEnd: func(string, int64, int64) {}}
+	return &Session{servers: servers, patience: sessionTimeout * 2 / 3, next: first, clock: now, spoil: spoil, OnEnd: func(string, int64, int64) {}}
 }
 
 // Name is the session's id, "" while there is none.
@@ -130,7 +132,7 @@ func (s *Session) Do(op wire.OpCode, body []byte) Reply {
 	}
 	began := s.clock()
 	s.xid++
-	_ = s.conn.SetDeadline(time.Now().Add(sessionTimeout * 2 / 3))
+	_ = s.conn.SetDeadline(time.Now().Add(s.patience))
 	if err := s.send(append(wire.RequestHeader{Xid: s.xid, Type: op}.Append(nil), body...)); err != nil {
 		s.hangUp()
 		return Reply{Fate: Unknown}
