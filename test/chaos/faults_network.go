@@ -80,8 +80,8 @@ func leaderAlone(n *Nemesis, d draw) {
 	n.isolate("partition: leader alone", d, []int{leader.ID}, others)
 }
 
-// leaderDeposed lets a leader sleep, cut off from the other members, until they have another one, and wakes it up alone: it
-// counts its own ticks, so for a while it does not know. Clients reach both sides.
+// leaderDeposed lets a leader sleep, cut off from the other members, until they have another one, and wakes it up alone,
+// with requests of its clients waiting. Clients reach both sides.
 func leaderDeposed(n *Nemesis, d draw) {
 	leader := n.take(d.pick[0], leads)
 	if leader == nil {
@@ -89,7 +89,7 @@ func leaderDeposed(n *Nemesis, d draw) {
 		return
 	}
 	defer n.release(leader)
-	sleep := n.silence + 2*time.Second
+	sleep := n.silence + 6*time.Second // a busy machine elects slowly
 	end := n.begin("partition: leader deposed", "%d alone, sleeps for %v, then wakes for %v", leader.ID, sleep, n.silence)
 	var others []int
 	for _, m := range n.e.Members() {
