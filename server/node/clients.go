@@ -99,7 +99,7 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	if kind == throttle.Renew {
 		n.cfg.Metrics.ConnectionRevalidateCount.Add(1)
 	}
-	if n.readOnly && !r.ReadOnly || r.LastZxidSeen > n.seen() {
+	if n.readOnly && !r.ReadOnly || r.LastZxidSeen > n.seen() && !n.cfg.Unsafe.ServeAhead {
 		n.note(CloseClient{Client: in.Client})
 		return
 	}
@@ -140,6 +140,10 @@ func (n *Node) handleClientConnected(in ClientConnected) {
 	}
 	if n.role == Standalone {
 		n.renewed(c, n.tracker.Renew(c.session, timeout, n.now.Mono) && n.tracker.SetOwner(c.session, ownerHere))
+		return
+	}
+	if n.cfg.Unsafe.RevalidateAlone && n.learner != nil {
+		n.renewed(c, true)
 		return
 	}
 	n.renewals = append(n.renewals, renewal{session: c.session, client: c.id})

@@ -7,6 +7,7 @@ import (
 	"github.com/zkctl/zkctl/server/prep"
 	"github.com/zkctl/zkctl/server/session"
 	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/txn"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -21,6 +22,7 @@ func (n *Node) becomeDecider() {
 	n.preparer.Metrics = n.cfg.Metrics
 	n.preparer.MaxTxnBytes, n.preparer.MaxNeverUsed = n.cfg.MaxTxnBytes, n.cfg.ContainerMaxNeverUsed
 	n.preparer.NoCloseSessionPaths = n.cfg.NoCloseSessionPaths
+	n.preparer.CountChildren = n.cfg.Unsafe.CountChildren
 	if n.cfg.EnforceQuota {
 		n.preparer.QuotaExceeded = func(e tree.QuotaExcess) { n.note(QuotaExceeded{e}) }
 	}
@@ -69,6 +71,9 @@ func (n *Node) prepare(owner session.Owner, r zab.Request) {
 		NoEphemerals: n.noEphemerals(owner, r),
 	}, zxid, n.now.WallMillis)
 	if n.leader != nil {
+		if set, ok := e.Record.(*txn.SetData); ok && n.cfg.Unsafe.EarlyEvents {
+			n.notify(tree.Event{Type: wire.NodeDataChanged, Path: set.Path, ACL: wire.OpenACL(), Zxid: zxid})
+		}
 		n.leader.Propose(e)
 		return
 	}
@@ -104,7 +109,11 @@ const expiriesPerTick = 1000
 
 // tickDecider expires sessions and removes what nobody needs any more.
 func (n *Node) tickDecider() {
-	for _, id := range n.tracker.Expire(n.now.Mono, expiriesPerTick) {
+	now := n.now.Mono
+	if n.cfg.Unsafe.ExpireEarly {
+		now += n.cfg.MinSessionTimeout * 2
+	}
+	for _, id := range n.tracker.Expire(now, expiriesPerTick) {
 		n.cfg.Metrics.StaleSessionsExpired.Add(1)
 		n.prepare(ownerHere, zab.Request{Session: id, Op: wire.OpCloseSession})
 	}

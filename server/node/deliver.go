@@ -44,7 +44,9 @@ func (n *Node) resetRoll() {
 // answer, and before any later answer that could show their cause.
 func (n *Node) deliver(e txn.Entry) {
 	var result tree.Result
-	if end, ok := e.Record.(*txn.CloseSession); ok {
+	if end, ok := e.Record.(*txn.CloseSession); ok && n.cfg.Unsafe.KeepEphemerals && n.learner != nil {
+		result = n.tree.Apply(txn.Header{Zxid: e.Header.Zxid, Type: wire.OpError}, &txn.Error{}, nil)
+	} else if ok {
 		result = n.applyClose(e, end)
 	} else {
 		result = n.tree.Apply(e.Header, e.Record, n.notify)
@@ -109,6 +111,10 @@ func (n *Node) notify(event tree.Event) {
 		}
 		if frame == nil {
 			frame = final.Event(event)
+		}
+		if n.cfg.Unsafe.LateEvents {
+			n.lateEvents = append(n.lateEvents, SendFrame{Client: c.id, Frame: frame})
+			continue
 		}
 		n.note(SendFrame{Client: c.id, Frame: frame})
 	}

@@ -137,6 +137,8 @@ type Node struct {
 	restoring        *restoration
 	diverges         bool // a learner's tree is not that of its leader
 
+	lateEvents []SendFrame // of Unsafe.LateEvents
+
 	// What is measured.
 	digestMismatches int
 	work             Work
@@ -171,11 +173,13 @@ func New(cfg Config, db *Database) (*Node, error) {
 		if cfg.ReconfigEnabled && cfg.LastSeen != nil && cfg.LastSeen.Version() > cfg.Members.Version() {
 			n.lastSeen = cfg.LastSeen
 		}
-		n.election = election.New(election.Config{
+		votes := election.Config{
 			Self: cfg.Self, Members: n.members, LastSeen: n.lastSeen,
 			MinInterval: cfg.MinNotificationInterval, MaxInterval: cfg.MaxNotificationInterval,
 			Oracle: cfg.Oracle,
-		})
+		}
+		votes.Unsafe.ByID, votes.Unsafe.NoEpochs = cfg.Unsafe.VoteByID, cfg.Unsafe.IgnoreVoteEpoch
+		n.election = election.New(votes)
 	}
 	n.install(db)
 	n.proposed = db.LastZxid
@@ -250,6 +254,10 @@ func (n *Node) tick() {
 		n.learner.Tick(n.now.Mono)
 	}
 	n.drain()
+	for _, f := range n.lateEvents {
+		n.note(f)
+	}
+	n.lateEvents = nil
 	if n.serving && n.tracker != nil {
 		n.tickDecider()
 		n.drain()

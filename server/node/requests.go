@@ -48,7 +48,7 @@ func (n *Node) take(c *client, in ClientRequest, refusal wire.ErrCode) {
 		n.answerInTurn(c, r)
 	case isWrite(op):
 		n.submitWrite(c, r)
-	case op == wire.OpSync && n.role != Standalone:
+	case op == wire.OpSync && n.role != Standalone && !(n.cfg.Unsafe.SyncAlone && n.learner != nil):
 		r.waits = waitsForSync
 		n.enqueue(c, r)
 		n.syncing = append(n.syncing, c.id)

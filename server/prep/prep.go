@@ -60,6 +60,8 @@ type Preparer struct {
 	// QuotaExceeded is told of every change beyond a quota; those beyond a hard limit are refused. Without it, quotas are
 	// not enforced.
 	QuotaExceeded func(tree.QuotaExcess)
+	// CountChildren is for tests only: it numbers sequential nodes by the children that there are.
+	CountChildren bool
 
 	tree     *tree.Tree
 	sessions *session.Tracker
@@ -270,7 +272,11 @@ func (p *Preparer) createNode(r Request, h txn.Header, op wire.OpCode, c creatio
 	}
 	path := c.Path
 	if c.sequential {
-		path += fmt.Sprintf("%010d", parent.stat.Cversion)
+		number := parent.stat.Cversion
+		if p.CountChildren {
+			number = int32(parent.children)
+		}
+		path += fmt.Sprintf("%010d", number)
 	}
 	if !validPath(path) {
 		return sub, wire.ErrBadArguments

@@ -43,6 +43,12 @@ type clientView struct {
 	everything      bool
 	everythingSince wire.Zxid
 	told            map[string]wire.Zxid
+	// event is the newest zxid of an event on this connection.
+	event wire.Zxid
+	// absent are the paths with a watch on this connection for a node that was not there.
+	absent map[string]bool
+	// versions are those that were seen last.
+	versions map[string]int32
 	// watched are the paths with a data watch on this connection, and what the node was when it was set.
 	watched map[string]wire.Zxid
 }
@@ -50,6 +56,7 @@ type clientView struct {
 func (v *clientView) connected() {
 	v.watched, v.persistent, v.told = make(map[string]wire.Zxid), make(map[string]wire.Zxid), make(map[string]wire.Zxid)
 	v.everything = false
+	v.absent, v.event = make(map[string]bool), 0
 }
 
 // toldUpTo is the zxid up to which persistent watches have told of a node; ok is false without one.
@@ -62,7 +69,9 @@ func (v *clientView) toldUpTo(path string) (told wire.Zxid, ok bool) {
 }
 
 // sessionOver: what the session saw binds the next one no more.
-func (v *clientView) sessionOver() { v.mzxid = make(map[string]wire.Zxid) }
+func (v *clientView) sessionOver() {
+	v.mzxid, v.versions = make(map[string]wire.Zxid), make(map[string]int32)
+}
 
 func valueText(v int64) []byte { return strconv.AppendInt(nil, v, 10) }
 
@@ -73,6 +82,9 @@ func (c *simClient) checkZxid(h wire.ReplyHeader, op *operation) {
 	}
 	if h.Zxid < c.lastTxn {
 		c.w.fail("session order", "client %d: reply to %v at %v after one at %v", c.index, op.op, h.Zxid, c.lastTxn)
+	}
+	if h.Zxid.Counter() > 0 && h.Zxid < c.seen.event {
+		c.w.fail("events after their causes", "client %d: reply to %v at %v after an event of %v", c.index, op.op, h.Zxid, c.seen.event)
 	}
 	c.lastZxid = h.Zxid
 	if h.Zxid.Counter() > 0 {
@@ -87,6 +99,9 @@ func (c *checks) answered(client *simClient, op *operation, a *answer) {
 	if isWrite(op.op) && !(op.op == wire.OpCloseSession && c.local(client.session)) {
 		// A refused write is a txn too.
 		v.lastWrite = client.w.now
+		if a.header.Zxid <= op.floor && a.header.Zxid > 0 {
+			cc.w.fail("linearizable writes", "client %d: %v was asked for when %v had been acknowledged, and is %v", client.index, op.op, op.floor, a.header.Zxid)
+		}
 		cc.newest = max(cc.newest, a.header.Zxid)
 		cc.acknowledged = append(cc.acknowledged, acknowledgedWrite{client.session, op.xid, a.header.Zxid, op.op})
 	}
@@ -96,7 +111,14 @@ func (c *checks) answered(client *simClient, op *operation, a *answer) {
 			v.created = true
 		}
 	}
+	c.reads.answered(client, op, a)
 	switch {
+	case op.op == wire.OpExists && a.header.Err == wire.ErrNoNode:
+		v.absent[op.path] = true
+	case op.op == wire.OpExists && a.header.Err == wire.ErrOK && op.watch:
+		if _, ok := v.watched[op.path]; !ok {
+			v.watched[op.path] = a.stat.Mzxid
+		}
 	case op.op == wire.OpSync && a.header.Zxid < op.floor:
 		cc.w.fail("sync", "client %d: after sync %s is at %v, but %v was acknowledged before", client.index, client.link.m.name, a.header.Zxid, op.floor)
 	case op.op == wire.OpCreate2 && a.header.Err == wire.ErrNodeExists:
@@ -144,6 +166,9 @@ func (cc *clientCheck) read(client *simClient, op *operation, a *answer) {
 	if set, ok := v.watched[op.path]; ok && mzxid > set {
 		w.fail("event before reply", "client %d: %s shows %v, the watch set at %v has not fired", client.index, op.path, mzxid, set)
 	}
+	if v.absent[op.path] {
+		w.fail("event before reply", "client %d: %s is there, the watch for its creation has not fired", client.index, op.path)
+	}
 	if op.watch {
 		if _, ok := v.watched[op.path]; !ok {
 			v.watched[op.path] = mzxid
@@ -159,14 +184,17 @@ func (c *simClient) handleEvent(h wire.ReplyHeader, body []byte) {
 		return
 	}
 	c.seen.told[e.Path] = max(c.seen.told[e.Path], h.Zxid)
+	c.seen.event = max(c.seen.event, h.Zxid)
 	if _, ok := c.seen.toldUpTo(e.Path); ok {
 		delete(c.seen.watched, e.Path)
+		delete(c.seen.absent, e.Path)
 		return
 	}
-	if _, ok := c.seen.watched[e.Path]; !ok {
+	if _, ok := c.seen.watched[e.Path]; !ok && !c.seen.absent[e.Path] {
 		c.w.fail("watches", "client %d: event %v for %s, which it does not watch", c.index, e.Type, e.Path)
 	}
 	delete(c.seen.watched, e.Path)
+	delete(c.seen.absent, e.Path)
 }
 
 // local tells that a session never became one of the ensemble.
@@ -194,7 +222,7 @@ func (c *checks) expired(client *simClient) {
 
 // replay applies what was committed, in order, to an empty tree: that is the state that every server must have.
 func (c *checks) replay(m *machine) {
-	t := tree.New(tree.Options{})
+	t := tree.New(c.w.treeOptions())
 	var last wire.Zxid
 	for _, zxid := range slices.Sorted(maps.Keys(c.history.committed)) {
 		if !follows(last, zxid) {
@@ -208,7 +236,9 @@ func (c *checks) replay(m *machine) {
 			return
 		}
 		t.Apply(e.Header, e.Record, nil)
+		c.reads.replayed(zxid, t)
 	}
+	c.reads.finish()
 	if t.Digest() != m.node.Tree().Digest() {
 		c.w.fail("acknowledged writes survive", "%s is not what the committed txns make", m.name)
 	}

@@ -92,6 +92,12 @@ func (c *historyCheck) established(epoch wire.Epoch, last wire.Zxid) {
 	if _, ok := c.committed[last]; !ok && last < c.last && last.Counter() != 0 {
 		c.w.fail("no committed txn lost", "epoch %d was established with %v, which is not part of what was committed", epoch, last)
 	}
+	c.commitUpTo(last)
+}
+
+// commitUpTo notes that a txn is committed, and so all that came before it: a leader that is to retire at once, and servers
+// that log what they are sent only now, do not show them one by one.
+func (c *historyCheck) commitUpTo(last wire.Zxid) {
 	for z := last; z > c.last; {
 		if z.Counter() == 0 {
 			z = c.starts[z.Epoch()]
@@ -159,6 +165,7 @@ func (c *historyCheck) deliver(m *machine, i int) {
 	if t.zxid < c.last {
 		c.w.fail("committed prefixes agree", "%s delivers %v, which was not committed when %v was", m.name, t.zxid, c.last)
 	}
+	c.commitUpTo(before)
 	c.committed[t.zxid] = knownTxn{before, t.bytes}
 	c.last = max(c.last, t.zxid)
 }

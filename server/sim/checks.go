@@ -18,6 +18,7 @@ type checks struct {
 	clients clientCheck
 	owners  ephemeralCheck
 	members memberCheck
+	reads   readCheck
 }
 
 func newChecks(w *World) checks {
@@ -28,6 +29,7 @@ func newChecks(w *World) checks {
 		durable: durableCheck{w: w},
 		digests: digestCheck{w: w, at: make(map[wire.Zxid]uint64)},
 		clients: clientCheck{w: w},
+		reads:   readCheck{w: w, shown: make(map[wire.Zxid][]shownNode), numbers: make(map[wire.Zxid]string)},
 		members: memberCheck{w: w, texts: make(map[int64]string), later: make(map[int64]bool)},
 		owners:  ephemeralCheck{w: w, heard: make(map[wire.SessionID]heard), closed: make(map[wire.SessionID]wire.Zxid)},
 	}

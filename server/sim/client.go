@@ -36,6 +36,7 @@ type simClient struct {
 	resting     bool
 	reader      bool // it never writes, so that nothing of its own keeps its syncs waiting
 	operator    bool // it changes the membership now and then
+	written     int  // values given out by unique
 
 	seen clientView
 }
@@ -49,8 +50,11 @@ type operation struct {
 	value int64     // written
 	floor wire.Zxid // what the answer must not be older than
 	watch bool
-	body  []byte
-	done  func(*answer) // nil, or who wants to know
+	// compares tells that the write was for this version only.
+	compares bool
+	version  int32
+	body     []byte
+	done     func(*answer) // nil, or who wants to know
 }
 
 // answer is a reply as the client decoded it.
@@ -67,7 +71,7 @@ type answer struct {
 
 func newClient(w *World, index int) *simClient {
 	c := &simClient{w: w, index: index, blocked: make(map[int]bool), password: make([]byte, 16)}
-	c.seen.mzxid = make(map[string]wire.Zxid)
+	c.seen.sessionOver()
 	c.reader = index > 0 && w.rand.IntN(2) == 0
 	return c
 }
@@ -139,6 +143,9 @@ func (c *simClient) forget() {
 // request sends a request.
 func (c *simClient) request(op *operation) {
 	op.sent = c.w.now
+	if isWrite(op.op) {
+		op.floor = c.w.checks.clients.newest
+	}
 	if op.xid == 0 {
 		c.xid++
 		op.xid = c.xid
@@ -240,6 +247,10 @@ func (c *simClient) act() {
 	}
 	if c.operator && !w.calm && w.chance(0.3) {
 		c.reconfigure()
+		return
+	}
+	if w.opts.More && !c.reader && w.more.chance(0.3) {
+		c.actMore()
 		return
 	}
 	switch choice {

@@ -14,6 +14,7 @@ const (
 	flagEphemeral  = 1
 	flagSequential = 2
 	flagContainer  = 4
+	flagTTL        = 5
 )
 
 var errShort = errors.New("short record")
@@ -119,10 +120,10 @@ func decodeAnswer(op *operation, h wire.ReplyHeader, b []byte) (*answer, error) 
 			if code := r.int(); code != 0 {
 				return a, fmt.Errorf("addWatch answers with %d", code)
 			}
-		case wire.OpCreate2, wire.OpCreateContainer:
+		case wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL:
 			a.path = string(r.buf())
 			a.stat = r.stat()
-		case wire.OpSetData:
+		case wire.OpSetData, wire.OpExists:
 			a.stat = r.stat()
 		case wire.OpGetData, wire.OpReconfig:
 			a.data = r.buf()
@@ -162,7 +163,7 @@ func decodeMulti(a *answer, r *reader) {
 
 func isWrite(op wire.OpCode) bool {
 	switch op {
-	case wire.OpCreate, wire.OpCreate2, wire.OpDelete, wire.OpSetData, wire.OpMulti, wire.OpReconfig, wire.OpCloseSession:
+	case wire.OpCreate, wire.OpCreate2, wire.OpCreateTTL, wire.OpDelete, wire.OpSetData, wire.OpMulti, wire.OpReconfig, wire.OpCloseSession:
 		return true
 	}
 	return false

@@ -18,17 +18,18 @@ const dataDir = "/data/version-2"
 type files struct {
 	mem     *vfs.Mem
 	metrics *metrics.Metrics
+	tree    tree.Options
 	store   *store.Store
 	members *config.Files // nil where memberships do not change
 }
 
 func newDisk(m *machine) *disk {
-	return &disk{m: m, files: files{mem: vfs.NewMem(), metrics: m.w.metrics}}
+	return &disk{m: m, files: files{mem: vfs.NewMem(), metrics: m.w.metrics, tree: m.w.treeOptions()}}
 }
 
 // open recovers what is there.
 func (f *files) open() (*node.Database, error) {
-	s, db, err := store.Open(f.mem, dataDir, dataDir, store.Options{Metrics: f.metrics})
+	s, db, err := store.Open(f.mem, dataDir, dataDir, store.Options{Metrics: f.metrics, Tree: f.tree})
 	f.store = s
 	return db, err
 }

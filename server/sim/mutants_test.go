@@ -12,7 +12,7 @@ import (
 // mutant is the run of a mutation with a seed.
 func mutant(m Mutation, seed uint64) Options {
 	opts := Mix(seed)
-	opts.Unsafe = m.Unsafe
+	opts.Unsafe, opts.Lie = m.Unsafe, m.Lie
 	return opts
 }
 
@@ -40,10 +40,11 @@ func TestMutants(t *testing.T) {
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "mutant\tcaught by seed\tafter seeds\tinvariant")
 	for _, m := range Mutations {
-		if only != "all" && !strings.Contains(m.Name, only) {
+		if only != "all" && !slices.Contains(strings.Split(only, ","), m.Name) {
 			continue
 		}
-		got := Sweep(1, 1, mutantSeeds, func(seed uint64) Options { return mutant(m, seed) })
+		every := max(m.Every, 1)
+		got := Sweep(every, every, mutantSeeds, func(seed uint64) Options { return mutant(m, seed) })
 		if got.Err == nil {
 			fmt.Fprintf(w, "%s\tno\t%d\t\n", m.Name, mutantSeeds)
 			t.Errorf("%s: %d seeds did not notice", m.Name, mutantSeeds)
@@ -51,7 +52,7 @@ func TestMutants(t *testing.T) {
 		}
 		invariant, rest, _ := strings.Cut(got.Err.Error(), ": ")
 		t.Logf("%s: seed %d: %s: %s", m.Name, got.Failed, invariant, rest)
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", m.Name, got.Failed, got.Failed, invariant)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", m.Name, got.Failed, got.Failed/every, invariant)
 	}
 	w.Flush()
 	fmt.Print(table.String())

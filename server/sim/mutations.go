@@ -1,25 +1,70 @@
 package sim
 
-import "github.com/zkctl/zkctl/server/zab"
+import (
+	"strings"
 
-// Mutation is a server that is wrong on purpose.
+	"github.com/zkctl/zkctl/server/zab"
+)
+
+// Mutation is a server that is wrong on purpose, or a disk that is.
 type Mutation struct {
-	Name   string
-	Unsafe zab.Unsafe
+	Name string
 	// Seed is one that notices, with Mix.
-	Seed uint64
+	Seed   uint64
+	Unsafe zab.Unsafe
+	Lie    func(op, name string) bool
+	// Every is 3 for those that only changes of the membership show: these are in each third seed.
+	Every uint64
 }
 
-// Mutations are mistakes in the protocol, each of which some checker must notice.
+// Mutations are mistakes in the protocol and around it, each of which some checker must notice.
 var Mutations = []Mutation{
-	{"acknowledge before the fsync", zab.Unsafe{AckBeforeSync: true}, 1},
-	{"acknowledge NEWLEADER before the fsync", zab.Unsafe{AckNewLeaderBeforeSync: true}, 1},
-	{"commit without a quorum", zab.Unsafe{CommitAlone: true}, 4},
-	{"do not save currentEpoch", zab.Unsafe{ForgetCurrentEpoch: true}, 1},
-	{"do not save acceptedEpoch", zab.Unsafe{ForgetAcceptedEpoch: true}, 1},
-	{"answer reads before the writes in front of them", zab.Unsafe{ReadPastWrites: true}, 1},
-	{"keep memory that is not on disk", zab.Unsafe{KeepTainted: true}, 45},
-	{"commit with the old membership alone", zab.Unsafe{CommitWithOldQuorum: true}, 120},
-	{"do not save the proposed membership", zab.Unsafe{ForgetLastSeen: true}, 3},
-	{"do not save the committed membership", zab.Unsafe{ForgetMembers: true}, 3},
+	// What must be on disk.
+	{Name: "acknowledge proposals before the fsync", Unsafe: zab.Unsafe{AckBeforeSync: true}},
+	{Name: "acknowledge NEWLEADER before the history is durable", Unsafe: zab.Unsafe{AckNewLeaderBeforeSync: true}},
+	{Name: "do not save currentEpoch", Unsafe: zab.Unsafe{ForgetCurrentEpoch: true}},
+	{Name: "do not save acceptedEpoch", Unsafe: zab.Unsafe{ForgetAcceptedEpoch: true}},
+	{Name: "keep memory that is not on disk", Unsafe: zab.Unsafe{KeepTainted: true}},
+	{Name: "write logs without fsync", Lie: lie("sync", "/log.")},
+	{Name: "write snapshots without fsync", Lie: lie("sync", "snapshot.")},
+	{Name: "write epochs without fsync", Lie: lie("sync", "Epoch")},
+	{Name: "create and rename files without fsync of the directory", Lie: lie("syncdir", "")},
+
+	// Elections and epochs.
+	{Name: "the highest id wins elections", Unsafe: zab.Unsafe{VoteByID: true}},
+	{Name: "elections ignore epochs", Unsafe: zab.Unsafe{IgnoreVoteEpoch: true}},
+	{Name: "use an epoch that others have accepted", Unsafe: zab.Unsafe{ReuseEpochs: true}},
+
+	// Synchronisation.
+	{Name: "no TRUNC", Unsafe: zab.Unsafe{NoTrunc: true}},
+	{Name: "leave a proposal out of DIFF", Unsafe: zab.Unsafe{SkipInDiff: true}},
+	{Name: "serve before a quorum acknowledged NEWLEADER", Unsafe: zab.Unsafe{ServeEarly: true}},
+
+	// Broadcast.
+	{Name: "commit without a quorum", Unsafe: zab.Unsafe{CommitAlone: true}},
+	{Name: "apply proposals before their commit", Unsafe: zab.Unsafe{DeliverProposals: true}},
+
+	// Memberships.
+	{Name: "commit with the old membership alone", Every: 3, Unsafe: zab.Unsafe{CommitWithOldQuorum: true}},
+	{Name: "commit with the new membership alone", Every: 3, Unsafe: zab.Unsafe{CommitWithNewQuorum: true}},
+	{Name: "begin an epoch with the old membership alone", Every: 3, Unsafe: zab.Unsafe{BeginWithOldQuorum: true}},
+	{Name: "do not save the proposed membership", Every: 3, Unsafe: zab.Unsafe{ForgetLastSeen: true}},
+	{Name: "do not save the committed membership", Every: 3, Unsafe: zab.Unsafe{ForgetMembers: true}},
+
+	// Clients.
+	{Name: "answer reads before the writes in front of them", Unsafe: zab.Unsafe{ReadPastWrites: true}},
+	{Name: "a leader without followers answers syncs", Unsafe: zab.Unsafe{AnswerSyncsAlone: true}},
+	{Name: "followers answer syncs", Unsafe: zab.Unsafe{SyncAlone: true}},
+	{Name: "followers say that sessions are alive", Unsafe: zab.Unsafe{RevalidateAlone: true}},
+	{Name: "serve clients that have seen more", Unsafe: zab.Unsafe{ServeAhead: true}},
+	{Name: "events after the answers that show their causes", Unsafe: zab.Unsafe{LateEvents: true}},
+	{Name: "events before the commit", Unsafe: zab.Unsafe{EarlyEvents: true}},
+	{Name: "end sessions before their time", Unsafe: zab.Unsafe{ExpireEarly: true}},
+	{Name: "keep ephemeral nodes of sessions that are over", Unsafe: zab.Unsafe{KeepEphemerals: true}},
+	{Name: "number sequential nodes by the children there are", Unsafe: zab.Unsafe{CountChildren: true}},
+}
+
+// lie is a disk that says that it has synced some files, and has not.
+func lie(op, part string) func(string, string) bool {
+	return func(o, name string) bool { return o == op && strings.Contains(name, part) }
 }

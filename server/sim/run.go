@@ -8,6 +8,7 @@ import (
 	"github.com/zkctl/zkctl/server/metrics"
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/quorum"
+	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -140,6 +141,7 @@ func newWorld(seed uint64, opts Options) *World {
 		m := &machine{w: w, index: i, id: wire.ServerID(i + 1), name: fmt.Sprintf("zk%d", i+1)}
 		m.rand = rand.New(rand.NewPCG(seed, uint64(100+i)))
 		m.disk = newDisk(m)
+		m.disk.files.mem.Lie = opts.Lie
 		if i < len(opts.Old) && opts.Old[i] != present {
 			w.inject(OldMember)
 			m.skew = opts.Old[i]
@@ -158,6 +160,9 @@ func newWorld(seed uint64, opts Options) *World {
 	return w
 }
 
+// treeOptions are those of all machines.
+func (w *World) treeOptions() tree.Options { return tree.Options{ExtendedTypes: w.opts.More} }
+
 // config is what a machine's zoo.cfg would say.
 func (w *World) config(m *machine) (cfg node.Config, member bool, err error) {
 	cfg = node.Config{
@@ -171,6 +176,7 @@ func (w *World) config(m *machine) (cfg node.Config, member bool, err error) {
 		ContainerCheckInterval: 500 * time.Millisecond,
 		Rand:                   m.rand,
 		Metrics:                w.metrics,
+		Tree:                   w.treeOptions(),
 		Unsafe:                 w.opts.Unsafe,
 	}
 	switch {

@@ -11,6 +11,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -75,6 +76,8 @@ type Options struct {
 	Old []skew
 	// Unsafe makes the servers wrong on purpose.
 	Unsafe zab.Unsafe
+	// Lie makes their disks wrong on purpose; see vfs.Mem.
+	Lie func(op, name string) bool
 }
 
 // event is something that happens at a time.
@@ -139,6 +142,11 @@ func (w *World) after(d time.Duration, do func()) {
 
 // run lets things happen until the time is over or something is wrong.
 func (w *World) run(until time.Duration) {
+	defer func() {
+		if r := recover(); r != nil {
+			w.fail("assertion", "%v\n%s", r, debug.Stack())
+		}
+	}()
 	for w.failure == nil && len(w.events) > 0 && w.events[0].at <= until {
 		e := w.events.pop()
 		w.now = e.at

@@ -97,4 +97,42 @@ type Unsafe struct {
 	ForgetLastSeen bool
 	// ForgetMembers does not save the membership that was committed last.
 	ForgetMembers bool
+
+	// VoteByID compares votes by the ids of the candidates alone, IgnoreVoteEpoch by zxid and id; a leader elected so does not
+	// compare histories either.
+	VoteByID, IgnoreVoteEpoch bool
+	// ReuseEpochs counts on from the own accepted epoch, whatever others have accepted, and lets them promise it twice.
+	ReuseEpochs bool
+	// NoTrunc sends DIFF to a learner that has txns of its own.
+	NoTrunc bool
+	// SkipInDiff leaves out the last txn of a DIFF.
+	SkipInDiff bool
+	// ServeEarly begins broadcast without a quorum that has acknowledged NEWLEADER.
+	ServeEarly bool
+	// DeliverProposals delivers proposals when they arrive.
+	DeliverProposals bool
+
+	// SyncAlone lets learners answer syncs by themselves, RevalidateAlone questions whether a session is alive.
+	SyncAlone, RevalidateAlone bool
+	// ServeAhead serves clients that have seen newer states.
+	ServeAhead bool
+	// LateEvents sends events after the answers that show their causes, EarlyEvents sends them before the commit.
+	LateEvents, EarlyEvents bool
+	// ExpireEarly ends sessions before their time is over.
+	ExpireEarly bool
+	// KeepEphemerals lets learners keep the nodes of sessions that are over.
+	KeepEphemerals bool
+	// CountChildren numbers sequential nodes by the children that their parent has.
+	CountChildren bool
+}
+
+// mayLead tells whether a leader with one history, by its epoch and last zxid, may lead a server with another.
+func (u *Unsafe) mayLead(epoch wire.Epoch, zxid wire.Zxid, follower wire.Epoch, last wire.Zxid) bool {
+	switch {
+	case u.VoteByID:
+		return true
+	case u.IgnoreVoteEpoch:
+		return last <= zxid
+	}
+	return follower < epoch || follower == epoch && last <= zxid
 }

@@ -239,7 +239,7 @@ func (l *Leader) mayBegin(old, next func(wire.ServerID) bool) bool {
 
 // maybeServe begins broadcast once a quorum, this server included, has the history and the epoch on disk.
 func (l *Leader) maybeServe() {
-	if l.phase != synchronise || !l.saved || !l.hasQuorum(func(p *peer) bool { return p.state == peerAcked && l.isUpToDate(p) }) {
+	if l.phase != synchronise || !l.saved || !l.cfg.Unsafe.ServeEarly && !l.hasQuorum(func(p *peer) bool { return p.state == peerAcked && l.isUpToDate(p) }) {
 		return
 	}
 	l.phase = broadcast

@@ -72,7 +72,9 @@ func (l *Leader) handleInfo(p *peer, packet wire.QuorumPacket) error {
 	p.state = peerWaitsForEpoch
 	switch {
 	case l.phase == gatherEpochs:
-		l.epoch = max(l.epoch, accepted+1)
+		if !l.cfg.Unsafe.ReuseEpochs {
+			l.epoch = max(l.epoch, accepted+1)
+		}
 		l.maybeEndDiscovery()
 	case l.phase == broadcast && accepted > l.epoch && !p.observer && l.members.committed.IsVoter(p.id):
 		// It took part in a discovery that failed and may not follow this epoch any more. A new election has it
@@ -100,8 +102,8 @@ func (l *Leader) handleAckEpoch(p *peer, packet wire.QuorumPacket) error {
 		return err
 	}
 	p.currentEpoch, p.zxid = current, packet.Zxid
-	if l.phase == gatherHistory && current != -1 {
-		ahead := current > l.own.CurrentEpoch || current == l.own.CurrentEpoch && p.zxid > l.own.LastZxid
+	if l.phase == gatherHistory && (current != -1 || l.cfg.Unsafe.ReuseEpochs) {
+		ahead := !l.cfg.Unsafe.mayLead(l.own.CurrentEpoch, l.own.LastZxid, current, p.zxid)
 		if ahead && !l.mayBeAhead(p) {
 			return fmt.Errorf("its history (%d, %v) is ahead of ours (%d, %v)",
 				current, p.zxid, l.own.CurrentEpoch, l.own.LastZxid)
@@ -121,6 +123,10 @@ func (l *Leader) handleAckEpoch(p *peer, packet wire.QuorumPacket) error {
 func (l *Leader) sync(p *peer) {
 	plan := planSync(l.history, l.processed(), p.zxid)
 	switch {
+	case l.cfg.Unsafe.NoTrunc && plan.op == wire.PacketTrunc:
+		plan.op = wire.PacketDiff
+	case l.cfg.Unsafe.SkipInDiff && len(plan.txns) > 0:
+		plan.txns = plan.txns[:len(plan.txns)-1]
 	case l.cfg.Sync.ForceSnap:
 		plan = l.snapshotPlan()
 	case plan.op == wire.PacketSnap && l.cfg.Sync.FromLog && 0 < p.zxid && p.zxid < l.history.Last():

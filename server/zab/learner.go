@@ -191,9 +191,9 @@ func (l *Learner) handleLeaderInfo(packet wire.QuorumPacket) error {
 	}
 	l.epoch = packet.Zxid.Epoch()
 	switch {
-	case l.epoch < l.own.AcceptedEpoch:
+	case l.epoch < l.own.AcceptedEpoch && !l.cfg.Unsafe.ReuseEpochs:
 		return fmt.Errorf("the leader's epoch %d is below the accepted one %d", l.epoch, l.own.AcceptedEpoch)
-	case l.epoch == l.own.AcceptedEpoch:
+	case l.epoch <= l.own.AcceptedEpoch:
 		l.sendAckEpoch(-1) // promised before, does not count again
 	case l.cfg.Unsafe.ForgetAcceptedEpoch:
 		l.own.AcceptedEpoch = l.epoch

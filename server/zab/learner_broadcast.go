@@ -17,8 +17,12 @@ func (l *Learner) handleBroadcast(packet wire.QuorumPacket) error {
 			return err
 		}
 		l.log(l.pending[len(l.pending)-1])
+		if l.cfg.Unsafe.DeliverProposals {
+			l.committed++
+			l.deliverNext()
+		}
 	case wire.PacketCommit:
-		if l.observer {
+		if l.observer || l.cfg.Unsafe.DeliverProposals {
 			return nil
 		}
 		if err := l.noteCommit(packet.Zxid); err != nil {
