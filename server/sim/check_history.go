@@ -68,6 +68,9 @@ func (c *historyCheck) appended(m *machine, e node.Append) {
 	if ok && !bytes.Equal(known.bytes, e.Txn) {
 		c.w.fail("one txn per zxid", "%s logs another txn as %v", m.name, e.Zxid)
 	}
+	if !ok && m.role != node.Leading && m.role != node.Standalone {
+		c.w.fail("integrity", "%s logs %v, which no leader has proposed", m.name, e.Zxid)
+	}
 	if !ok || known.before.Counter() == 0 {
 		c.content[e.Zxid] = knownTxn{before, e.Txn}
 	}
