@@ -225,17 +225,23 @@ func (a *answer) node(path string) (tree.Node, wire.ErrCode) {
 	return n, wire.ErrOK
 }
 
-func (a *answer) getData() wire.ErrCode {
+// requested finds the node that a request wants to read, and watches it in this mode if that is wanted, too.
+func (a *answer) requested(mode watch.Mode) (tree.Node, wire.ErrCode) {
 	r, ok := a.readRequest()
 	if !ok {
-		return wire.ErrMarshalling
+		return tree.Node{}, wire.ErrMarshalling
 	}
 	n, code := a.node(r.Path)
+	if code == wire.ErrOK && r.Watch {
+		a.watch(r.Path, n, mode)
+	}
+	return n, code
+}
+
+func (a *answer) getData() wire.ErrCode {
+	n, code := a.requested(watch.Data)
 	if code != wire.ErrOK {
 		return code
-	}
-	if r.Watch {
-		a.watch(r.Path, n, watch.Data)
 	}
 	a.client.Reads.note(n.Path(), len(n.Data()))
 	a.send(appendData(a.reply(4+len(n.Data())+statBytes), n))
@@ -247,16 +253,9 @@ func appendData(frame []byte, n tree.Node) []byte {
 }
 
 func (a *answer) getChildren() wire.ErrCode {
-	r, ok := a.readRequest()
-	if !ok {
-		return wire.ErrMarshalling
-	}
-	n, code := a.node(r.Path)
+	n, code := a.requested(watch.Child)
 	if code != wire.ErrOK {
 		return code
-	}
-	if r.Watch {
-		a.watch(r.Path, n, watch.Child)
 	}
 	frame := appendChildren(a.reply(4+24*n.NumChildren()+statBytes), n)
 	a.client.Reads.note(n.Path(), childrenBytes(len(frame)-replyHeaderBytes, n))

@@ -382,16 +382,26 @@ func (p *Preparer) deleteContainer(d *wire.Decoder, now int64) (txn.Record, wire
 	return &txn.Delete{Path: path}, wire.ErrOK
 }
 
+// node finds a node with which a client with these ids may do this.
+func (p *Preparer) node(path string, perms wire.Perms, ids []wire.ID) (node, wire.ErrCode) {
+	n, ok := p.overlay.node(path)
+	switch {
+	case !ok:
+		return n, wire.ErrNoNode
+	case !p.policy.Allowed(n.acl, perms, ids):
+		return n, wire.ErrNoAuth
+	}
+	return n, wire.ErrOK
+}
+
 func (p *Preparer) setData(r Request, h txn.Header, q wire.SetDataRequest, record *txn.SetData) wire.ErrCode {
 	if !validPath(q.Path) {
 		return wire.ErrBadArguments
 	}
-	n, ok := p.overlay.node(q.Path)
+	n, code := p.node(q.Path, wire.PermWrite, r.Auth)
 	switch {
-	case !ok:
-		return wire.ErrNoNode
-	case !p.policy.Allowed(n.acl, wire.PermWrite, r.Auth):
-		return wire.ErrNoAuth
+	case code != wire.ErrOK:
+		return code
 	case p.exceedsQuota(q.Path, 0, len(q.Data)-n.dataLen):
 		return wire.ErrQuotaExceeded
 	case q.Version != -1 && q.Version != n.stat.Version:
@@ -413,12 +423,10 @@ func (p *Preparer) setACL(r Request, q wire.SetACLRequest, record *txn.SetACL) w
 	if code != wire.ErrOK {
 		return code
 	}
-	n, ok := p.overlay.node(q.Path)
+	n, code := p.node(q.Path, wire.PermAdmin, r.Auth)
 	switch {
-	case !ok:
-		return wire.ErrNoNode
-	case !p.policy.Allowed(n.acl, wire.PermAdmin, r.Auth):
-		return wire.ErrNoAuth
+	case code != wire.ErrOK:
+		return code
 	case q.Version != -1 && q.Version != n.stat.Aversion:
 		return wire.ErrBadVersion
 	}
@@ -433,12 +441,10 @@ func (p *Preparer) check(r Request, q wire.VersionRequest, record *txn.CheckVers
 	if !validPath(q.Path) {
 		return wire.ErrBadArguments
 	}
-	n, ok := p.overlay.node(q.Path)
+	n, code := p.node(q.Path, wire.PermRead, r.Auth)
 	switch {
-	case !ok:
-		return wire.ErrNoNode
-	case !p.policy.Allowed(n.acl, wire.PermRead, r.Auth):
-		return wire.ErrNoAuth
+	case code != wire.ErrOK:
+		return code
 	case q.Version != -1 && q.Version != n.stat.Version:
 		return wire.ErrBadVersion
 	}
