@@ -136,10 +136,7 @@ func (d *disk) begin(e node.Effect) error {
 			d.durableZxid = min(d.durableZxid, e.Zxid)
 		}
 		return d.files.snapshot(e.Tree, e.Zxid, e.Supersede)
-	case node.Truncate:
-		d.durableZxid = min(d.durableZxid, e.Zxid) // what is behind may be gone already if the machine dies before it is done
-		return nil
-	case node.Reload, node.SaveMembers:
+	case node.Truncate, node.Reload, node.SaveMembers:
 		return nil
 	}
 	return fmt.Errorf("unknown effect")
@@ -179,6 +176,7 @@ func (d *disk) end(e node.Effect) (node.StorageDone, error) {
 			d.m.model.restart(db.LastZxid)
 		}
 		if d.impaired(err) {
+			d.durableZxid = min(d.durableZxid, e.Zxid) // some of it may be cut off
 			return node.StorageDone{}, err
 		}
 		return node.StorageDone{ID: e.ID, Database: db, Err: err}, nil
