@@ -2,13 +2,16 @@ package ensemble
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/errgroup"
 )
 
 // Node is everything that a client can learn about a znode.
@@ -32,24 +35,50 @@ func Dump(addr string) (Tree, error) {
 	if _, err := conn.Sync("/"); err != nil {
 		return nil, fmt.Errorf("sync at %s: %w", addr, err)
 	}
-	tree := make(Tree)
-	pending := []string{"/"}
-	for len(pending) > 0 {
-		at := pending[len(pending)-1]
-		pending = pending[:len(pending)-1]
-		if at == "/zookeeper/config" {
-			continue
-		}
-		node, children, err := read(conn, at)
-		if err != nil {
-			return nil, fmt.Errorf("read %s at %s: %w", at, addr, err)
-		}
-		tree[at] = node
-		for _, child := range children {
-			pending = append(pending, path.Join(at, child))
-		}
+	d := dump{conn: conn, addr: addr, tree: make(Tree)}
+	d.group.SetLimit(dumpAtOnce)
+	if err := errors.Join(d.visit("/"), d.group.Wait()); err != nil {
+		return nil, err
 	}
-	return tree, nil
+	return d.tree, nil
+}
+
+// dumpAtOnce is how many znodes are read at the same time.
+const dumpAtOnce = 64
+
+// dump is a tree that is being read.
+type dump struct {
+	conn  *zk.Conn
+	addr  string
+	group errgroup.Group
+	mu    sync.Mutex
+	tree  Tree
+}
+
+// visit reads what is at a path and below, or leaves that to another goroutine while there are not too many.
+func (d *dump) visit(at string) error {
+	if at == "/zookeeper/config" {
+		return nil
+	}
+	do := func() error {
+		node, children, err := read(d.conn, at)
+		if err != nil {
+			return fmt.Errorf("read %s at %s: %w", at, d.addr, err)
+		}
+		d.mu.Lock()
+		d.tree[at] = node
+		d.mu.Unlock()
+		for _, child := range children {
+			if err := d.visit(path.Join(at, child)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if d.group.TryGo(do) {
+		return nil
+	}
+	return do()
 }
 
 func read(conn *zk.Conn, at string) (Node, []string, error) {
