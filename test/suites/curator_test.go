@@ -22,6 +22,13 @@ func TestCurator(t *testing.T) {
 		do(t, dir, "mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(dir, "lib"))
 	})
 	do(t, dir, "javac", "-nowarn", "-cp", "lib/*", "-d", "classes", standIn)
+	for _, part := range []string{"client", "framework", "recipes"} {
+		t.Run(part, func(t *testing.T) { curator(t, dir, part) })
+	}
+}
+
+// curator runs the tests of one part, each of which takes its time: the recipes more than an hour.
+func curator(t *testing.T, dir, part string) {
 	java := realJava(t)
 	compare(t, suite{run: func(b *box, names ...string) Results {
 		b.set("SERVER_CLASSPATH", classPath)
@@ -34,11 +41,9 @@ func TestCurator(t *testing.T) {
 			args = append(args, "--select-method", name[:at]+"#"+strings.TrimSuffix(name[at+1:], "()"))
 		}
 		if len(names) == 0 {
-			for _, part := range []string{"client", "framework", "recipes"} {
-				jars, err := filepath.Glob(filepath.Join(dir, "lib", "curator-"+part+"-*-tests.jar"))
-				must(t, err)
-				args = append(args, "--scan-classpath="+strings.Join(jars, ":"))
-			}
+			jars, err := filepath.Glob(filepath.Join(dir, "lib", "curator-"+part+"-*-tests.jar"))
+			must(t, err)
+			args = append(args, "--scan-classpath="+strings.Join(jars, ":"))
 		}
 		b.run(90*time.Minute, dir, java, args...)
 		f, err := os.Open(filepath.Join(reports, "TEST-junit-jupiter.xml"))
