@@ -15,16 +15,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/zkctl/zkctl/test/ensemble"
+	"github.com/zkctl/zkctl/test/workload"
 )
 
-// local is an ensemble of three members on this machine, operated as from a terminal: each call is a process of its own.
+// local is an ensemble on this machine, operated as from a terminal: each call is a process of its own.
 type local struct {
 	t         *testing.T
 	dir       string
 	inventory string
 	server    string
+	clients   []string // addresses of client ports
 }
 
 var zkctlProgram = sync.OnceValues(func() (string, error) {
@@ -40,7 +43,9 @@ var zkctlProgram = sync.OnceValues(func() (string, error) {
 	return link, os.Symlink(self, link)
 })
 
-func newLocal(t *testing.T) *local {
+func newLocal(t *testing.T) *local { return newLocalOf(t, 3) }
+
+func newLocalOf(t *testing.T, members int) *local {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("takes long")
@@ -60,7 +65,7 @@ system: {service_manager: supervisor, min_free_mib: 1}
 zoo_cfg: {tickTime: 1000}
 hosts:
 `
-	for i := range 3 {
+	for i := range members {
 		var ports []any
 		for range 3 {
 			free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,6 +77,7 @@ hosts:
 		}
 		text += fmt.Sprintf("  - {name: m%d, id: %d, server: {ports: {client: %d, peer: %d, election: %d, metrics: 0}}}\n",
 			append([]any{i + 1, i + 1}, ports...)...)
+		l.clients = append(l.clients, fmt.Sprintf("127.0.0.1:%d", ports[0]))
 	}
 	l.inventory = filepath.Join(l.dir, "inventory.yaml")
 	if err := os.WriteFile(l.inventory, []byte(text), 0o644); err != nil {
@@ -348,4 +354,88 @@ func TestReset(t *testing.T) {
 	if out := l.must("audit", "show"); !strings.Contains(out, "zkctl reset --yes-i-mean desk") || !strings.Contains(out, "m2: remove server") {
 		t.Errorf("audit show:\n%s", out)
 	}
+}
+
+// A rolling restart of five members under load loses nothing that was acknowledged. The leader is last; so is the one that
+// comes to lead while it goes on.
+func TestRollingRestartOfFive(t *testing.T) {
+	l := newLocalOf(t, 5)
+	l.must("bootstrap", "--server-binary", l.server)
+	load, err := workload.Start("/load", workload.Options{Writers: 3, Registers: 1, Pause: 5 * time.Millisecond, Keep: 50}, l.clients...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := l.leader()
+	out := l.must("rolling-restart", "--json")
+	order, elections := restarted(t, out)
+	if len(order) != 5 || order[4] != first || elections != 1 {
+		t.Errorf("led by %s: restarted %v, %d elections", first, order, elections)
+	}
+	// Now the leader's server is killed after the first restart, so that another one leads.
+	before := l.leader()
+	cmd := l.command("rolling-restart", "--json")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	killed := false
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		fmt.Fprintln(&text, lines.Text())
+		if !killed && strings.Contains(lines.Text(), `"take the mark of the rolling restart away"`) {
+			killed = true
+			pid, err := os.ReadFile(filepath.Join(l.dir, before, "data/zookeeper_server.pid"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := exec.Command("kill", "-9", strings.TrimSpace(string(pid))).Run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, text.String())
+	}
+	order, _ = restarted(t, text.String())
+	if len(order) != 5 || order[4] == before {
+		t.Errorf("%s led at the beginning and was killed; restarted %v", before, order)
+	}
+	t.Log(load.Stop())
+	tree, err := ensemble.Dump(l.clients[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lost := range load.Check(tree) {
+		t.Error(lost)
+	}
+}
+
+// leader is the name of the member that leads.
+func (l *local) leader() string {
+	l.t.Helper()
+	var s struct{ Leader string }
+	if err := json.Unmarshal([]byte(l.must("status", "--json")), &s); err != nil || s.Leader == "" {
+		l.t.Fatalf("no leader: %v", err)
+	}
+	return s.Leader
+}
+
+// restarted reads the result of a rolling restart from its lines of JSON.
+func restarted(t *testing.T, lines string) (order []string, elections int) {
+	t.Helper()
+	var result struct {
+		Order     []string
+		Elections int
+	}
+	for line := range strings.Lines(lines) {
+		if strings.HasPrefix(line, `{"kind":"status"`) {
+			if err := json.Unmarshal([]byte(line), &result); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return result.Order, result.Elections
 }

@@ -47,7 +47,7 @@ EXIT CODES:
    3    a check failed, or the ensemble is not healthy
    4    the plan has changes (plan --detailed-exitcode only)
    5    a host cannot be reached or refuses to let us in
-   6    another zkctl is at work on the same inventory
+   6    another zkctl is at work on the same ensemble; the message says whose
    7    refused by a safety gate, for example: stopping this member would lose the quorum
    8    partly done; run the same command again
    124  timed out

@@ -1,0 +1,144 @@
+//go:build lab
+
+package lab
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// belongings describes what a host has in the way of files: path, mode, owner, size, link target, checksum. Left out are
+// system logs, what the package manager of users keeps as a backup, and what boot and time change by themselves.
+func belongings(h *hosts, name string) string {
+	h.t.Helper()
+	const skip = `-not -path '*/.bash_history' -not -path /etc/mtab -not -path '/etc/*-' -not -name .pwd.lock -not -path '/var/lib/systemd/*' ` +
+		`-not -path '/var/lib/private*' -not -path '/root/.ssh/authorized_keys2'`
+	return h.run(name, "find /etc /opt /root /home /usr/local /var/lib -xdev "+skip+` \( -type d -printf '%p %m %u:%g\n' -o -printf '%p %m %u:%g %s %l\n' \) | sort; `+
+		"find /etc /opt /root /home /usr/local -xdev -type f "+skip+" -print0 | sort -z | xargs -0 sha256sum; "+
+		"systemctl is-enabled firewalld; systemctl is-active firewalld; getenforce; stat -c 'inode %i' /etc/selinux/config; getent passwd zookeeper || echo nobody")
+}
+
+// TestResetUndo gives hosts back what they had: hosts file, firewall, SELinux, keys, profile, unit, whatever they were like.
+func TestResetUndo(t *testing.T) {
+	h := bare(t)
+	// Hosts that people have worked on: no newline at the end, a foreign block, modes and files of their own.
+	h.run("master", `printf '10.1.1.1 db # mine\r\n192.0.2.1 old' >>/etc/hosts; printf '# a comment\n' >>/root/.ssh/authorized_keys; chmod 644 /root/.ssh/authorized_keys`)
+	h.run("slave1", `ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; printf 'github.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRlYWRiZWVmZGVhZGJlZWZkZWFkYmVlZmRlYWRiZWVm' >/root/.ssh/known_hosts`)
+	h.run("slave2", `mkdir -p /etc/zookeeper; echo 'tickTime=1' >/etc/zookeeper/zoo.cfg; echo 'export OLD=1' >/etc/profile.d/zookeeper.sh; chmod 600 /etc/profile.d/zookeeper.sh`)
+	before := make(map[string]string)
+	for _, name := range h.names {
+		before[name] = belongings(h, name)
+	}
+	h.must("bootstrap")
+	h.leader()
+	if r := h.must("reset", "--dry-run", "--undo-host-changes"); !strings.Contains(r.stdout, "give /etc/hosts back") {
+		t.Errorf("the plan of a reset: %v", r)
+	}
+	r := h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+	t.Log(r.stderr)
+	for _, name := range h.names {
+		compare(t, name, before[name], belongings(h, name))
+	}
+	// What was undone can be done again.
+	h.must("bootstrap")
+	h.leader()
+	// Lines that somebody has added since stay.
+	h.run("master", `echo '10.2.2.2 later' >>/etc/hosts; echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHNvbWVib2R5c29tZWJvZHlzb21lYm9keXNvbWVi later' >>/root/.ssh/authorized_keys`)
+	h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+	if got := h.run("master", "cat /etc/hosts"); !strings.Contains(got, "10.2.2.2 later") || !strings.Contains(got, "192.0.2.1 old") || strings.Contains(got, "zkctl") {
+		t.Errorf("/etc/hosts after an edit: %q", got)
+	}
+	if got := h.run("master", "cat /root/.ssh/authorized_keys"); !strings.HasSuffix(got, " later") || strings.Contains(got, "root@slave1") {
+		t.Errorf("authorized_keys after an edit: %q", got)
+	}
+	for _, name := range h.names[1:] {
+		compare(t, name, before[name], belongings(h, name))
+	}
+}
+
+func compare(t *testing.T, name, before, after string) {
+	t.Helper()
+	old := make(map[string]bool)
+	for line := range strings.Lines(before) {
+		old[line] = true
+	}
+	for line := range strings.Lines(after) {
+		if !old[line] {
+			t.Errorf("%s: is now:     %s", name, line)
+		}
+		delete(old, line)
+	}
+	for line := range old {
+		t.Errorf("%s: was before: %s", name, line)
+	}
+}
+
+// TestClosedPorts refuses to start members that will not reach one another, and says who does not reach whom, and why.
+func TestClosedPorts(t *testing.T) {
+	h := bare(t)
+	h.rewrite("\nhosts:", "\nsystem:\n  firewall: leave\nhosts:")
+	r := h.expect(3, "bootstrap")
+	for _, want := range []string{"master: network: does not reach slave1", "slave2: network: does not reach master", "firewalld runs on slave1 and is left alone"} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("no %q in %v", want, r)
+		}
+	}
+	if out, err := h.try("master", "pidof zkserver"); err == nil {
+		t.Errorf("a server was started: %s", out)
+	}
+	h.expect(3, "check", "--only", "network")
+	h.rewrite("firewall: leave", "firewall: open-ports")
+	h.must("bootstrap")
+	h.leader()
+	r = h.must("check", "--only", "network,names,fsync,firewall")
+	if !strings.Contains(r.stdout, "0 errors") {
+		t.Errorf("check: %v", r)
+	}
+	before := h.run("slave1", "firewall-cmd --list-ports; firewall-cmd --permanent --list-ports")
+	if !strings.Contains(before, "2181/tcp") {
+		t.Errorf("ports: %q", before)
+	}
+	h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+	if after := h.run("slave1", "firewall-cmd --list-ports; firewall-cmd --permanent --list-ports; ls /etc/firewalld/zones"); strings.TrimSpace(after) != "" {
+		t.Errorf("after the undo firewalld has %q", after)
+	}
+}
+
+// TestRoundTrips holds the number of round trips to its bounds: a first bootstrap and one with nothing to do.
+func TestRoundTrips(t *testing.T) {
+	h := bare(t)
+	first := h.must("bootstrap", "-v")
+	again := h.must("bootstrap", "-v")
+	for _, c := range []struct {
+		stderr string
+		most   int
+	}{{first.stderr, 15}, {again.stderr, 4}} {
+		_, line, _ := strings.Cut(c.stderr, "round trips: ")
+		line, _, _ = strings.Cut(line, "\n")
+		trips := roundTrips(t, line)
+		for name, n := range trips {
+			if n > c.most {
+				t.Errorf("%s: %d round trips, want at most %d", name, n, c.most)
+			}
+		}
+		if len(trips) != len(h.names) {
+			t.Errorf("round trips: %q", line)
+		}
+		t.Log(line)
+	}
+}
+
+func roundTrips(t *testing.T, line string) map[string]int {
+	t.Helper()
+	trips := make(map[string]int)
+	for part := range strings.SplitSeq(line, ", ") {
+		name, number, ok := strings.Cut(part, " ")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			t.Fatalf("round trips: %q", line)
+		}
+		trips[name] = n
+	}
+	return trips
+}
