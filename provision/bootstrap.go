@@ -335,9 +335,10 @@ func texts(findings []hostprep.Finding) []string {
 }
 
 // hostsEntries are the lines of the block in /etc/hosts: members whose address is an IP address, one line for each
-// address.
+// address, by server id: the order of hosts in the inventory may change.
 func (r *Run) hostsEntries(members []member) []hostprep.Entry {
 	var entries []hostprep.Entry
+	members = slices.SortedFunc(slices.Values(members), func(a, b member) int { return a.Host.ID - b.Host.ID })
 	for _, m := range members {
 		if m.Host.System.HostsFile != "manage" {
 			continue

@@ -205,13 +205,14 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
 			return remote.Command{Label: "take the lock", Script: lockFunctions + acquireScript,
 				Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins"), gone}}
-		}, func(i int, f remote.Fields) {
+		}, func(i int, f remote.Fields) bool {
 			if g, err := strconv.Atoi(f.Text("lock.mine")); err == nil {
 				l.generations[hosts[i].Name] = g
-				return
+			} else {
+				h := readLock(hosts[i].Name, f)
+				held[i] = &h
 			}
-			h := readLock(hosts[i].Name, f)
-			held[i] = &h
+			return len(l.generations) >= len(hosts)/2+1
 		})
 		if err := context.Cause(ctx); err != nil {
 			r.lease = l
@@ -220,7 +221,7 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		}
 		unreachable := 0
 		for _, err := range errs {
-			if remote.NeverRan(err) {
+			if remote.NeverRan(err) || errors.Is(err, context.Canceled) {
 				unreachable++
 			} else if err != nil {
 				r.lease = l
@@ -286,9 +287,14 @@ func (r *Run) crumb(what string) string {
 }
 
 // askLocks runs a command on all hosts at once, and hands on what it reported, one host at a time.
-func (r *Run) askLocks(ctx context.Context, hosts []inventory.Host, command func(i int) remote.Command, got func(i int, f remote.Fields)) []error {
+//
+// got returns whether that is enough: then the others have a moment left, so that a host which is off delays nobody.
+func (r *Run) askLocks(ctx context.Context, hosts []inventory.Host, command func(i int) remote.Command, got func(i int, f remote.Fields) bool) []error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	errs := make([]error, len(hosts))
 	var mu sync.Mutex
+	hurried := false
 	var group sync.WaitGroup
 	for i, h := range hosts {
 		group.Go(func() {
@@ -304,7 +310,10 @@ func (r *Run) askLocks(ctx context.Context, hosts []inventory.Host, command func
 					if f, err = remote.ParseFields(res.Stdout); err == nil {
 						mu.Lock()
 						defer mu.Unlock()
-						got(i, f)
+						if got(i, f) && !hurried {
+							hurried = true
+							time.AfterFunc(time.Second, cancel)
+						}
 					}
 				}
 			}
@@ -357,12 +366,13 @@ func (r *Run) renew(ctx context.Context, seconds int, crumb string) int {
 	r.askLocks(ctx, hosts, func(i int) remote.Command {
 		return remote.Command{Label: "renew the lock", Script: lockFunctions + renewScript,
 			Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(seconds), strconv.Itoa(l.generations[hosts[i].Name]), crumb}}
-	}, func(_ int, f remote.Fields) {
+	}, func(_ int, f remote.Fields) bool {
 		if f.Has("lock.mine") {
 			n++
 		} else {
 			taken++
 		}
+		return n >= len(l.generations)/2+1
 	})
 	if taken > 0 && n < len(l.generations)/2+1 {
 		return -1
@@ -404,7 +414,10 @@ func (r *Run) ShowLock(ctx context.Context) []HostLock {
 	locks := make([]HostLock, len(hosts))
 	errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
 		return remote.Command{Label: "look at the lock", Script: lockFragment(r.lockDir(hosts[i])) + "\n:\n", ReadOnly: true}
-	}, func(i int, f remote.Fields) { locks[i] = readLock(hosts[i].Name, f) })
+	}, func(i int, f remote.Fields) bool {
+		locks[i] = readLock(hosts[i].Name, f)
+		return false
+	})
 	for i, err := range errs {
 		if err != nil {
 			locks[i] = HostLock{Host: hosts[i].Name, Error: err.Error()}

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 )
 
@@ -65,7 +66,17 @@ func runCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	run, end, err := newRun(c, inv, out)
+	begin := newRun
+	if !c.Bool("fix") { // looking needs no lock and leaves no trail
+		begin = func(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.Run, func(), error) {
+			run, err := prepare(c, inv, out)
+			if err != nil {
+				return nil, nil, err
+			}
+			return run, run.Close, nil
+		}
+	}
+	run, end, err := begin(c, inv, out)
 	if err != nil {
 		return err
 	}

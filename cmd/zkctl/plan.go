@@ -44,7 +44,12 @@ they were.
 			&cli.StringFlag{Name: "out", Usage: "also write the plan to `FILE`, for zkctl apply"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit code 4 if there are changes"},
 		}),
-		Action: runPlan,
+		Action: func(c *cli.Context) error {
+			if c.String("out") != "" {
+				return runPlan(c) // one file holds one plan
+			}
+			return forEachEnsemble(runPlan)(c)
+		},
 	}
 }
 
@@ -104,7 +109,7 @@ what they were, it refuses (exit code 7) and lists what differs.
    zkctl apply                     # after an edit of the inventory
    zkctl apply plan.json           # exactly what was looked at`,
 		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags()),
-		Action: runApply,
+		Action: forEachEnsemble(runApply),
 	}
 }
 
@@ -123,6 +128,11 @@ func runApply(c *cli.Context) error {
 	} else if c.NArg() > 1 {
 		err = usage("one plan at most, not %s", strings.Join(c.Args().Slice(), " "))
 	} else {
+		if c.String("ensemble") == "" {
+			if err := c.Set("ensemble", agreed.Ensemble); err != nil {
+				return err
+			}
+		}
 		inv, err = loadFile(c, agreed.Inventory.File)
 	}
 	if err != nil {

@@ -114,6 +114,9 @@ func newRun(c *cli.Context, inv *inventory.Inventory, out *output) (run *provisi
 	return run, func() { run.Close(); unlock() }, nil
 }
 
+// verbOf is the command as it is typed, such as "lock break".
+func verbOf(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, "zkctl ") }
+
 func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.Run, error) {
 	for i := range inv.Hosts {
 		if err := override(c, &inv.Hosts[i]); err != nil {
@@ -144,8 +147,8 @@ func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.
 		Deadline:     c.Duration("deadline"),
 		DryRun:       c.Bool("dry-run"),
 		ID:           trail.NewID(time.Now()),
-		Verb:         c.Command.Name,
-		Holder:       fmt.Sprintf("%s (zkctl %s, process %d)", operator(), c.Command.Name, os.Getpid()),
+		Verb:         verbOf(c),
+		Holder:       fmt.Sprintf("%s (zkctl %s, process %d)", operator(), verbOf(c), os.Getpid()),
 		AdoptData:    c.Bool("adopt-data"),
 		ReuseIDs:     c.Bool("reuse-ids"),
 		SkipNetwork:  c.Bool("skip-network-check"),
