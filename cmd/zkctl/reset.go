@@ -84,7 +84,7 @@ func runReset(c *cli.Context) error {
 	if c.Bool("keep-data") {
 		fmt.Fprintln(out.stdout, "its data is kept; zkctl bootstrap takes it over")
 	}
-	if !c.Bool("undo-host-changes") {
+	if !c.Bool("undo-host-changes") && inv.Hosts[0].Connection == inventory.OverSSH {
 		fmt.Fprintf(out.stdout, "the hosts stay prepared; %s gives them back what they had before\n",
 			commandLine("reset", inv)+" --undo-host-changes")
 	}

@@ -47,7 +47,11 @@ func runResume(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	runs = slices.DeleteFunc(runs, func(r *trail.Run) bool { return !slices.Contains(resumable, r.Verb) })
+	runs = slices.DeleteFunc(runs, func(r *trail.Run) bool {
+		// One that was refused, before it did anything, is not what is to be gone on with.
+		didNothing := r.End != nil && r.End.ExitCode != exitOK && r.End.Changes == 0
+		return didNothing || !slices.Contains(resumable, r.Verb)
+	})
 	if len(runs) == 0 {
 		fmt.Fprintf(out.stdout, "no run on %s began here; %s does what is missing\n", inv.Name, commandLine("apply", inv))
 		return nil
