@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,6 +217,11 @@ func PlanUndo(host string, journal []JournalEntry, restored map[string]Restored)
 					findings = append(findings, Finding{Host: host, Check: "undo", Severity: Warning,
 						Text: fmt.Sprintf("%s was edited since zkctl changed it first: only what zkctl wrote is taken out", e.Path)})
 				}
+			}
+			if e.Now == nil {
+				dir := path.Dir(e.Path)
+				changes = append(changes, Change{Kind: RunScript, Target: dir, Summary: "see that " + dir + " is there", Root: true,
+					Args: []string{dir}, Script: `[ -d "$1" ] || mkdir -p -- "$1"`})
 			}
 			if e.Now == nil || !bytes.Equal(content, e.Now) {
 				changes = append(changes, Change{Kind: WriteFile, Target: e.Path, Summary: "give " + e.Path + " back",

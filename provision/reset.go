@@ -56,7 +56,11 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 		return nil, missing, err
 	}
 	for _, m := range members {
-		plan.add(stepRemove, m.Host, m.planRemoval(o.KeepData))
+		journal, err := hostprep.ParseJournal(m.facts.Fields)
+		if err != nil {
+			return nil, missing, fmt.Errorf("%s: %w", m.Host.Name, err)
+		}
+		plan.add(stepRemove, m.Host, m.planRemoval(o.KeepData, journal))
 	}
 	if o.UndoHost {
 		if err := r.planUndo(members, o.KeepData, plan); err != nil {
@@ -142,8 +146,8 @@ func (r *Run) stopForReset(ctx context.Context, members []member) error {
 }
 
 // planRemoval plans to take away what makes the host a member. Only what zkctl puts there is named; directories go when
-// nothing else is in them.
-func (m member) planRemoval(keepData bool) []hostprep.Change {
+// nothing else is in them and, as far as there is a journal, zkctl has made them.
+func (m member) planRemoval(keepData bool, journal []hostprep.JournalEntry) []hostprep.Change {
 	s, t := m.Host.Server, m.Member
 	bin := path.Join(s.Paths.Install, "bin")
 	files := []string{t.Config(), t.Identity(), t.ServerScript(), t.ClientScript(), t.IdentityCheck(), t.Supervisor(), t.Current(), m.markFile(),
@@ -161,6 +165,11 @@ func (m member) planRemoval(keepData bool) []hostprep.Change {
 		kept = []string{s.Paths.Data}
 	}
 	dirs = append(dirs, s.Paths.Install)
+	if len(journal) > 0 {
+		dirs = slices.DeleteFunc(dirs, func(dir string) bool {
+			return !slices.ContainsFunc(journal, func(e hostprep.JournalEntry) bool { return e.Kind == "absent" && e.Path == dir })
+		})
+	}
 	if privileged(t) {
 		if m.Host.System.Profile == "manage" {
 			files = append(files, profilePath(t))
