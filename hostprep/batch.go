@@ -82,7 +82,7 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 	}
 	var script strings.Builder
 	script.WriteString(batchScript(journal))
-	timeout := 30 * time.Second
+	timeout := remote.DefaultCommandTimeout
 	for i, c := range changes {
 		if journal != "" {
 			script.WriteString(c.saves())

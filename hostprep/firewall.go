@@ -37,11 +37,10 @@ fi
 const closePorts = `
 zones=$1; shift
 firewall-cmd --state >/dev/null 2>&1 || exit 0
+set -- $(printf -- '--remove-port=%s ' "$@")
 for zone in $zones; do
-	for port; do
-		firewall-cmd -q --zone="$zone" --remove-port="$port" || :
-		firewall-cmd -q --permanent --zone="$zone" --remove-port="$port" || :
-	done
+	firewall-cmd -q --zone="$zone" "$@" || :
+	firewall-cmd -q --permanent --zone="$zone" "$@" || :
 done
 `
 
@@ -57,11 +56,10 @@ fi
 const openPorts = `
 set -e
 zones=$1; shift
+set -- $(printf -- '--add-port=%s ' "$@")
 for zone in $zones; do
-	for port; do
-		firewall-cmd -q --zone="$zone" --add-port="$port"
-		firewall-cmd -q --permanent --zone="$zone" --add-port="$port"
-	done
+	firewall-cmd -q --zone="$zone" "$@"
+	firewall-cmd -q --permanent --zone="$zone" "$@"
 done
 `
 

@@ -57,7 +57,7 @@ type runner struct {
 }
 
 // killTimeout bounds the killing of a cancelled command.
-const killTimeout = 5 * time.Second
+const killTimeout = 15 * time.Second
 
 // outputGrace is how long the end of one stream is waited for after the other
 // ended, or after the process exited while a descendant keeps its output open.
@@ -143,6 +143,7 @@ type attempt struct {
 	withPassword bool
 	password     string
 	terminal     bool
+	killing      bool   // the command ends another one
 	accepted     func() // called once the script runs; may be nil
 }
 
@@ -399,7 +400,8 @@ func (r *runner) cancelled(ctx context.Context, cmd Command, c *call, a attempt)
 	res := Result{Stdout: bytes.Clone(c.out.output()), Stderr: bytes.Clone(c.err.output()), ExitCode: -1}
 	c.mu.Unlock()
 	cause := context.Cause(ctx)
-	if pid == 0 {
+	if pid == 0 || a.killing {
+		// What kills is not killed in its turn: a host that is too slow for the one is too slow for the other.
 		return res, fmt.Errorf("%s: %s: %w", r.name, cmd.Label, cause)
 	}
 	if err := r.kill(context.WithoutCancel(ctx), pid, a); err != nil {
@@ -414,7 +416,7 @@ func (r *runner) kill(ctx context.Context, pid int, a attempt) error {
 	defer cancel()
 	killer := newRunner(r.name, r.user, extraLauncher{r.launcher}, r.become)
 	killer.address = r.address
-	a.accepted = nil
+	a.accepted, a.killing = nil, true
 	_, err := killer.attempt(ctx, Command{Label: "kill", Script: killScript, Args: []string{strconv.Itoa(pid)}}, a)
 	return err
 }
