@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 inventory=examples/local.yaml
+export ZKCTL_STATE_DIR="$PWD/.demo/state"
 servers=127.0.0.1:21811,127.0.0.1:21812,127.0.0.1:21813
 
 case ${1:-} in

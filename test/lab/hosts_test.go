@@ -172,7 +172,7 @@ func (r result) String() string {
 // command is a run of zkctl with the hosts' inventory.
 func (h *hosts) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, h.zkctl, args...)
-	cmd.Env = append(os.Environ(), "ZKCTL_INVENTORY="+h.inventory, "ZKCTL_SSH_PASSWORD=lab-vagrant", "ZKCTL_SUDO_PASSWORD=lab-vagrant")
+	cmd.Env = append(os.Environ(), "ZKCTL_INVENTORY="+h.inventory, "ZKCTL_STATE_DIR="+filepath.Join(filepath.Dir(h.inventory), "state"), "ZKCTL_SSH_PASSWORD=lab-vagrant", "ZKCTL_SUDO_PASSWORD=lab-vagrant")
 	return cmd
 }
 
