@@ -186,7 +186,7 @@ func (l *local) result() string {
 					return err
 				}
 				data = bytes.ReplaceAll(data, []byte(l.dir), []byte("DIR"))
-				data = regexp.MustCompile(`ensemble\.id=.*|127\.0\.0\.1:\d+:\d+|clientPort=.*`).ReplaceAll(data, []byte("X"))
+				data = regexp.MustCompile(`ensemble\.id=.*|127\.0\.0\.1:\d+(:\d+)?|clientPort=.*`).ReplaceAll(data, []byte("X"))
 				fmt.Fprintf(&b, " %q", data)
 			case info.Mode()&fs.ModeSymlink != 0:
 				target, err := os.Readlink(path)
