@@ -212,6 +212,26 @@ func TestCorruptLog(t *testing.T) {
 	b.refuses(txnlog.ErrCorrupt, "/d/log.7")
 }
 
+// TestNewEpochBehindATornLog: an epoch can follow any txn, so that only the digest of its first one shows whether the torn
+// end of the log before it had been finished once.
+func TestNewEpochBehindATornLog(t *testing.T) {
+	b := newSite(t, Options{})
+	b.append(3)
+	b.epoch(2)
+	b.must(b.s.Roll())
+	b.txn(0x200000001)
+	b.append(2)
+	whole := b.read("log.1")
+	b.write("log.1", append(bytes.Clone(whole), "garbage"...))
+	if db := b.open(); db.LastZxid != 0x200000003 {
+		t.Errorf("read back %v", db.LastZxid)
+	}
+	for _, damaged := range [][]byte{whole[:len(whole)-1], whole[:len(whole)-300], flip(whole, len(whole)-50)} {
+		b.write("log.1", damaged)
+		b.refuses(ErrIncomplete, "before 0x200000001 are missing", "/d/log.1", "behind transaction 0x2")
+	}
+}
+
 func flip(b []byte, at int) []byte {
 	b = bytes.Clone(b)
 	b[at] ^= 1
@@ -247,7 +267,7 @@ func TestDamagedSnapshot(t *testing.T) {
 		// Without a log in between, the older snapshot is no substitute.
 		old := b.read("log.4")
 		b.remove("log.4")
-		b.refuses(ErrIncomplete, "0x7 comes after 0x3")
+		b.refuses(ErrIncomplete, "0x7 comes after 0x3", "damaged are "+name)
 		b.remove("log.7")
 		b.refuses(ErrIncomplete, name, "0x6")
 		b.write("log.200000001", nil)

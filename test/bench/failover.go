@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -23,7 +24,7 @@ type failover struct {
 var phases = []string{"the connection to the leader is lost", "election", "discovery and synchronisation", "a client's write"}
 
 // benchFailover kills leaders: rounds of each kind in turns, both ensembles running all the time.
-func benchFailover(rounds int, tick time.Duration) error {
+func benchFailover(ctx context.Context, rounds int, tick time.Duration) error {
 	kinds := []ensemble.Kind{ensemble.Zkserver, ensemble.Apache}
 	if err := ensemble.HaveApache(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -55,17 +56,16 @@ func benchFailover(rounds int, tick time.Duration) error {
 		}
 		c.close()
 	}
-	for round := range rounds {
+	done := 0
+	for ; done < rounds && ctx.Err() == nil; done++ {
 		for _, kind := range kinds {
 			if err := results[kind].round(running[kind], kind); err != nil {
-				return fmt.Errorf("%v, round %d: %w\n%s", kind, round, err, running[kind].Logs(20))
+				return fmt.Errorf("%v, round %d: %w\n%s", kind, done, err, running[kind].Logs(20))
 			}
 		}
-		if (round+1)%10 == 0 {
-			fmt.Fprintf(os.Stderr, "bench: tickTime %v: %d rounds\n", tick, round+1)
-		}
+		fmt.Fprintf(os.Stderr, "bench: tickTime %v, round %d: zkserver %v, Apache ZooKeeper %v\n", tick, done+1, last(results[ensemble.Zkserver]), last(results[ensemble.Apache]))
 	}
-	failoverTable(tick, rounds, results)
+	failoverTable(tick, done, results)
 	return nil
 }
 
@@ -182,6 +182,14 @@ func failoverTable(tick time.Duration, rounds int, results map[ensemble.Kind]*fa
 		fmt.Printf("| %s |%s\n", name, cells(ours.phases[name]))
 	}
 	fmt.Printf("\n%d of %d rounds had more than one election.\n\n", ours.again, rounds)
+}
+
+// last is the time of the last round.
+func last(f *failover) time.Duration {
+	if f == nil || len(f.any) == 0 {
+		return 0
+	}
+	return round(f.any[len(f.any)-1])
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

@@ -7,10 +7,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strconv"
@@ -30,7 +32,9 @@ func main() {
 	flag.Parse()
 	err := error(nil)
 	if *failovers > 0 {
-		err = runFailover(*failovers, *ticks)
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		err = runFailover(ctx, *failovers, *ticks)
 	} else {
 		err = run(*rounds, *span, *servers, *hosts)
 	}
@@ -40,8 +44,8 @@ func main() {
 	}
 }
 
-// runFailover measures failover with each tickTime.
-func runFailover(rounds int, ticks string) error {
+// runFailover measures failover with each tickTime, until ctx ends.
+func runFailover(ctx context.Context, rounds int, ticks string) error {
 	if _, err := ensemble.ServerBinary(); err != nil { // built now, not within the first start
 		return err
 	}
@@ -51,7 +55,7 @@ func runFailover(rounds int, ticks string) error {
 		if err != nil {
 			return fmt.Errorf("tickTime: %w", err)
 		}
-		if err := benchFailover(rounds, time.Duration(millis)*time.Millisecond); err != nil {
+		if err := benchFailover(ctx, rounds, time.Duration(millis)*time.Millisecond); err != nil {
 			return err
 		}
 	}
