@@ -53,7 +53,8 @@ type Config struct {
 	// The time between two sendings of the same vote doubles from MinInterval to MaxInterval; 0 for 200 ms and 3.2 s.
 	MinInterval, MaxInterval time.Duration
 
-	// Unsafe is for tests only: ByID compares votes by the ids of the candidates alone, NoEpochs by zxid and id.
+	// Unsafe is for tests only: ByID compares votes by the ids of the candidates alone, NoEpochs by the counter of the
+	// zxid and by id.
 	Unsafe struct{ ByID, NoEpochs bool }
 }
 
@@ -259,6 +260,9 @@ func (e *Election) beats(v, other Vote) bool {
 	}
 	if e.cfg.Unsafe.ByID {
 		v.Zxid, other.Zxid = 0, 0
+	}
+	if e.cfg.Unsafe.NoEpochs {
+		v.Zxid, other.Zxid = v.Zxid&0xffffffff, other.Zxid&0xffffffff
 	}
 	if e.cfg.Unsafe.ByID || e.cfg.Unsafe.NoEpochs {
 		v.PeerEpoch, other.PeerEpoch = 0, 0

@@ -32,36 +32,36 @@ var Mutations = []Mutation{
 
 	// Elections and epochs.
 	{Name: "the highest id wins elections", Seed: 2, Unsafe: zab.Unsafe{VoteByID: true}},
-	{Name: "elections ignore epochs", Unsafe: zab.Unsafe{IgnoreVoteEpoch: true}},
+	{Name: "elections ignore epochs", Seed: 3, Unsafe: zab.Unsafe{IgnoreVoteEpoch: true}},
 	{Name: "use an epoch that others have accepted", Unsafe: zab.Unsafe{ReuseEpochs: true}},
 
 	// Synchronisation.
-	{Name: "no TRUNC", Unsafe: zab.Unsafe{NoTrunc: true}},
-	{Name: "leave a proposal out of DIFF", Unsafe: zab.Unsafe{SkipInDiff: true}},
-	{Name: "serve before a quorum acknowledged NEWLEADER", Unsafe: zab.Unsafe{ServeEarly: true}},
+	{Name: "no TRUNC", Seed: 25, Unsafe: zab.Unsafe{NoTrunc: true}},
+	{Name: "leave a proposal out of DIFF", Seed: 2, Unsafe: zab.Unsafe{SkipInDiff: true}},
+	{Name: "serve before a quorum acknowledged NEWLEADER", Seed: 81, Unsafe: zab.Unsafe{ServeEarly: true}},
 
 	// Broadcast.
-	{Name: "commit without a quorum", Unsafe: zab.Unsafe{CommitAlone: true}},
-	{Name: "apply proposals before their commit", Unsafe: zab.Unsafe{DeliverProposals: true}},
+	{Name: "commit without a quorum", Seed: 19, Unsafe: zab.Unsafe{CommitAlone: true}},
+	{Name: "apply proposals before their commit", Seed: 6, Unsafe: zab.Unsafe{DeliverProposals: true}},
 
 	// Memberships.
-	{Name: "commit with the old membership alone", Every: 3, Unsafe: zab.Unsafe{CommitWithOldQuorum: true}},
+	{Name: "commit with the old membership alone", Seed: 204, Every: 3, Unsafe: zab.Unsafe{CommitWithOldQuorum: true}},
 	{Name: "commit with the new membership alone", Every: 3, Unsafe: zab.Unsafe{CommitWithNewQuorum: true}},
 	{Name: "begin an epoch with the old membership alone", Every: 3, Unsafe: zab.Unsafe{BeginWithOldQuorum: true}},
-	{Name: "do not save the proposed membership", Every: 3, Unsafe: zab.Unsafe{ForgetLastSeen: true}},
-	{Name: "do not save the committed membership", Every: 3, Unsafe: zab.Unsafe{ForgetMembers: true}},
+	{Name: "do not save the proposed membership", Seed: 3, Every: 3, Unsafe: zab.Unsafe{ForgetLastSeen: true}},
+	{Name: "do not save the committed membership", Seed: 3, Every: 3, Unsafe: zab.Unsafe{ForgetMembers: true}},
 
 	// Clients.
-	{Name: "answer reads before the writes in front of them", Unsafe: zab.Unsafe{ReadPastWrites: true}},
+	{Name: "answer reads before the writes in front of them", Seed: 1, Unsafe: zab.Unsafe{ReadPastWrites: true}},
 	{Name: "a leader without followers answers syncs", Unsafe: zab.Unsafe{AnswerSyncsAlone: true}},
-	{Name: "followers answer syncs", Unsafe: zab.Unsafe{SyncAlone: true}},
+	{Name: "followers answer syncs", Seed: 1, Unsafe: zab.Unsafe{SyncAlone: true}},
 	{Name: "followers say that sessions are alive", Unsafe: zab.Unsafe{RevalidateAlone: true}},
 	{Name: "serve clients that have seen more", Unsafe: zab.Unsafe{ServeAhead: true}},
-	{Name: "events after the answers that show their causes", Unsafe: zab.Unsafe{LateEvents: true}},
-	{Name: "events before the commit", Unsafe: zab.Unsafe{EarlyEvents: true}},
-	{Name: "end sessions before their time", Unsafe: zab.Unsafe{ExpireEarly: true}},
-	{Name: "keep ephemeral nodes of sessions that are over", Unsafe: zab.Unsafe{KeepEphemerals: true}},
-	{Name: "number sequential nodes by the children there are", Unsafe: zab.Unsafe{CountChildren: true}},
+	{Name: "events after the answers that show their causes", Seed: 1, Unsafe: zab.Unsafe{LateEvents: true}},
+	{Name: "events before the commit", Seed: 1, Unsafe: zab.Unsafe{EarlyEvents: true}},
+	{Name: "end sessions before their time", Seed: 12, Unsafe: zab.Unsafe{ExpireEarly: true}},
+	{Name: "keep ephemeral nodes of sessions that are over", Seed: 1, Unsafe: zab.Unsafe{KeepEphemerals: true}},
+	{Name: "number sequential nodes by the children there are", Seed: 1, Unsafe: zab.Unsafe{CountChildren: true}},
 }
 
 // lie is a disk that says that it has synced some files, and has not.

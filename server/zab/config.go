@@ -98,8 +98,8 @@ type Unsafe struct {
 	// ForgetMembers does not save the membership that was committed last.
 	ForgetMembers bool
 
-	// VoteByID compares votes by the ids of the candidates alone, IgnoreVoteEpoch by zxid and id; a leader elected so does not
-	// compare histories either.
+	// VoteByID compares votes by the ids of the candidates alone, IgnoreVoteEpoch by the counters of their zxids;
+	// a leader elected so does not compare histories in any other way either.
 	VoteByID, IgnoreVoteEpoch bool
 	// ReuseEpochs counts on from the own accepted epoch, whatever others have accepted, and lets them promise it twice.
 	ReuseEpochs bool
@@ -132,7 +132,7 @@ func (u *Unsafe) mayLead(epoch wire.Epoch, zxid wire.Zxid, follower wire.Epoch, 
 	case u.VoteByID:
 		return true
 	case u.IgnoreVoteEpoch:
-		return last <= zxid
+		return last.Counter() <= zxid.Counter()
 	}
 	return follower < epoch || follower == epoch && last <= zxid
 }
