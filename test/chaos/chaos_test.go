@@ -168,9 +168,7 @@ func (c *testCase) check(now func() int64) {
 		return
 	}
 	t.Logf("%d znodes, the same on all members, read in %v", len(tree), time.Since(began).Round(time.Second))
-	if err := c.e.NoDigestMismatches(); err != nil {
-		t.Error(err)
-	}
+	c.checkDigests()
 	last, broken := Final(c.history, tree, now())
 	c.history = append(c.history, last...)
 	for _, line := range broken[:min(len(broken), 20)] {
@@ -199,6 +197,23 @@ func (c *testCase) check(now func() int64) {
 		t.Error(err)
 	}
 	t.Logf("digest of the tree on every disk: %#x", digest)
+}
+
+// checkDigests demands that no zkserver member has seen a txn whose digest was not that of its tree. Apache ZooKeeper's are
+// told only: one that loses its leader with txns logged and not applied logs them again behind the next one, and finds
+// when it restarts that its own log goes back.
+func (c *testCase) checkDigests() {
+	for _, m := range c.e.Members() {
+		n, err := m.DigestMismatches()
+		switch {
+		case err != nil:
+			c.t.Error(err)
+		case n > 0 && ours(m):
+			c.t.Errorf("member %d saw %d txns with another digest than its tree's", m.ID, n)
+		case n > 0:
+			c.t.Logf("member %d (%v) saw %d txns with another digest than its tree's", m.ID, m.Kind, n)
+		}
+	}
 }
 
 // close takes everything down; after a failure it leaves what is needed to understand it.
