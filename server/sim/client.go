@@ -210,6 +210,9 @@ func (c *simClient) handleConnect(frame []byte) {
 		c.forget()
 		return // the server hangs up
 	}
+	if c.link.over {
+		c.w.fail("sessions", "client %d: %s resumes session %v, of which it knows that it is over", c.index, c.link.m.name, r.SessionID)
+	}
 	if c.session != 0 && r.SessionID != c.session {
 		c.w.fail("client protocol", "client %d: session %v became %v", c.index, c.session, r.SessionID)
 	}

@@ -21,6 +21,7 @@ type link struct {
 	toServer, toClient time.Duration // when the last frame arrives
 	serverGone         bool          // the server has been told, or has closed it
 	clientGone         bool
+	over               bool // the server knew, when the connection was begun, that the session had ended
 }
 
 // connect opens a connection and sends the ConnectRequest. If the machine is down the client learns of it.
@@ -33,6 +34,9 @@ func (c *simClient) connect(m *machine, request wire.ConnectRequest) *link {
 		w.after(w.between(time.Millisecond, 20*time.Millisecond), l.lost)
 		return l
 	}
+	end := w.checks.owners.closed[request.SessionID]
+	_, committed := w.checks.history.committed[end]
+	l.over = committed && m.serving && m.node.Tree().LastZxid() >= end
 	m.links[l.id] = l
 	l.send(node.ClientConnected{Client: l.id, Request: request, Remote: netip.AddrFrom4([4]byte{10, 0, 0, byte(c.index)})})
 	return l

@@ -9,13 +9,6 @@ import (
 	"text/tabwriter"
 )
 
-// mutant is the run of a mutation with a seed.
-func mutant(m Mutation, seed uint64) Options {
-	opts := Mix(seed)
-	opts.Unsafe, opts.Lie = m.Unsafe, m.Lie
-	return opts
-}
-
 // TestMutantsAreCaught: what cannot fail proves nothing. Each mutation has a seed that showed it once; TestMutants looks
 // for others.
 func TestMutantsAreCaught(t *testing.T) {
@@ -24,7 +17,7 @@ func TestMutantsAreCaught(t *testing.T) {
 			if m.Seed == 0 {
 				t.Skip("no seed is known: look for one with make mutants")
 			}
-			r := Run(m.Seed, mutant(m, m.Seed))
+			r := m.run(m.Seed)
 			if r.Err == nil {
 				t.Fatalf("seed %d does not notice any more: find another one with make mutants", m.Seed)
 			}
@@ -47,7 +40,7 @@ func TestMutants(t *testing.T) {
 			continue
 		}
 		every := max(m.Every, 1)
-		got := Sweep(every, every, mutantSeeds, func(seed uint64) Options { return mutant(m, seed) })
+		got := Sweep(every, every, mutantSeeds, m.run)
 		if got.Err == nil {
 			fmt.Fprintf(w, "%s\tno\t%d\t\n", m.Name, mutantSeeds)
 			t.Errorf("%s: %d seeds did not notice", m.Name, mutantSeeds)

@@ -50,7 +50,7 @@ func TestSeeds(t *testing.T) {
 		n = min(n, 40)
 	}
 	began := time.Now()
-	got := Sweep(*from, 1, n, shape())
+	got := Sweep(*from, 1, n, func(seed uint64) Result { return Run(seed, shape()(seed)) })
 	took := time.Since(began)
 	if got.Err != nil {
 		t.Fatalf("seed %d: %v\nrepeat: go test ./server/sim -run TestSeeds -seed=%d -v", got.Failed, got.Err, got.Failed)

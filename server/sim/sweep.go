@@ -16,7 +16,7 @@ type Totals struct {
 
 // Sweep runs n seeds from the first on, each the given number above the one before, on all cores: worlds share nothing. It
 // ends with the lowest seed that fails; all below it have been run.
-func Sweep(first, step uint64, n int, shape func(seed uint64) Options) Totals {
+func Sweep(first, step uint64, n int, run func(seed uint64) Result) Totals {
 	var (
 		total Totals
 		mu    sync.Mutex
@@ -45,7 +45,7 @@ func Sweep(first, step uint64, n int, shape func(seed uint64) Options) Totals {
 				if !ok {
 					return
 				}
-				note(seed, Run(seed, shape(seed)))
+				note(seed, run(seed))
 			}
 		})
 	}
