@@ -116,6 +116,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 zkctl bootstrap inventory.yaml --dry-run
 zkctl bootstrap inventory.yaml
 zkctl status
+zkctl plan && zkctl apply        # after an edit of the inventory
 zkctl rolling-restart
 
 The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inventory.yaml.`,
@@ -141,6 +142,9 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 	plain(app.Flags)
 	for _, c := range app.Commands {
 		plain(c.Flags)
+		if c.Action == nil && len(c.Subcommands) > 0 {
+			c.Action = group(c)
+		}
 		if c.Action != nil {
 			c.Action = telling(c.Action)
 		}
@@ -154,6 +158,16 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 		}
 	}
 	return app
+}
+
+// group is the action of a command that has only subcommands.
+func group(cmd *cli.Command) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Args().Present() {
+			return usage("no command %s %q; there are %s", cmd.Name, c.Args().First(), strings.Join(subcommands(cmd), ", "))
+		}
+		return cli.ShowSubcommandHelp(c)
+	}
 }
 
 // plain keeps "(default: false)" out of the help.
