@@ -36,7 +36,8 @@ func outstandingLimit(cfg *config.Config) int {
 // maxConnections is maxCnxns, or fewer where more would take the descriptors that the log, the other members and the
 // operator need: a server that cannot begin a log stops. openFiles is the limit of this process.
 func maxConnections(cfg *config.Config, openFiles uint64) int {
-	const own, perMember = 64, 8
+	// Besides files: 128 strangers at the election port, 100 at the AdminServer's and at each port for metrics.
+	const own, perMember = 500, 8
 	limit := int(min(openFiles, 1<<30))
 	room := max(limit-own-perMember*len(cfg.Members.Members()), limit/2)
 	if cfg.MaxCnxns > 0 {

@@ -14,12 +14,12 @@ func TestConnectionsLeaveDescriptors(t *testing.T) {
 		openFiles uint64
 		want      int
 	}{
-		{"", 1024, 1024 - 64},
-		{three, 1024, 1024 - 64 - 24},
-		{three + "maxCnxns=100\n", 1024, 100},
-		{three + "maxCnxns=5000\n", 1024, 1024 - 64 - 24},
-		{three, 100, 50},
-		{three, 1 << 63, 1<<30 - 64 - 24},
+		{"", 4096, 4096 - 500},
+		{three, 4096, 4096 - 500 - 24},
+		{three + "maxCnxns=100\n", 4096, 100},
+		{three + "maxCnxns=5000\n", 4096, 4096 - 500 - 24},
+		{three, 1024, 512},
+		{three, 1 << 63, 1<<30 - 500 - 24},
 	} {
 		cfg, err := config.Parse("zoo.cfg", []byte("dataDir=/d\nclientPort=1\n"+c.lines))
 		if err != nil {
