@@ -192,6 +192,7 @@ var needless = map[string]string{
 	"directory: store.Snapshot.publish < store.Store.WriteSnapshot":  published,
 	"directory: store.Snapshot.publish < store.Store.publishWaiting": published,
 	"directory: store.replay.run < store.Store.recover":              "a Writer syncs the name of a log before it writes to it; Apache ZooKeeper does not",
+	"directory: store.replay.start < store.Store.recover":            published,
 	"directory: store.Store.removeFile < store.Store.cut":            "what would come back is a log without transactions, which is deleted again",
 }
 
