@@ -41,6 +41,18 @@ func (c *ephemeralCheck) proposed(m *machine, zxid wire.Zxid, bytes []byte) {
 	}
 }
 
+// ended is the txn that ended a session, if that is committed. A server without an ensemble gives zxids again that it lost with
+// the power.
+func (c *ephemeralCheck) ended(session wire.SessionID) (zxid wire.Zxid, ok bool) {
+	zxid = c.closed[session]
+	t, ok := c.w.checks.history.committed[zxid]
+	if !ok {
+		return 0, false
+	}
+	h := header(t.bytes)
+	return zxid, h.Type == wire.OpCloseSession && h.Session == session
+}
+
 // finish checks a machine's tree when everything is quiet.
 func (c *ephemeralCheck) finish(m *machine) {
 	t := m.node.Tree()

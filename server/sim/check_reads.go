@@ -53,8 +53,7 @@ func (c *readCheck) ephemeral(client *simClient, op *operation, a *answer) {
 	if !strings.HasPrefix(op.path, "/e") {
 		return
 	}
-	end := c.w.checks.owners.closed[owner]
-	if _, committed := c.w.checks.history.committed[end]; committed && end <= a.header.Zxid {
+	if end, ok := c.w.checks.owners.ended(owner); ok && end <= a.header.Zxid {
 		c.w.fail("ephemerals live as long as their sessions", "client %d: %s of session %v at %v, which ended at %v", client.index, op.path, owner, a.header.Zxid, end)
 	}
 }

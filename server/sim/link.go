@@ -34,9 +34,8 @@ func (c *simClient) connect(m *machine, request wire.ConnectRequest) *link {
 		w.after(w.between(time.Millisecond, 20*time.Millisecond), l.lost)
 		return l
 	}
-	end := w.checks.owners.closed[request.SessionID]
-	_, committed := w.checks.history.committed[end]
-	l.over = committed && m.serving && m.node.Tree().LastZxid() >= end
+	end, ended := w.checks.owners.ended(request.SessionID)
+	l.over = ended && m.serving && m.node.Tree().LastZxid() >= end
 	m.links[l.id] = l
 	l.send(node.ClientConnected{Client: l.id, Request: request, Remote: netip.AddrFrom4([4]byte{10, 0, 0, byte(c.index)})})
 	return l
