@@ -100,7 +100,12 @@ func (s *Session) multi(op wire.OpCode, parts ...part) (Reply, []result) {
 	}
 	if op == wire.OpMulti {
 		for _, one := range results {
-			if one.code != wire.ErrOK {
+			switch one.code {
+			case wire.ErrOK:
+			case wire.ErrSessionExpired, wire.ErrSessionMoved: // which Apache ZooKeeper says of each part
+				r.Fate, r.Code = Unsent, one.code
+				return r, results
+			default:
 				r.Fate, r.Code = Refused, one.code
 			}
 		}
