@@ -35,7 +35,7 @@ var Mutations = []Mutation{
 	// Elections and epochs.
 	{Name: "the highest id wins elections", Seed: 2, Unsafe: zab.Unsafe{VoteByID: true}},
 	{Name: "elections ignore epochs", Seed: 3, Unsafe: zab.Unsafe{IgnoreVoteEpoch: true}},
-	{Name: "use an epoch that others have accepted", Unsafe: zab.Unsafe{ReuseEpochs: true}},
+	{Name: "use an epoch that others have accepted", Seed: 515, Unsafe: zab.Unsafe{ReuseEpochs: true}},
 
 	// Synchronisation.
 	{Name: "no TRUNC", Seed: 25, Unsafe: zab.Unsafe{NoTrunc: true}},
@@ -58,7 +58,7 @@ var Mutations = []Mutation{
 	{Name: "a leader without followers answers syncs", Seed: 1, scene: deposed, Unsafe: zab.Unsafe{AnswerSyncsAlone: true}},
 	{Name: "followers answer syncs", Seed: 1, Unsafe: zab.Unsafe{SyncAlone: true}},
 	{Name: "followers say that sessions are alive", Seed: 25, Unsafe: zab.Unsafe{RevalidateAlone: true}},
-	{Name: "serve clients that have seen more", Unsafe: zab.Unsafe{ServeAhead: true}},
+	{Name: "serve clients that have seen more", Seed: 822, Unsafe: zab.Unsafe{ServeAhead: true}},
 	{Name: "events after the answers that show their causes", Seed: 1, Unsafe: zab.Unsafe{LateEvents: true}},
 	{Name: "events before the commit", Seed: 1, Unsafe: zab.Unsafe{EarlyEvents: true}},
 	{Name: "end sessions before their time", Seed: 12, Unsafe: zab.Unsafe{ExpireEarly: true}},
