@@ -159,15 +159,18 @@ type Paths struct {
 
 // System says how far the host itself is prepared.
 type System struct {
-	SSHKeys   string        `yaml:"ssh_keys" oneof:"manage|leave"`
-	KeyType   string        `yaml:"ssh_key_type" oneof:"ed25519|rsa"`
-	HostsFile string        `yaml:"hosts_file" oneof:"manage|leave"`
-	Firewall  string        `yaml:"firewall" oneof:"disable|open-ports|leave"`
-	SELinux   string        `yaml:"selinux" oneof:"disabled|permissive|leave"`
-	Profile   string        `yaml:"profile" oneof:"manage|leave"`
-	Service   string        `yaml:"service_manager" oneof:"auto|systemd|supervisor"`
-	MaxSkew   time.Duration `yaml:"max_clock_skew"`
-	MinFree   int           `yaml:"min_free_mib" range:"0-1073741824"`
+	// SSHKeys exclusive is manage, and lets zkctl keys sync remove all other keys from authorized_keys.
+	SSHKeys string `yaml:"ssh_keys" oneof:"manage|exclusive|leave"`
+	// AuthorizedKeys are files with the public keys of people who may log in, too.
+	AuthorizedKeys []string      `yaml:"authorized_keys" kind:"localpath"`
+	KeyType        string        `yaml:"ssh_key_type" oneof:"ed25519|rsa"`
+	HostsFile      string        `yaml:"hosts_file" oneof:"manage|leave"`
+	Firewall       string        `yaml:"firewall" oneof:"disable|open-ports|leave"`
+	SELinux        string        `yaml:"selinux" oneof:"disabled|permissive|leave"`
+	Profile        string        `yaml:"profile" oneof:"manage|leave"`
+	Service        string        `yaml:"service_manager" oneof:"auto|systemd|supervisor"`
+	MaxSkew        time.Duration `yaml:"max_clock_skew"`
+	MinFree        int           `yaml:"min_free_mib" range:"0-1073741824"`
 }
 
 // ClientAddress is host:port of the member's client port as we reach it.

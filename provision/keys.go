@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 const stepProof = "log in from each host to each other"
 
 // managesKeys reports whether the host takes part in the exchange of SSH keys.
-func managesKeys(h inventory.Host) bool { return h.System.SSHKeys == "manage" }
+func managesKeys(h inventory.Host) bool { return h.System.SSHKeys != "leave" }
 
 // keyFragments are the scripts that observe a host's keys.
 func (r *Run) keyFragments(m templates.Member) []string {
@@ -62,14 +63,33 @@ func (r *Run) keyring(members []member) (*keyring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: ssh keys: %w", m.Host.Name, err)
 		}
-		member := sshkeys.Member{Name: m.Host.Name, Port: m.Host.SSH.Port, Observed: observed, Addresses: []string{m.Host.PeerAddress}}
-		if m.Host.Address != m.Host.PeerAddress {
-			member.Addresses = append(member.Addresses, m.Host.Address)
+		member, err := peerOf(m.Host)
+		if err != nil {
+			return nil, err
 		}
+		member.Observed = observed
 		k.hosts = append(k.hosts, m.Host)
 		k.members = append(k.members, member)
 	}
 	return k, nil
+}
+
+// peerOf is a host as its peers call it, with the keys of people that it is to let in.
+func peerOf(h inventory.Host) (sshkeys.Member, error) {
+	m := sshkeys.Member{Name: h.Name, Port: h.SSH.Port, Addresses: []string{h.PeerAddress}}
+	if h.Address != h.PeerAddress {
+		m.Addresses = append(m.Addresses, h.Address)
+	}
+	for _, file := range h.System.AuthorizedKeys {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return m, fmt.Errorf("%s: system.authorized_keys: %w", h.Name, err)
+		}
+		for _, key := range sshkeys.ReadAuthorized(text) {
+			m.Allowed = append(m.Allowed, key.PublicKey)
+		}
+	}
+	return m, nil
 }
 
 // planKeys plans the exchange of SSH keys as far as it can be known now: the lines for keys that are yet to be made come
@@ -144,30 +164,33 @@ func (r *Run) observeKeys(ctx context.Context, h inventory.Host, m *sshkeys.Memb
 // proveKeys really logs in from every host to every other, by address, and by name where /etc/hosts is ours.
 func (r *Run) proveKeys(ctx context.Context, k *keyring) error {
 	return r.step(ctx, stepProof, func(ctx context.Context) error {
-		return r.each(ctx, stepProof, k.hosts, func(ctx context.Context, i int) error {
-			var targets []sshkeys.Target
-			for j, h := range k.hosts {
-				if i == j {
-					continue
-				}
-				names := []string{h.PeerAddress}
-				if k.hosts[i].System.HostsFile == "manage" && h.Name != h.PeerAddress {
-					names = append(names, h.Name)
-				}
-				for _, name := range names {
-					targets = append(targets, sshkeys.Target{Member: h.Name, Host: name, User: k.members[j].Observed.User, Port: h.SSH.Port})
-				}
-			}
-			host, err := r.host(k.hosts[i])
-			if err != nil {
-				return err
-			}
-			failures, err := sshkeys.Prove(ctx, host.Host, targets)
-			errs := []error{err}
-			for _, f := range failures {
-				errs = append(errs, f)
-			}
-			return errors.Join(errs...)
-		})
+		return r.each(ctx, stepProof, k.hosts, func(ctx context.Context, i int) error { return r.proveFrom(ctx, k, i, "-") })
 	})
+}
+
+// proveFrom logs in from one host to the others, with the private key in a file of the host, or as ssh does by itself.
+func (r *Run) proveFrom(ctx context.Context, k *keyring, i int, identity string) error {
+	var targets []sshkeys.Target
+	for j, h := range k.hosts {
+		if i == j {
+			continue
+		}
+		names := []string{h.PeerAddress}
+		if k.hosts[i].System.HostsFile == "manage" && h.Name != h.PeerAddress {
+			names = append(names, h.Name)
+		}
+		for _, name := range names {
+			targets = append(targets, sshkeys.Target{Member: h.Name, Host: name, User: k.members[j].Observed.User, Port: h.SSH.Port})
+		}
+	}
+	host, err := r.host(k.hosts[i])
+	if err != nil {
+		return err
+	}
+	failures, err := sshkeys.ProveWith(ctx, host, identity, targets)
+	errs := []error{err}
+	for _, f := range failures {
+		errs = append(errs, f)
+	}
+	return errors.Join(errs...)
 }

@@ -29,6 +29,7 @@ type login struct {
 	skipped    []string      // identity files that could not be used, with the reason
 	failure    error         // a callback's error, which x/crypto/ssh would bury
 	typing     time.Duration // spent in callbacks: somebody may have been asked
+	signed     ssh.PublicKey // the last key that signed: the one that let us in, if a key did
 	agentConn  net.Conn
 }
 
@@ -66,7 +67,7 @@ func newLogin(cfg *SSHConfig) *login {
 	offer := func(s ssh.Signer) {
 		if blob := string(s.PublicKey().Marshal()); !used[blob] {
 			used[blob] = true
-			l.signers = append(l.signers, s)
+			l.signers = append(l.signers, l.noting(s))
 		}
 	}
 	for _, file := range files {
@@ -284,6 +285,35 @@ func (l *login) readCertificates(files []string) []*ssh.Certificate {
 		}
 	}
 	return certs
+}
+
+// noting returns a signer that leaves word of its use.
+func (l *login) noting(s ssh.Signer) ssh.Signer {
+	n := notedSigner{s, func() { l.signed = s.PublicKey() }}
+	if a, ok := s.(ssh.AlgorithmSigner); ok {
+		return notedAlgorithmSigner{n, a}
+	}
+	return n
+}
+
+type notedSigner struct {
+	ssh.Signer
+	note func()
+}
+
+func (s notedSigner) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	s.note()
+	return s.Signer.Sign(rand, data)
+}
+
+type notedAlgorithmSigner struct {
+	notedSigner
+	algorithm ssh.AlgorithmSigner
+}
+
+func (s notedAlgorithmSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	s.note()
+	return s.algorithm.SignWithAlgorithm(rand, data, algorithm)
 }
 
 // lazySigner decrypts its key at the first signature.

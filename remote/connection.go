@@ -19,6 +19,7 @@ type connection struct {
 	tcp    *watchedConn
 	via    *connection   // that of the jump host, or nil
 	jump   string        // the jump host's name
+	key    ssh.PublicKey // that let us in, nil if it was a password
 	dead   chan struct{} // closed when the connection has ended
 	mu     sync.Mutex
 	cause  error

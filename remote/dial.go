@@ -100,7 +100,7 @@ func (s *SSH) dialOnce(ctx context.Context) (conn *connection, dropped bool, err
 		return nil, dropped, s.handshakeError(ctx, err, keyErr, auth, watched)
 	}
 	tcp.SetDeadline(time.Time{})
-	conn = &connection{client: ssh.NewClient(client, channels, requests), tcp: watched, dead: make(chan struct{})}
+	conn = &connection{client: ssh.NewClient(client, channels, requests), tcp: watched, key: auth.signed, dead: make(chan struct{})}
 	if via != nil {
 		conn.via, conn.jump = via, s.cfg.Via.Name()
 	}

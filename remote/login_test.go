@@ -284,3 +284,35 @@ func TestSlowTyping(t *testing.T) {
 		t.Fatalf("%v, asked %d times", err, asked)
 	}
 }
+
+func TestLoginKey(t *testing.T) {
+	wrong, _ := sshtest.WriteKey(t, "")
+	right, public := sshtest.WriteKey(t, "")
+	authority := sshtest.NewKey(t)
+	certified, plain := sshtest.WriteKey(t, "")
+	cert := sshtest.Certify(t, authority, plain, ssh.UserCert, "guest", time.Hour)
+	writePublic(t, certified+"-cert.pub", cert)
+	for _, c := range []struct {
+		name  string
+		opts  sshtest.Options
+		files []string
+		want  ssh.PublicKey
+	}{
+		{"the second key", sshtest.Options{Keys: []ssh.PublicKey{public}}, []string{wrong, right}, public},
+		{"a certificate", sshtest.Options{UserCA: authority.PublicKey()}, []string{wrong, certified}, cert},
+		{"a password", sshtest.Options{Password: password}, []string{wrong}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := client(t, sshtest.Start(t, c.opts), "", func(cfg *remote.SSHConfig) {
+				cfg.IdentityFiles, cfg.Password = c.files, secret(password)
+			})
+			if err := h.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := h.LoginKey()
+			if (got == nil) != (c.want == nil) || got != nil && string(got.Marshal()) != string(c.want.Marshal()) {
+				t.Errorf("logged in with %v, want %v", got, c.want)
+			}
+		})
+	}
+}

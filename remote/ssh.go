@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // SSHConfig says how to reach and enter a host.
@@ -144,6 +146,17 @@ func (s *SSH) Name() string { return s.cfg.Name }
 func (s *SSH) Connect(ctx context.Context) error {
 	_, err := s.connect(ctx)
 	return err
+}
+
+// LoginKey is the key or certificate with which we are logged in: nil if it was a
+// password, or if there is no connection yet.
+func (s *SSH) LoginKey() ssh.PublicKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		return nil
+	}
+	return s.conn.key
 }
 
 // Close implements Host.

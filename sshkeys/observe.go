@@ -21,6 +21,8 @@ type Observed struct {
 
 	Keys   []UserKey // usable key pairs of the user, the preferred one first
 	Locked []string  // key files that need a passphrase or cannot be read
+	Next   []UserKey // keys that a rotation has made and not yet put in place
+	Last   []UserKey // keys that a rotation has replaced and not yet removed; File is where it was
 
 	Dir            Entry // ~/.ssh
 	AuthorizedPath string
@@ -60,7 +62,12 @@ for f in id_ed25519 id_ecdsa id_rsa; do
 	if pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null); then field ssh.key "$f $pub"
 	else field ssh.locked "$f"; fi
 done
-ssh_auth=$(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null | sed -n 's/^authorizedkeysfile //p')
+for f in "$ssh_home"/.ssh/id_*.zkctl-next "$ssh_home"/.ssh/id_*.zkctl-last; do
+	[ -f "$f" ] || continue
+	pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null) && field "ssh.${f##*.zkctl-}" "${f%.zkctl-*} $pub"
+done
+ssh_sshd=$(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null)
+ssh_auth=$(printf '%s\n' "$ssh_sshd" | sed -n 's/^authorizedkeysfile //p')
 [ -n "$ssh_auth" ] || ssh_auth=$(sed -n 's/^[ \t]*[Aa]uthorized[Kk]eys[Ff]ile[ \t]*//p' /etc/ssh/sshd_config 2>/dev/null | head -n 1)
 field ssh.authfile "$ssh_auth"
 ssh_auth=${ssh_auth%% *}
@@ -73,7 +80,11 @@ for f in "$ssh_home" "$ssh_home/.ssh" "$ssh_auth" "$ssh_home/.ssh/known_hosts"; 
 done
 file ssh.authorized "$ssh_auth"
 file ssh.known "$ssh_home/.ssh/known_hosts"
-for f in /etc/ssh/ssh_host_*_key.pub; do file ssh.hostkey "$f"; done
+ssh_hostkeys=
+for f in $(printf '%s\n' "$ssh_sshd" | sed -n 's/^hostkey //p'); do
+	[ ! -f "$f.pub" ] || { file ssh.hostkey "$f.pub"; ssh_hostkeys=yes; }
+done
+[ -n "$ssh_hostkeys" ] || for f in /etc/ssh/ssh_host_*_key.pub; do file ssh.hostkey "$f"; done
 `
 
 // Fragment is the script that observes the keys of a user, for
@@ -106,16 +117,18 @@ func Parse(fields remote.Fields) (Observed, error) {
 	if o.Authorized.Exists && o.Authorized.Content == nil || o.Known.Exists && o.Known.Content == nil {
 		return o, fmt.Errorf("the SSH files of user %s cannot be read", o.User)
 	}
-	for _, k := range fields.Texts("ssh.key") {
-		file, line, _ := strings.Cut(k, " ")
-		public, err := ParsePublicKey(line)
-		if err != nil {
-			return o, fmt.Errorf("%s: %w", file, err)
+	for name, keys := range map[string]*[]UserKey{"ssh.key": &o.Keys, "ssh.next": &o.Next, "ssh.last": &o.Last} {
+		for _, k := range fields.Texts(name) {
+			file, line, _ := strings.Cut(k, " ")
+			public, err := ParsePublicKey(line)
+			if err != nil {
+				return o, fmt.Errorf("%s: %w", file, err)
+			}
+			if public.comment == "" {
+				public.comment = o.User
+			}
+			*keys = append(*keys, UserKey{File: file, Public: public})
 		}
-		if public.comment == "" {
-			public.comment = o.User
-		}
-		o.Keys = append(o.Keys, UserKey{File: file, Public: public})
 	}
 	for _, line := range fields.Texts("ssh.hostkey") {
 		if public, err := ParsePublicKey(line); err == nil {

@@ -26,6 +26,7 @@ type Member struct {
 	Addresses []string
 	Port      int // of SSH; zero means 22
 	Observed  Observed
+	Allowed   []PublicKey // of people, to be let in beside the members
 }
 
 // names are all names of the member in known_hosts.
@@ -145,25 +146,12 @@ func PlanMesh(self Member, all []Member) ([]hostprep.Change, []hostprep.Finding)
 	o := self.Observed
 	var changes []hostprep.Change
 	file := func(p string, e Entry, after []byte, summary string) {
-		wrongOwner := e.Exists && e.Owner != o.User
-		inHome := path.Dir(p) == o.Home+"/.ssh"
-		if e.Exists && bytes.Equal(e.Content, after) && !wrongOwner && (e.Mode == 0o600 || !inHome) {
-			return
+		right := e.Exists && (path.Dir(p) != o.Home+"/.ssh" || e.Owner == o.User && e.Mode == 0o600)
+		if !right || !bytes.Equal(e.Content, after) {
+			changes = append(changes, fileChange(o, p, e, after, summary))
 		}
-		change := hostprep.Change{Kind: hostprep.WriteFile, Target: p, Summary: summary,
-			Before: e.Content, After: after, Mode: 0o600}
-		if !inHome {
-			// A site that keeps the keys elsewhere has them owned by root.
-			change.Root, change.Mode = true, 0o644
-			if e.Exists {
-				change.Mode, change.Owner = e.Mode, e.Owner
-			}
-		} else if wrongOwner {
-			change.Root, change.Owner, change.Group = true, o.User, o.Group
-		}
-		changes = append(changes, change)
 	}
-	authorized, restricted := MergeAuthorized(o.Authorized.Content, keys)
+	authorized, restricted := MergeAuthorized(o.Authorized.Content, slices.Concat(keys, self.Allowed))
 	for _, k := range restricted {
 		note(hostprep.Warning, "remove the options of that line if the login fails",
 			"%s holds the key %s with options, and it is left so", o.AuthorizedPath, k.comment)
@@ -175,4 +163,25 @@ func PlanMesh(self Member, all []Member) ([]hostprep.Change, []hostprep.Finding)
 	}
 	file(o.KnownPath, o.Known, merged, fmt.Sprintf("make the host keys of all members known on %s", self.Name))
 	return changes, findings
+}
+
+// AuthorizedChange is the change of a user's authorized_keys.
+func AuthorizedChange(o Observed, after []byte, summary string) hostprep.Change {
+	return fileChange(o, o.AuthorizedPath, o.Authorized, after, summary)
+}
+
+// fileChange is the change of one of a user's SSH files, with the owner and mode that
+// sshd wants.
+func fileChange(o Observed, p string, e Entry, after []byte, summary string) hostprep.Change {
+	c := hostprep.Change{Kind: hostprep.WriteFile, Target: p, Summary: summary, Before: e.Content, After: after, Mode: 0o600}
+	if path.Dir(p) != o.Home+"/.ssh" {
+		// A site that keeps the keys elsewhere has them owned by root.
+		c.Root, c.Mode = true, 0o644
+		if e.Exists {
+			c.Mode, c.Owner = e.Mode, e.Owner
+		}
+	} else if e.Exists && e.Owner != o.User {
+		c.Root, c.Owner, c.Group = true, o.User, o.Group
+	}
+	return c
 }

@@ -18,17 +18,24 @@ type Target struct {
 	Port   int    // zero means 22
 }
 
-// proveScript logs in to each target, four words each: label, host, user or "-",
-// port. It goes on after failures and prints one line for each. A server under
-// many logins at once drops some (MaxStartups), so those are tried again.
+// proveScript logs in to each target, four words each after the private key's file or
+// "-": label, host, user or "-", port. It goes on after failures and prints one line
+// for each. A server under many logins at once drops some (MaxStartups), so those
+// are tried again. Each login is a fresh one, whatever ssh_config says of sharing.
 const proveScript = `
+key=$1; shift
+login() {
+	set -- ssh -n -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o LogLevel=ERROR \
+		-o ControlMaster=no -o ControlPath=none -o PasswordAuthentication=no -p "$port" -l "$user" "$host"
+	if [ "$key" != - ]; then shift; set -- ssh -i "$key" -o IdentitiesOnly=yes "$@"; fi
+	"$@" true
+}
 while [ $# -ge 4 ]; do
 	label=$1 host=$2 user=$3 port=$4; shift 4
 	[ "$user" != - ] || user=$(id -un)
 	tries=0
 	while :; do
-		said=$(ssh -n -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o LogLevel=ERROR \
-			-p "$port" -l "$user" -- "$host" true 2>&1 >/dev/null) && { field ok "$label"; break; }
+		said=$(login 2>&1 >/dev/null) && { field ok "$label"; break; }
 		tries=$((tries+1))
 		case $said in *onnection*closed*|*onnection*reset*|*exchange_identification*) [ $tries -lt 4 ] && sleep 1 && continue ;; esac
 		field failed "$label $said"
@@ -66,10 +73,15 @@ func (f *Failure) Hint() string {
 // Prove logs in from a host to all targets, in one round trip, and returns the
 // failures. The error tells that the proof itself could not be made.
 func Prove(ctx context.Context, from remote.Host, targets []Target) ([]*Failure, error) {
+	return ProveWith(ctx, from, "-", targets)
+}
+
+// ProveWith is Prove with the private key in a file of the host alone.
+func ProveWith(ctx context.Context, from remote.Host, identity string, targets []Target) ([]*Failure, error) {
 	if len(targets) == 0 {
 		return nil, nil
 	}
-	var args []string
+	args := []string{identity}
 	for i, t := range targets {
 		user, port := t.User, t.Port
 		if user == "" {

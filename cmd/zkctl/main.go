@@ -134,7 +134,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 		},
 		Commands: []*cli.Command{
 			bootstrapCommand(), planCommand(), applyCommand(), checkCommand(), statusCommand(), rollingRestartCommand(),
-			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), lockCommand(), auditCommand(),
+			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), keysCommand(), lockCommand(), auditCommand(),
 			inventoryCommand(), completionCommand(), versionCommand(),
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ import (
 // Options say how the server behaves. The zero value accepts nobody.
 type Options struct {
 	Keys        []ssh.PublicKey // accepted for login
+	Account     bool            // accept the keys of ~/.ssh/authorized_keys; getent and ssh know Home as the home directory
 	UserCA      ssh.PublicKey   // whose user certificates are accepted for login
 	Code        string          // asked for by keyboard-interactive after a key or password, if not empty
 	Late        int             // so many first logins are refused, whatever they offer
@@ -104,9 +106,16 @@ func Start(t testing.TB, opts Options) *Server {
 	for _, k := range s.hostKeys {
 		s.config.AddHostKey(k)
 	}
-	if opts.Sudo != nil {
+	if opts.Sudo != nil || opts.Account {
 		s.bin = t.TempDir()
+	}
+	if opts.Sudo != nil {
 		if err := opts.Sudo.install(s.bin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if opts.Account {
+		if err := s.installAccount(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -294,11 +303,11 @@ func (s *Server) serverConfig() *ssh.ServerConfig {
 			KeyboardInteractiveCallback: s.ask("Verification code: ", s.opts.Code, func() (*ssh.Permissions, error) { return nil, nil }),
 		}}
 	}
-	if len(s.opts.Keys) > 0 || s.opts.UserCA != nil {
+	if len(s.opts.Keys) > 0 || s.opts.UserCA != nil || s.opts.Account {
 		checker := ssh.CertChecker{
 			IsUserAuthority: func(key ssh.PublicKey) bool { return s.opts.UserCA != nil && equal(key, s.opts.UserCA) },
 			UserKeyFallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-				for _, k := range s.opts.Keys {
+				for _, k := range slices.Concat(s.opts.Keys, s.authorized()) {
 					if equal(k, key) {
 						return second()
 					}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+	"github.com/zkctl/zkctl/sshkeys"
+)
+
+func keysCommand() *cli.Command {
+	return &cli.Command{
+		Name: "keys", Usage: "list, exchange, rotate and revoke the SSH keys of the hosts",
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usage("no command keys %q; there are list, sync, rotate, revoke", c.Args().First())
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "show whom each host lets in, and with which key it logs in to the others", ArgsUsage: "[INVENTORY]",
+				Flags:  flagsFor(hostFlags()),
+				Action: keysList,
+			},
+			{
+				Name: "sync", Usage: "exchange the keys of all hosts, proved by logging in from each to each other", ArgsUsage: "[INVENTORY]",
+				Description: `What a bootstrap does about SSH keys, and no more. Keys that others have put into authorized_keys stay, unless the inventory
+says system.ssh_keys: exclusive: then all go but those of the hosts, those of system.authorized_keys, and the one with
+which we are logged in.`,
+				Flags: flagsFor(hostFlags()),
+				Action: func(c *cli.Context) error {
+					return keysOperation(c, inventoryPath(c), func(ctx context.Context, run *provision.Run, out *output) error {
+						if err := run.SyncKeys(ctx); err != nil {
+							return err
+						}
+						return keysDone(run, out, "the keys are exchanged")
+					})
+				},
+			},
+			{
+				Name: "rotate", Usage: "give hosts new keys", ArgsUsage: "[INVENTORY]",
+				Description: `Makes the next key of each host on that host, lets it in everywhere, proves it by a fresh login to every other host, puts it
+in place, proves that again, and only then removes the old one. What fails before that is taken back; a run that was
+cut off is finished by running it again. Private keys never leave their hosts.`,
+				Flags:  flagsFor(hostFlags(), chosenFlag()),
+				Action: keysRotate,
+			},
+			{
+				Name: "revoke", Usage: "take keys out of authorized_keys of all hosts", ArgsUsage: "KEY...",
+				Description: `A KEY is a fingerprint (SHA256:...), the comment of a key, or the file of a public key. Refused (exit code 7) for the key with
+which we are logged in, and for those of the hosts themselves. Afterwards every login is proved; where one fails,
+authorized_keys is given back.
+
+   zkctl keys revoke mallory@laptop -i inventory.yaml`,
+				Flags: flagsFor(hostFlags(), []cli.Flag{
+					&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
+				}),
+				Action: keysRevoke,
+			},
+		},
+	}
+}
+
+// keysOperation runs one operation on the keys.
+func keysOperation(c *cli.Context, path string, do func(context.Context, *provision.Run, *output) error) error {
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := loadFile(c, path)
+	if err != nil {
+		return err
+	}
+	run, end, err := newRun(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	err = do(ctx, run, out)
+	out.clear()
+	if err != nil {
+		out.times(run.Times())
+	}
+	return err
+}
+
+// keysDone says what was done.
+func keysDone(run *provision.Run, out *output, what string) error {
+	out.clear()
+	if out.json {
+		out.line(map[string]any{"kind": "keys", "changes": run.Changes(), "dry_run": run.DryRun})
+		return nil
+	}
+	out.times(run.Times())
+	switch {
+	case run.Changes() == 0:
+		fmt.Fprintln(out.stdout, "nothing to do")
+	case run.DryRun:
+		fmt.Fprintf(out.stdout, "%s to make; nothing was changed\n", counted(run.Changes(), "change"))
+	default:
+		fmt.Fprintf(out.stdout, "%s: %s\n", counted(run.Changes(), "change"), what)
+	}
+	return nil
+}
+
+// keyLine is one key in the output of keys list.
+type keyLine struct {
+	Host        string   `json:"host"`
+	Key         string   `json:"key"` // own: the host's; then of whom authorized_keys lets in: member, allowed, foreign
+	Type        string   `json:"type"`
+	Fingerprint string   `json:"fingerprint"`
+	Comment     string   `json:"comment"`
+	InUse       bool     `json:"in_use"` // we are logged in with it
+	Options     []string `json:"options,omitempty"`
+}
+
+func keysList(c *cli.Context) error {
+	return keysOperation(c, inventoryPath(c), func(ctx context.Context, run *provision.Run, out *output) error {
+		all, err := run.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		out.clear()
+		lines := keyLines(all, run.Inventory)
+		if out.json {
+			out.line(map[string]any{"kind": "keys", "keys": lines})
+			return nil
+		}
+		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "HOST\tKEY\tTYPE\tFINGERPRINT\tCOMMENT")
+		for _, l := range lines {
+			key := l.Key
+			if l.InUse {
+				key += ", in use"
+			}
+			if len(l.Options) > 0 {
+				key += ", restricted"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Host, key, strings.TrimPrefix(l.Type, "ssh-"), l.Fingerprint, l.Comment)
+		}
+		return w.Flush()
+	})
+}
+
+func keyLines(all []provision.HostKeys, inv *inventory.Inventory) []keyLine {
+	var lines []keyLine
+	for _, k := range all {
+		name := k.Host.Name
+		if own := k.Current(); own != nil {
+			lines = append(lines, lineOf(name, "own", own.Public))
+		}
+		for _, line := range sshkeys.ReadAuthorized(k.Observed.Authorized.Content) {
+			l := lineOf(name, "foreign", line.PublicKey)
+			l.Options, l.InUse = line.Options, k.InUse(line)
+			if slices.ContainsFunc(k.Allowed, line.Same) {
+				l.Key = "allowed"
+			}
+			for _, other := range all {
+				if own := other.Current(); own != nil && own.Public.Same(line.PublicKey) {
+					l.Key = "member " + other.Host.Name
+				}
+			}
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+func lineOf(host, key string, k sshkeys.PublicKey) keyLine {
+	return keyLine{Host: host, Key: key, Type: k.Type(), Fingerprint: k.Fingerprint(), Comment: k.Comment()}
+}
+
+func keysRotate(c *cli.Context) error {
+	return keysOperation(c, inventoryPath(c), func(ctx context.Context, run *provision.Run, out *output) error {
+		rotated, err := run.RotateKeys(ctx, c.StringSlice("host"))
+		if err != nil || run.DryRun {
+			if err == nil {
+				err = keysDone(run, out, "")
+			}
+			return err
+		}
+		out.clear()
+		if out.json {
+			out.line(map[string]any{"kind": "rotation", "keys": rotated})
+			return nil
+		}
+		out.times(run.Times())
+		for _, k := range rotated {
+			fmt.Fprintf(out.stdout, "%s: %s replaced by %s\n", k.Host, k.Old, k.New)
+		}
+		return nil
+	})
+}
+
+func keysRevoke(c *cli.Context) error {
+	if !c.Args().Present() {
+		return usage("keys revoke needs the keys: fingerprints, comments, or files of public keys")
+	}
+	path := c.String("inventory")
+	if path == "" {
+		path = "inventory.yaml"
+	}
+	return keysOperation(c, path, func(ctx context.Context, run *provision.Run, out *output) error {
+		ids := c.Args().Slice()
+		if !c.Bool("yes") && !run.DryRun {
+			if err := agreed(out, fmt.Sprintf("take %s out of authorized_keys of all hosts", strings.Join(ids, ", "))); err != nil {
+				return err
+			}
+		}
+		if _, err := run.RevokeKeys(ctx, ids); err != nil {
+			return err
+		}
+		return keysDone(run, out, "taken out of authorized_keys, every login proved")
+	})
+}
+
+// agreed asks before something that cannot be taken back.
+func agreed(out *output, what string) error {
+	if !isTerminal(out.stderr) || !isTerminal(os.Stdin) {
+		return usage("to %s: there is no terminal to ask on, so say --yes", what)
+	}
+	out.clear()
+	fmt.Fprintf(out.stderr, "%s? [y/N] ", what)
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return errDeclined
+	}
+	return nil
+}
