@@ -70,7 +70,7 @@ type Options struct {
 func Load(path string) (*Inventory, error) { return Options{}.Load(path) }
 
 // Parse reads an inventory of one ensemble from data. file is used in messages, and relative paths start at its directory.
-func Parse(file string, data []byte) (*Inventory, error) { return Options{}.parseOne(file, data) }
+func Parse(file string, data []byte) (*Inventory, error) { return Options{}.Parse(file, data) }
 
 var yamlLine = regexp.MustCompile(`line (\d+)`)
 

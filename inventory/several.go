@@ -31,7 +31,8 @@ func (o Options) Load(path string) (*Inventory, error) {
 	return one(path, all)
 }
 
-func (o Options) parseOne(file string, data []byte) (*Inventory, error) {
+// Parse reads an inventory of one ensemble from data; see the function Parse.
+func (o Options) Parse(file string, data []byte) (*Inventory, error) {
 	all, err := o.parse(file, data)
 	if err != nil {
 		return nil, err

@@ -153,7 +153,7 @@ func TestSSHConfigOrder(t *testing.T) {
 	if h := parseHost(t, "ssh: {config: ~/other}\n", "{name: a, id: 1}"); h.Address != "10.9.9.9" {
 		t.Errorf("ssh.config: address %s", h.Address)
 	}
-	inv, err := Options{SSHConfig: other}.parseOne("x", []byte("name: e\nssh: {config: none}\nhosts: [{name: a, id: 1}]\n"))
+	inv, err := Options{SSHConfig: other}.Parse("x", []byte("name: e\nssh: {config: none}\nhosts: [{name: a, id: 1}]\n"))
 	if err != nil || inv.Hosts[0].Address != "10.9.9.9" {
 		t.Errorf("--ssh-config: %v", err)
 	}

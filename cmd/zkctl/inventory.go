@@ -13,10 +13,10 @@ import (
 
 func inventoryCommand() *cli.Command {
 	return &cli.Command{
-		Name: "inventory", Usage: "write a first inventory, or check one",
+		Name: "inventory", Usage: "write a first inventory, take one over from another tool, or check one",
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usage("no command inventory %q; there are init, validate", c.Args().First())
+				return usage("no command inventory %q; there are init, import, validate, schema", c.Args().First())
 			}
 			return cli.ShowSubcommandHelp(c)
 		},
@@ -29,6 +29,16 @@ func inventoryCommand() *cli.Command {
 					&cli.StringFlag{Name: "ssh-user", Value: "root", Usage: "`USER` to log in as"},
 				},
 				Action: inventoryInit,
+			},
+			importCommand(),
+			{
+				Name: "schema", Usage: "write the JSON schema of inventories, for editors",
+				Description: `zkctl inventory schema > inventory.schema.json, and as the first line of an inventory:
+# yaml-language-server: $schema=inventory.schema.json`,
+				Action: func(c *cli.Context) error {
+					_, err := c.App.Writer.Write(inventory.Schema())
+					return err
+				},
 			},
 			{
 				Name: "validate", Usage: "check an inventory; every problem is shown with its place", ArgsUsage: "[INVENTORY]",
