@@ -111,6 +111,14 @@ func oneOfEachMachine(hosts []inventory.Host) []inventory.Host {
 	return first
 }
 
+// Exclusively runs f while no other zkctl works on the hosts.
+func (r *Run) Exclusively(ctx context.Context, f func(context.Context) error) error {
+	if r.DryRun {
+		return f(ctx)
+	}
+	return r.locked(ctx, nil, nil, f)
+}
+
 // Keys looks at the SSH keys of all hosts and changes nothing.
 func (r *Run) Keys(ctx context.Context) ([]HostKeys, error) {
 	k, err := r.lookAtKeys(ctx)

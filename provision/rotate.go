@@ -14,7 +14,7 @@ const (
 	stepNextKeys  = "make the next keys"
 	stepProveNext = "log in with the next keys"
 	stepSwap      = "put the next keys in place"
-	stepForget    = "remove the replaced keys"
+	stepForgetKeys    = "remove the replaced keys"
 )
 
 // RotatedKey is one key pair that was replaced.
@@ -213,9 +213,9 @@ func (r *Run) forgetKeys(ctx context.Context, k *ring, turn []int) error {
 	if err := r.removeKeys(ctx, k, replaced); err != nil {
 		return err
 	}
-	return r.on(ctx, stepForget, k, turn, func(ctx context.Context, i int) error {
+	return r.on(ctx, stepForgetKeys, k, turn, func(ctx context.Context, i int) error {
 		for _, c := range sshkeys.PlanForget(k.members[i]) {
-			if err := r.change(ctx, stepForget, k.hosts[i], c); err != nil {
+			if err := r.change(ctx, stepForgetKeys, k.hosts[i], c); err != nil {
 				return err
 			}
 		}

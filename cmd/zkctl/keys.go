@@ -11,7 +11,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 	"github.com/zkctl/zkctl/sshkeys"
 )
@@ -87,7 +86,7 @@ func keysOperation(c *cli.Context, path string, do func(context.Context, *provis
 	defer end()
 	ctx, cancel := withTimeout(c)
 	defer cancel()
-	err = do(ctx, run, out)
+	err = run.Exclusively(ctx, func(ctx context.Context) error { return do(ctx, run, out) })
 	out.clear()
 	if err != nil {
 		out.times(run.Times())
@@ -126,34 +125,47 @@ type keyLine struct {
 }
 
 func keysList(c *cli.Context) error {
-	return keysOperation(c, inventoryPath(c), func(ctx context.Context, run *provision.Run, out *output) error {
-		all, err := run.Keys(ctx)
-		if err != nil {
-			return err
+	out, err := newOutput(c)
+	if err != nil {
+		return err
+	}
+	inv, err := loadFile(c, inventoryPath(c))
+	if err != nil {
+		return err
+	}
+	run, err := prepare(c, inv, out)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	ctx, cancel := withTimeout(c)
+	defer cancel()
+	all, err := run.Keys(ctx)
+	out.clear()
+	if err != nil {
+		return err
+	}
+	lines := keyLines(all)
+	if out.json {
+		out.line(map[string]any{"kind": "keys", "keys": lines})
+		return nil
+	}
+	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "HOST\tKEY\tTYPE\tFINGERPRINT\tCOMMENT")
+	for _, l := range lines {
+		key := l.Key
+		if l.InUse {
+			key += ", in use"
 		}
-		out.clear()
-		lines := keyLines(all, run.Inventory)
-		if out.json {
-			out.line(map[string]any{"kind": "keys", "keys": lines})
-			return nil
+		if len(l.Options) > 0 {
+			key += ", restricted"
 		}
-		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "HOST\tKEY\tTYPE\tFINGERPRINT\tCOMMENT")
-		for _, l := range lines {
-			key := l.Key
-			if l.InUse {
-				key += ", in use"
-			}
-			if len(l.Options) > 0 {
-				key += ", restricted"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Host, key, strings.TrimPrefix(l.Type, "ssh-"), l.Fingerprint, l.Comment)
-		}
-		return w.Flush()
-	})
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Host, key, strings.TrimPrefix(l.Type, "ssh-"), l.Fingerprint, l.Comment)
+	}
+	return w.Flush()
 }
 
-func keyLines(all []provision.HostKeys, inv *inventory.Inventory) []keyLine {
+func keyLines(all []provision.HostKeys) []keyLine {
 	var lines []keyLine
 	for _, k := range all {
 		name := k.Host.Name
