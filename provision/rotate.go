@@ -11,10 +11,10 @@ import (
 
 // The steps of a rotation.
 const (
-	stepNextKeys  = "make the next keys"
-	stepProveNext = "log in with the next keys"
-	stepSwap      = "put the next keys in place"
-	stepForgetKeys    = "remove the replaced keys"
+	stepNextKeys   = "make the next keys"
+	stepProveNext  = "log in with the next keys"
+	stepSwap       = "put the next keys in place"
+	stepForgetKeys = "remove the replaced keys"
 )
 
 // RotatedKey is one key pair that was replaced.
