@@ -20,7 +20,7 @@ host_create() {
 	local number=$1 name=$2 dir=$lab_dir/$2 link ns
 	mkdir -p "$dir/disk" "$dir/root"
 	[ -f "$dir/number" ] || echo "$number" >"$dir/number"
-	[ -f "$dir/init" ] || echo "${ZKCTL_LAB_INIT:-systemd}" >"$dir/init"
+	[ -f "$dir/init" ] || host_init_wanted "$number" >"$dir/init"
 	link=$(host_link "$name") ns=$(host_netns "$name")
 	if [ ! -f "$dir/disk.ext4" ]; then
 		truncate -s "$disk_size" "$dir/disk.ext4.new" &&
@@ -36,6 +36,13 @@ host_create() {
 	fi
 	host_mount "$name" || return 1
 	[ -f "$dir/root/etc/machine-id" ] || host_dress "$name"
+}
+
+# host_init_wanted prints what a new host boots: ZKCTL_LAB_INIT has one word for all hosts, or one for each.
+host_init_wanted() {
+	local words
+	IFS=, read -r -a words <<<"${ZKCTL_LAB_INIT:-systemd}"
+	echo "${words[$1 - 1]:-${words[-1]}}"
 }
 
 # host_dress gives a new host its identity: names, keys, and the line that maps the own name to loopback as the usual
@@ -99,8 +106,15 @@ host_boot() {
 	host_mount "$name" || return 1
 	ip link set "$(host_link "$name")" up
 	cgroup_make "$name" || return 1
-	# Its own session, so that it outlives the shell that called lab.sh.
-	setsid "$lab_source/lab.sh" run-host "$name" </dev/null >"$dir/console.log" 2>&1 9>&- &
+	# Its own session, so that it outlives the shell that called lab.sh; without the files which that one has open, or a lock
+	# that the caller holds would be held as long as the host runs.
+	(
+		for fd in /proc/self/fd/*; do
+			fd=${fd##*/}
+			[ "$fd" -le 2 ] || eval "exec $fd>&-"
+		done
+		exec setsid "$lab_source/lab.sh" run-host "$name" </dev/null >"$dir/console.log" 2>&1
+	) &
 	echo $! >"$dir/pid"
 }
 
@@ -233,14 +247,30 @@ host_freeze() {
 
 # --- variants: hosts as they are found in the field ------------------------------------------------------------------
 
+# in_host runs a command in a running host, without ssh.
+in_host() { local name=$1; shift; nsenter --target "$(host_init "$name")" --all "$@"; }
+
 host_variant() {
-	local name=$1 variant root
+	local name=$1 variant root ns
 	shift
-	root=$(host_proc "$name")/root
+	root=$(host_proc "$name")/root ns=$(host_netns "$name")
 	[ -d "$root/etc" ] || fail "$name: not running"
 	for variant in "$@"; do
 		case $variant in
+		# sshd
 		no-sftp) sed -i '/^Subsystem.*sftp/d' "$root/etc/ssh/sshd_config" ;;
+		max-sessions-1) echo 'MaxSessions 1' >"$root/etc/ssh/sshd_config.d/01-sessions.conf" ;;
+		max-startups-2) echo 'MaxStartups 2' >"$root/etc/ssh/sshd_config.d/01-startups.conf" ;;
+		password-only) printf 'PubkeyAuthentication no\nKbdInteractiveAuthentication no\n' >"$root/etc/ssh/sshd_config.d/01-auth.conf" ;;
+		keyboard-interactive)
+			printf 'PubkeyAuthentication no\nPasswordAuthentication no\nKbdInteractiveAuthentication yes\n' \
+				>"$root/etc/ssh/sshd_config.d/01-auth.conf"
+			;;
+		no-forwarding) echo 'AllowTcpForwarding no' >"$root/etc/ssh/sshd_config.d/01-forward.conf" ;;
+		no-root-login) echo 'PermitRootLogin no' >"$root/etc/ssh/sshd_config.d/01-root.conf" ;;
+		root-login) rm -f "$root/etc/ssh/sshd_config.d/01-root.conf" ;;
+		new-host-key) rm -f "$root"/etc/ssh/ssh_host_*; ssh-keygen -A -f "$(readlink -f "$root")/" >/dev/null ;;
+		# shells and accounts
 		chatty)
 			# Debian's own .bashrc ends early for shells that are not interactive; noise comes first here.
 			for user in root home/vagrant; do
@@ -249,18 +279,72 @@ host_variant() {
 			printf 'A banner of two\nlines\n' >"$root/etc/issue.lab"
 			echo 'Banner /etc/issue.lab' >"$root/etc/ssh/sshd_config.d/01-chatty.conf"
 			;;
+		fish | tcsh) in_host "$name" usermod --shell "/usr/bin/$variant" vagrant ;;
+		nologin) in_host "$name" usermod --shell /usr/sbin/nologin vagrant ;;
+		expired) in_host "$name" chage -d 0 vagrant ;;
+		home-not-ours) in_host "$name" chown root:root /home/vagrant ;;
+		# becoming root
 		sudo-password) echo 'vagrant ALL=(ALL) ALL' >"$root/etc/sudoers.d/vagrant" ;;
-		password-only) printf 'PubkeyAuthentication no\nKbdInteractiveAuthentication no\n' >"$root/etc/ssh/sshd_config.d/01-auth.conf" ;;
-		keyboard-interactive)
-			printf 'PubkeyAuthentication no\nPasswordAuthentication no\nKbdInteractiveAuthentication yes\n' \
-				>"$root/etc/ssh/sshd_config.d/01-auth.conf"
+		requiretty) printf 'Defaults requiretty\nvagrant ALL=(ALL) ALL\n' >"$root/etc/sudoers.d/vagrant" ;;
+		doas-password)
+			mv "$root/usr/bin/sudo" "$root/usr/bin/sudo.away"
+			echo 'permit vagrant as root' >"$root/etc/doas.conf"
 			;;
-		no-root-login) echo 'PermitRootLogin no' >"$root/etc/ssh/sshd_config.d/01-root.conf" ;;
-		root-login) rm -f "$root/etc/ssh/sshd_config.d/01-root.conf" ;;
-		max-sessions-1) echo 'MaxSessions 1' >"$root/etc/ssh/sshd_config.d/01-sessions.conf" ;;
-		no-firewalld) nsenter --target "$(host_init "$name")" --all systemctl disable --now firewalld >/dev/null 2>&1 ;;
+		# the machine
+		no-firewalld) in_host "$name" systemctl disable --now firewalld >/dev/null 2>&1 ;;
+		bind-hosts) in_host "$name" sh -c 'cp /etc/hosts /run/hosts.lab; mount --bind /run/hosts.lab /etc/hosts' ;;
+		immutable-hosts) # an overlay knows no immutable files; a read-only mount of the one file refuses as they do
+			in_host "$name" sh -c 'mount --bind /etc/hosts /etc/hosts; mount -o remount,bind,ro /etc/hosts'
+			;;
+		read-only) # the root itself has writers; what a bootstrap wants to write to has not
+			in_host "$name" sh -c 'for d in /etc /opt /usr /root /home /var/lib; do mount --bind $d $d; mount -o remount,bind,ro $d; done'
+			;;
+		full-disk) fallocate -l "$(df --output=avail -B1 "$lab_dir/$name/disk" | tail -n 1)" "$lab_dir/$name/disk/filler" 2>/dev/null ||
+			dd if=/dev/zero of="$lab_dir/$name/disk/filler" bs=1M 2>/dev/null || : ;;
+		clock-off) # a stand-in: the hosts share the kernel and its clock
+			printf '#!/bin/sh\nexec /usr/bin/date -d "+1 hour" "$@"\n' >"$root/usr/local/bin/date"
+			chmod 755 "$root/usr/local/bin/date"
+			;;
+		foreign-data)
+			mkdir -p "$root/var/lib/zookeeper/version-2"
+			echo 77 >"$root/var/lib/zookeeper/myid"
+			echo somebody else >"$root/var/lib/zookeeper/version-2/snapshot.100000000"
+			;;
+		closed-ports)
+			ip netns exec "$ns" nft -f - <<-RULES
+				table inet closed { chain input { type filter hook input priority -10; tcp dport { 2181, 2888, 3888 } iifname != "lo" drop; } }
+			RULES
+			;;
+		behind) # this machine cannot reach it: only the other hosts can
+			ip netns exec "$ns" nft -f - <<-RULES
+				table inet behind { chain input { type filter hook input priority -20; ip saddr $lab_net.1 drop; } }
+			RULES
+			;;
+		plain) host_plain "$name" "$root" "$ns" ;;
 		*) fail "unknown variant \"$variant\"" ;;
 		esac
 	done
-	nsenter --target "$(host_init "$name")" --all service ssh restart
+	in_host "$name" service ssh restart
+}
+
+# host_plain takes the variants back, but no-firewalld and what a bootstrap has made.
+host_plain() {
+	local name=$1 root=$2 ns=$3 file
+	in_host "$name" sh -c 'for d in /etc/hosts /etc /opt /usr /root /home /var/lib; do
+		while grep -q " $d " /proc/self/mounts; do umount -l $d || break; done
+	done'
+	rm -f "$root"/etc/ssh/sshd_config.d/01-* "$root/etc/doas.conf" "$root/usr/local/bin/date" "$lab_dir/$name/disk/filler"
+	cp "$(cat "$lab_dir/base")/etc/ssh/sshd_config" "$root/etc/ssh/sshd_config"
+	cp "$(cat "$lab_dir/base")/etc/sudoers.d/vagrant" "$root/etc/sudoers.d/vagrant"
+	for file in root/.bashrc home/vagrant/.bashrc; do
+		[ ! -f "$(cat "$lab_dir/base")/$file" ] || cat "$(cat "$lab_dir/base")/$file" >"$root/$file"
+	done
+	[ ! -e "$root/usr/bin/sudo.away" ] || mv "$root/usr/bin/sudo.away" "$root/usr/bin/sudo"
+	in_host "$name" usermod --shell /bin/bash vagrant
+	in_host "$name" chage -d "$(date +%F)" vagrant
+	in_host "$name" chown vagrant:vagrant /home/vagrant
+	if [ "$(cat "$root/var/lib/zookeeper/myid" 2>/dev/null)" = 77 ]; then rm -rf "$root/var/lib/zookeeper"; fi
+	ip netns exec "$ns" nft delete table inet closed 2>/dev/null
+	ip netns exec "$ns" nft delete table inet behind 2>/dev/null
+	return 0
 }

@@ -13,12 +13,18 @@
 #	lab/lab.sh cable NAME out|in pull or plug the network cable
 #	lab/lab.sh partition A B     no packet between two hosts any more; "partition A B oneway" stops only A's to B
 #	lab/lab.sh heal              end of all partitions
-#	lab/lab.sh variant NAME V... change a host: no-sftp chatty sudo-password password-only keyboard-interactive
-#	                             no-root-login root-login max-sessions-1 no-firewalld
+#	lab/lab.sh variant NAME V... change a host, as hosts are found in the field; "plain" takes it all back:
+#	                             sshd: no-sftp max-sessions-1 max-startups-2 password-only keyboard-interactive
+#	                             no-forwarding no-root-login root-login new-host-key
+#	                             shells, accounts: chatty fish tcsh nologin expired home-not-ours
+#	                             root: sudo-password requiretty doas-password
+#	                             machine: no-firewalld bind-hosts immutable-hosts read-only full-disk clock-off
+#	                             foreign-data closed-ports behind
 #
 # Environment: ZKCTL_LAB (lab number 0..9, default 0: each has its own network 10.99.<number>.0/24 and hosts),
 # ZKCTL_LAB_CACHE (base image, default /var/cache/zkctl-lab), ZKCTL_LAB_DIR (disks, default /var/lib/zkctl-lab),
-# ZKCTL_LAB_INIT (what new hosts boot: systemd, or sysv: init scripts only, without systemd and firewalld).
+# ZKCTL_LAB_INIT (what new hosts boot: systemd, or sysv: init scripts only, without systemd and firewalld; one word, or one
+# for each host, with commas between).
 #
 # A host is a systemd-nspawn container in its own network namespace, control group and loop-mounted ext4 file system.
 # Where hosts cannot run, "up" prints "SKIP: reason" and ends with status 77.

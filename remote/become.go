@@ -77,7 +77,8 @@ func (b *becomer) refuse(err *BecomeError) {
 
 // becomeScript is evaluated by the loader in place of the command; it becomes root
 // and starts a second loader, which announces itself on standard error by a
-// ready line if there is a password to be fed before. doas reads a password from
+// ready line if there is a password to be fed before. A shell line before tells that
+// the account has a shell at all. doas reads a password from
 // the terminal alone, with a prompt of its own.
 func becomeScript(marker string, a attempt) string {
 	second := loader
@@ -95,7 +96,7 @@ func becomeScript(marker string, a attempt) string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "if [ \"$(id -u)\" = 0 ]; then exec %s; fi\n", second)
+	fmt.Fprintf(&b, "echo '%s shell' >&2\nif [ \"$(id -u)\" = 0 ]; then exec %s; fi\n", marker, second)
 	switch {
 	case a.none:
 		fmt.Fprintf(&b, "echo 'zkctl: become is none' >&2; exit 1\n")
@@ -160,5 +161,6 @@ func sudoFailure(said string, hasPassword bool) (reason, remedy string, tty bool
 // withoutMarkers strips our own words from what a host said.
 func withoutMarkers(noise []byte, marker string) []byte {
 	noise = bytes.ReplaceAll(noise, []byte(marker+" password:"), nil)
+	noise = bytes.ReplaceAll(noise, []byte(marker+" shell"), nil)
 	return bytes.ReplaceAll(noise, []byte(marker+" ready"), nil)
 }

@@ -205,8 +205,12 @@ func TestExpiredPassword(t *testing.T) {
 	if err := os.WriteFile(shell, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, h := dial(t, sshtest.Options{Shell: []string{shell}}, nil)
+	_, h := dial(t, sshtest.Options{Shell: []string{shell}, Sudo: &sshtest.Sudo{}}, nil)
 	_, err := h.Run(t.Context(), remote.Command{Label: "try", Script: "true"})
+	// A command that needs root has not come as far as sudo.
+	if _, err := h.Run(t.Context(), remote.Command{Label: "try", Script: "true", Root: true}); !errors.Is(err, remote.ErrShell) || errors.Is(err, remote.ErrBecome) {
+		t.Errorf("as root: %v", err)
+	}
 	if !errors.Is(err, remote.ErrShell) || !strings.Contains(err.Error(), "password has expired") || !strings.Contains(remote.HintOf(err), "change it") {
 		t.Fatalf("%v\nhint: %s", err, remote.HintOf(err))
 	}

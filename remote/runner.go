@@ -334,8 +334,9 @@ func (r *runner) conclude(cmd Command, c *call, proc process, a attempt) (Result
 		return res, &SignalError{Host: r.name, Step: cmd.Label, Signal: signal, Stderr: lastLines(res.Stderr)}
 	}
 
-	said := lastLines(withoutMarkers(append(bytes.Clone(c.err.noise), c.out.noise...), c.marker))
-	if a.sudo {
+	noise := append(bytes.Clone(c.err.noise), c.out.noise...)
+	said := lastLines(withoutMarkers(noise, c.marker))
+	if a.sudo && bytes.Contains(noise, []byte(c.marker+" shell")) {
 		return res, r.becomeError(cmd, said, a)
 	}
 	kind := &ConnError{Host: r.name, Address: r.address, Step: cmd.Label, Kind: ErrShell,

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,9 @@ import (
 	"github.com/zkctl/zkctl/test/ensemble"
 )
 
-// labNumber keeps these hosts apart from those of a person's `make lab-up`, which is number 0.
-const labNumber = "9"
+// labNumber keeps these hosts apart from those of a person's `make lab-up`, which is number 0. ZKCTL_TEST_LAB is another one,
+// where two of these tests are to run at once.
+var labNumber = cmp.Or(os.Getenv("ZKCTL_TEST_LAB"), "9")
 
 // hosts are the test hosts in the order of their ids.
 type hosts struct {
