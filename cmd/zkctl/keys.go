@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -223,13 +224,13 @@ func keysRevoke(c *cli.Context) error {
 	if path == "" {
 		path = "inventory.yaml"
 	}
-	return keysOperation(c, path, func(ctx context.Context, run *provision.Run, out *output) error {
-		ids := c.Args().Slice()
-		if !c.Bool("yes") && !run.DryRun {
-			if err := agreed(out, fmt.Sprintf("take %s out of authorized_keys of all hosts", strings.Join(ids, ", "))); err != nil {
-				return err
-			}
+	ids := c.Args().Slice()
+	if !c.Bool("yes") && !c.Bool("dry-run") {
+		if err := agreed(c.App.ErrWriter, fmt.Sprintf("take %s out of authorized_keys of all hosts", strings.Join(ids, ", "))); err != nil {
+			return err
 		}
+	}
+	return keysOperation(c, path, func(ctx context.Context, run *provision.Run, out *output) error {
 		if _, err := run.RevokeKeys(ctx, ids); err != nil {
 			return err
 		}
@@ -238,12 +239,11 @@ func keysRevoke(c *cli.Context) error {
 }
 
 // agreed asks before something that cannot be taken back.
-func agreed(out *output, what string) error {
-	if !isTerminal(out.stderr) || !isTerminal(os.Stdin) {
+func agreed(stderr io.Writer, what string) error {
+	if !isTerminal(stderr) || !isTerminal(os.Stdin) {
 		return usage("to %s: there is no terminal to ask on, so say --yes", what)
 	}
-	out.clear()
-	fmt.Fprintf(out.stderr, "%s? [y/N] ", what)
+	fmt.Fprintf(stderr, "%s? [y/N] ", what)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
 		return errDeclined
