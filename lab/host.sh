@@ -310,21 +310,22 @@ host_variant() {
 			echo 77 >"$root/var/lib/zookeeper/myid"
 			echo somebody else >"$root/var/lib/zookeeper/version-2/snapshot.100000000"
 			;;
-		closed-ports)
-			ip netns exec "$ns" nft -f - <<-RULES
-				table inet closed { chain input { type filter hook input priority -10; tcp dport { 2181, 2888, 3888 } iifname != "lo" drop; } }
-			RULES
-			;;
-		behind) # this machine cannot reach it: only the other hosts can
-			ip netns exec "$ns" nft -f - <<-RULES
-				table inet behind { chain input { type filter hook input priority -20; ip saddr $lab_net.1 drop; } }
-			RULES
-			;;
+		closed-ports) host_filter "$ns" closed 'iifname != "lo" tcp dport { 2181, 2888, 3888 } drop' ;;
+		behind) host_filter "$ns" behind "ip saddr $lab_net.1 drop" ;; # this machine cannot reach it: only the other hosts can
 		plain) host_plain "$name" "$root" "$ns" ;;
 		*) fail "unknown variant \"$variant\"" ;;
 		esac
 	done
 	in_host "$name" service ssh restart
+}
+
+# host_filter adds a rule of its own to a host's network, behind the back of its firewalld.
+host_filter() {
+	ip netns exec "$1" nft -f - <<-RULES
+		add table inet $2
+		add chain inet $2 input { type filter hook input priority -20; }
+		add rule inet $2 input $3
+	RULES
 }
 
 # host_plain takes the variants back, but no-firewalld and what a bootstrap has made.
