@@ -79,7 +79,7 @@ lab-test: build ## end-to-end tests on three bare test hosts (root)
 	$(GO) test -tags lab -count=1 -timeout 30m -v ./test/lab
 
 interop-test: build ## clients and servers written by others (root, Debian packages)
-	$(GO) test -tags interop -count=1 -timeout 20m -v ./test/interop
+	$(GO) test -tags interop -count=1 -timeout 25m -v ./test/interop
 
 transcript-test: ## the same commands typed at zkCli.sh and zkcli, at both servers (Debian packages)
 	$(GO) test -tags interop -count=1 -timeout 15m -v ./test/transcript

@@ -48,13 +48,13 @@ func newReconfigSide(t *testing.T, kind ensemble.Kind) *reconfigSide {
 	}, kind, kind, kind)
 	must(t, e.Add(kind, kind, kind, kind))
 	must(t, e.Start(2, 3))
-	must(t, ensemble.Until(30*time.Second, "3 leads", func() bool { return e.Member(3).Mode() == "leader" }))
+	must(t, ensemble.Until(time.Minute, "3 leads", func() bool { return e.Member(3).Mode() == "leader" }))
 	must(t, e.Start(1))
-	must(t, ensemble.Until(30*time.Second, "1 and 2 follow", func() bool {
+	must(t, ensemble.Until(time.Minute, "1 and 2 follow", func() bool {
 		return e.Member(1).Mode() == "follower" && e.Member(2).Mode() == "follower"
 	}))
 	must(t, e.Join(e.Member(4), e.Member(1), e.Member(2), e.Member(3)))
-	must(t, ensemble.Until(30*time.Second, "4 follows", func() bool { return e.Member(4).Mode() == "follower" }))
+	must(t, ensemble.Until(time.Minute, "4 follows", func() bool { return e.Member(4).Mode() == "follower" }))
 	s := &reconfigSide{t: t, e: e}
 	var pairs []string
 	for _, m := range e.Members() {
@@ -307,9 +307,9 @@ func (s *reconfigSide) restart() {
 		errs = append(errs, s.e.Member(id).Stop())
 	}
 	errs = append(errs, s.e.Start(2, 3))
-	errs = append(errs, ensemble.Until(30*time.Second, "3 leads", func() bool { return s.e.Member(3).Mode() == "leader" }))
+	errs = append(errs, ensemble.Until(time.Minute, "3 leads", func() bool { return s.e.Member(3).Mode() == "leader" }))
 	errs = append(errs, s.e.Start(1), s.e.Join(s.e.Member(4), s.e.Member(1), s.e.Member(2), s.e.Member(3)))
-	errs = append(errs, ensemble.Until(30*time.Second, "all follow", func() bool {
+	errs = append(errs, ensemble.Until(time.Minute, "all follow", func() bool {
 		return s.e.Member(1).Mode() == "follower" && s.e.Member(4).Mode() == "follower"
 	}))
 	if err := errors.Join(errs...); err != nil {

@@ -75,7 +75,7 @@ func reconfigure(t *testing.T, kinds []ensemble.Kind) {
 			must(t, g.Join(m(id), g.in...))
 		}
 		for _, id := range ids {
-			must(t, ensemble.Until(30*time.Second, fmt.Sprintf("member %d follows", id), func() bool { return m(id).Mode() != "" }))
+			must(t, ensemble.Until(time.Minute, fmt.Sprintf("member %d follows", id), func() bool { return m(id).Mode() != "" }))
 		}
 	}
 	more := func(id int) {
@@ -273,7 +273,7 @@ func (g *growing) during(t *testing.T, name string, do func()) {
 	do()
 	done := time.Since(began)
 	g.agree(t)
-	must(t, g.load.Progress(3, 20*time.Second))
+	must(t, g.load.Progress(3, time.Minute))
 	var disconnects, failed, acknowledged int
 	most := 1
 	if leader != nil && g.Leader() != leader {
@@ -298,7 +298,7 @@ func (g *growing) agree(t *testing.T) string {
 	t.Helper()
 	var err error
 	var text string
-	if waited := ensemble.Until(30*time.Second, "the members agree", func() bool {
+	if waited := ensemble.Until(time.Minute, "the members agree", func() bool {
 		text, err = g.agreed()
 		return err == nil
 	}); waited != nil {
@@ -359,8 +359,7 @@ func (g *growing) conclude(t *testing.T) {
 	t.Helper()
 	g.load.Pause()
 	text := g.agree(t)
-	tree, err := ensemble.Dump(g.in[0].Addr())
-	must(t, err)
+	tree := dumped(t, g.in[0])
 	for _, broken := range g.load.Check(tree) {
 		t.Error(broken)
 	}
@@ -376,11 +375,20 @@ func (g *growing) conclude(t *testing.T) {
 	if again := g.agree(t); again != text {
 		t.Errorf("after a restart the membership is %q, it was %q", again, text)
 	}
-	tree, err = ensemble.Dump(g.in[0].Addr())
-	must(t, err)
+	tree = dumped(t, g.in[0])
 	acknowledged, lost := g.load.Lost(tree)
 	for _, name := range lost {
 		t.Errorf("lost after a restart: %s", name)
 	}
 	t.Logf("all of %d acknowledged creates are there; digest %#x; the membership is\n%s", acknowledged, digest, text)
+}
+
+// dumped is the tree of a member. A busy machine may need several attempts.
+func dumped(t *testing.T, m *ensemble.Member) (tree ensemble.Tree) {
+	t.Helper()
+	var err error
+	if ensemble.Until(2*time.Minute, "the tree", func() bool { tree, err = ensemble.Dump(m.Addr()); return err == nil }) != nil {
+		t.Fatal(err)
+	}
+	return tree
 }
