@@ -108,6 +108,9 @@ field lock.mine "$mine"
 [ -z "$5" ] || crumb "$5"
 `
 
+// renewLabel is the label of a renewal, which is no round trip of the operation.
+const renewLabel = "renew the lock"
+
 // lockFragment reports a lock, for hostprep.Wanted.Extra.
 func lockFragment(dir string) string {
 	return lockFunctions + "dir=" + shell.Quote(dir) + "\nif [ -d \"$dir\" ]; then tell \"$(top)\"; fi\n"
@@ -305,7 +308,11 @@ func (r *Run) askLocks(ctx context.Context, hosts []inventory.Host, command func
 				cmd.Script = remote.FieldsScript + cmd.Script
 				cmd.Timeout = 20 * time.Second
 				var res remote.Result
-				if res, err = host.Run(ctx, cmd); err == nil {
+				run := host.Run
+				if cmd.Label == renewLabel {
+					run = host.Host.Run // they come by time, so a slow host has more of them
+				}
+				if res, err = run(ctx, cmd); err == nil {
 					var f remote.Fields
 					if f, err = remote.ParseFields(res.Stdout); err == nil {
 						mu.Lock()
@@ -363,8 +370,12 @@ func (r *Run) renew(ctx context.Context, seconds int, crumb string) int {
 		}
 	}
 	n, taken := 0, 0
+	label := renewLabel
+	if seconds == 0 {
+		label = "give the lock back"
+	}
 	r.askLocks(ctx, hosts, func(i int) remote.Command {
-		return remote.Command{Label: "renew the lock", Script: lockFunctions + renewScript,
+		return remote.Command{Label: label, Script: lockFunctions + renewScript,
 			Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(seconds), strconv.Itoa(l.generations[hosts[i].Name]), crumb}}
 	}, func(_ int, f remote.Fields) bool {
 		if f.Has("lock.mine") {

@@ -8,7 +8,7 @@ import (
 )
 
 // tripHost counts the round trips to a host: one for each command, two for each upload, which stages the bytes and then
-// puts them in force. Logging in is not counted.
+// puts them in force. Logging in is not counted, nor are renewals of the lock.
 type tripHost struct {
 	remote.Host
 	trips atomic.Int64
