@@ -110,7 +110,7 @@ func TestOneHolder(t *testing.T) {
 			t.Errorf("holder %q", locked.Holder)
 		}
 	}
-	if h := f.history("a"); !strings.Contains(h, "operator0@desk test: begins by operator0@desk") || !strings.Contains(h, " test: ok by ") {
+	if h := f.history("a"); !strings.Contains(h, " test: begins by operator") || !strings.Contains(h, " test: ok by ") {
 		t.Errorf("history:\n%s", h)
 	}
 }
