@@ -269,7 +269,7 @@ host_variant() {
 		no-forwarding) echo 'AllowTcpForwarding no' >"$root/etc/ssh/sshd_config.d/01-forward.conf" ;;
 		no-root-login) echo 'PermitRootLogin no' >"$root/etc/ssh/sshd_config.d/01-root.conf" ;;
 		root-login) rm -f "$root/etc/ssh/sshd_config.d/01-root.conf" ;;
-		new-host-key) rm -f "$root"/etc/ssh/ssh_host_*; ssh-keygen -A -f "$(readlink -f "$root")/" >/dev/null ;;
+		new-host-key) rm -f "$root"/etc/ssh/ssh_host_*; in_host "$name" ssh-keygen -A >/dev/null ;;
 		# shells and accounts
 		chatty)
 			# Debian's own .bashrc ends early for shells that are not interactive; noise comes first here.
