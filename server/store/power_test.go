@@ -186,15 +186,15 @@ func TestPowerLoss(t *testing.T) {
 	t.Logf("%d crash points, %d of them within a recovery, left %d different disks, in %d lives with %d syncs", points, inside, states, n, syncs)
 }
 
-// needless are the places whose syncs alone make no difference, and why.
+// needless are the places whose syncs alone make no difference in these lives, and why.
 var needless = map[string]string{
 	"directory: store.Snapshot.publish < store.Snapshot.Commit":      published,
 	"directory: store.Snapshot.publish < store.Store.WriteSnapshot":  published,
 	"directory: store.Snapshot.publish < store.Store.publishWaiting": published,
 	"directory: store.replay.run < store.Store.recover":              "a Writer syncs the name of a log before it writes to it; Apache ZooKeeper does not",
 	"directory: store.replay.start < store.Store.recover":            published,
-	"file: store.Store.cut < store.replay.file":                      "what would come back is cut off again",
 	"file: store.Store.syncFile < store.replay.start":                "a snapshot is synced before it has its name; Apache ZooKeeper does not",
+	"file: store.Store.syncFile < store.replay.file":                 "for a process that was killed between a write and its sync, which no life here is",
 	"directory: store.Store.removeFile < store.Store.cut":            "what would come back is a log without transactions, which is deleted again",
 }
 
