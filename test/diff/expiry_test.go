@@ -13,7 +13,8 @@ import (
 // TestExpiry compares what goes by itself: containers, nodes with a time to live, sessions with their ephemeral nodes.
 func TestExpiry(t *testing.T) {
 	for _, size := range []int{1, 3} {
-		p := servers(t, size, "tickTime=200", "minSessionTimeout=400", "znode.container.checkIntervalMs=200")
+		// What is to be deleted has to last for a step or two, also on a busy machine.
+		p := servers(t, size, "tickTime=200", "minSessionTimeout=400", "znode.container.checkIntervalMs=2500")
 		p.repeat = "go test -tags diff ./test/diff -v -run " + t.Name()
 		expiry(&script{t: t, pair: p})
 		t.Logf("%s", p.summary())
