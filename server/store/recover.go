@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
 	"math"
@@ -122,7 +123,7 @@ func (s *Store) Reload() (*node.Database, error) {
 
 // recover builds the state up to zxid from the newest snapshot that can be read and holds nothing above, and the logs.
 func (s *Store) recover(upTo wire.Zxid) (*replay, error) {
-	p := &replay{s: s, upTo: upTo, missing: make(map[wire.Zxid]string)}
+	p := &replay{s: s, upTo: upTo, missing: make(map[wire.Zxid]string), repeated: repetition{seed: maphash.MakeSeed()}}
 	began := time.Now()
 	if blank, err := s.blank(); err != nil {
 		return nil, err
@@ -172,6 +173,8 @@ type replay struct {
 	// doubt is damage behind which a new epoch goes on. Its first txn can follow any other; whether one is missing in
 	// between shows its digest only.
 	doubt error
+	// repeated is about logs of Apache ZooKeeper that go back.
+	repeated repetition
 }
 
 // blame names the damaged snapshots that made older ones necessary.
@@ -250,6 +253,9 @@ func (p *replay) run() error {
 	if errors.Is(p.damage, txnlog.ErrCorrupt) && p.db.LastZxid < p.upTo {
 		return p.damage
 	}
+	if err := p.repeated.end(); err != nil {
+		return errors.Join(err, p.damage)
+	}
 	for z, name := range p.missing {
 		if z.Counter() > 0 || z > p.db.LastZxid { // no transaction has counter 0
 			return fmt.Errorf("%s is damaged, and what the older snapshots and the logs hold does not lead to %v: %w", path.Join(s.snapDir, name), z, ErrIncomplete)
@@ -282,8 +288,11 @@ func (p *replay) passed(e txn.Entry) {
 	}
 }
 
-// recent keeps the last txns.
+// recent keeps the last txns, each once.
 func (p *replay) recent(e txn.Entry) {
+	if n := len(p.db.Recent); n > 0 && e.Header.Zxid <= p.db.Recent[n-1].Header.Zxid {
+		return
+	}
 	if len(p.db.Recent) >= 2*recentLimit {
 		p.db.Recent = append(p.db.Recent[:0:0], p.db.Recent[len(p.db.Recent)-recentLimit:]...)
 	}
@@ -329,6 +338,10 @@ func (p *replay) records(r *txnlog.Reader) (damage, err error) {
 			return nil, nil
 		case zxid <= p.base:
 			p.passed(e)
+		case zxid <= p.db.LastZxid:
+			if err := p.repeated.again(e); err != nil {
+				return nil, errors.Join(err, p.damage)
+			}
 		default:
 			if err := p.apply(e); err != nil {
 				return nil, err
@@ -339,6 +352,9 @@ func (p *replay) records(r *txnlog.Reader) (damage, err error) {
 
 func (p *replay) apply(e txn.Entry) error {
 	zxid := e.Header.Zxid
+	if err := p.repeated.end(); err != nil {
+		return errors.Join(fmt.Errorf("before transaction %v: %w", zxid, err), p.damage)
+	}
 	switch {
 	case errors.Is(p.damage, txnlog.ErrCorrupt) && zxid != p.db.LastZxid+1:
 		return p.damage
@@ -355,6 +371,7 @@ func (p *replay) apply(e txn.Entry) error {
 	p.db.LastZxid = zxid
 	p.applied++
 	delete(p.missing, zxid)
+	p.repeated.add(e)
 	p.recent(e)
 	return p.compare(e)
 }

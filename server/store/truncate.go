@@ -32,7 +32,7 @@ func (s *Store) Truncate(zxid wire.Zxid) (*node.Database, error) {
 		func(f snapshotFile) bool { return f.zxid > zxid || f != got.from && s.newest(f) > zxid },
 	)
 	if err == nil {
-		err = s.cutAbove(zxid)
+		err = s.cutAbove(zxid, got)
 	}
 	if err != nil {
 		return nil, s.writes(fmt.Errorf("truncate to %v: %w", zxid, err))
@@ -50,13 +50,26 @@ func (s *Store) newest(f snapshotFile) wire.Zxid {
 	return max(f.zxid, got.Newest)
 }
 
-// cutAbove removes the records above zxid from the last log.
-func (s *Store) cutAbove(zxid wire.Zxid) error {
+// cutAbove removes the records above zxid from the last log, and if logs go back, from those before it as well: from
+// the oldest first, so that whatever is left in between can be read back.
+func (s *Store) cutAbove(zxid wire.Zxid, got *replay) error {
 	logs, err := txnlog.Files(s.fs, s.logDir)
 	if err != nil || len(logs) == 0 {
 		return err
 	}
-	name := path.Join(s.logDir, txnlog.Name(logs[len(logs)-1]))
+	first := len(logs) - 1
+	for got.repeated.goesBack && first > 0 && logs[first] > got.base {
+		first--
+	}
+	for _, z := range logs[first:] {
+		if err := s.cutLog(path.Join(s.logDir, txnlog.Name(z)), zxid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) cutLog(name string, zxid wire.Zxid) error {
 	r, err := txnlog.OpenReader(s.fs, name)
 	if err != nil {
 		return err

@@ -17,7 +17,8 @@ import (
 // HeaderBytes is the length of a header.
 const HeaderBytes = 32
 
-const digestBytes = 12
+// DigestBytes is the length of a digest behind a record.
+const DigestBytes = 12
 
 // DigestVersion is the only version of the tree digest.
 const DigestVersion = 2
@@ -51,7 +52,7 @@ type Entry struct {
 
 // New encodes a transaction. A record that does not belong to the type of the header panics.
 func New(h Header, r Record, d *Digest) Entry {
-	b := make([]byte, 0, HeaderBytes+digestBytes+r.size())
+	b := make([]byte, 0, HeaderBytes+DigestBytes+r.size())
 	b = h.append(b)
 	b = r.append(b)
 	if d != nil {
@@ -88,7 +89,7 @@ func Decode(b []byte) (Entry, error) {
 	} else if e.Record, err = decodeRecord(h.Type, d); err != nil {
 		return e, fmt.Errorf("transaction %v: %w", h.Zxid, err)
 	}
-	if rest := d.Rest(); len(rest) >= digestBytes {
+	if rest := d.Rest(); len(rest) >= DigestBytes {
 		e.Digest = &Digest{
 			Version: int32(binary.BigEndian.Uint32(rest)), Tree: binary.BigEndian.Uint64(rest[4:]),
 		}
@@ -99,5 +100,5 @@ func Decode(b []byte) (Entry, error) {
 // closesWithoutList tells whether what follows the header of a closeSession is nothing, or a digest only. Twelve bytes
 // that begin with 2 would be a list of two null or empty strings otherwise, which cannot be.
 func closesWithoutList(b []byte) bool {
-	return len(b) == 0 || len(b) == digestBytes && binary.BigEndian.Uint32(b) == DigestVersion
+	return len(b) == 0 || len(b) == DigestBytes && binary.BigEndian.Uint32(b) == DigestVersion
 }

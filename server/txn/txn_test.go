@@ -107,13 +107,13 @@ func TestRoundTrip(t *testing.T) {
 		// without the parent's number.
 		full := len(e.Bytes)
 		if e.Digest != nil {
-			full -= digestBytes
+			full -= DigestBytes
 		}
 		for cut := range full {
 			got, err := Decode(e.Bytes[:cut:cut])
 			_, isCreate := e.Record.(*Create)
 			older := isCreate && cut == full-4 || e.Header.Type == wire.OpCloseSession && cut == HeaderBytes
-			if c, ok := e.Record.(*CloseSession); ok && len(c.Paths) == DigestVersion && cut == HeaderBytes+digestBytes {
+			if c, ok := e.Record.(*CloseSession); ok && len(c.Paths) == DigestVersion && cut == HeaderBytes+DigestBytes {
 				continue // looks like a digest
 			}
 			if older != (err == nil) || err != nil && !errors.Is(err, wire.ErrTruncated) {
