@@ -24,7 +24,7 @@ var asVagrant = []string{"user: root", "user: vagrant"}
 
 var refusals = []refusal{
 	{"a read-only file system", []string{"read-only"}, nil, 0, []string{"ead-only"}, ""},
-	{"a full disk", []string{"full-disk"}, nil, 3, []string{"disk space", "0 MiB free"}, "free some space"},
+	{"a full disk", []string{"full-disk"}, nil, 3, []string{"0 MiB free"}, "free some space"},
 	{"another ensemble's data", []string{"foreign-data"}, nil, 3, []string{"/var/lib/zookeeper"}, ""},
 	{"a hosts file that cannot be written", []string{"immutable-hosts"}, nil, 0, []string{"/etc/hosts"}, ""},
 	{"closed ports", []string{"closed-ports"}, nil, 0, nil, ""},
