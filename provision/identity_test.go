@@ -199,7 +199,7 @@ func TestIdentityText(t *testing.T) {
 	if got := fmt.Sprint(parseRoster(r.marshal())); got != fmt.Sprint(r) {
 		t.Errorf("%s", got)
 	}
-	if newEnsembleID() == newEnsembleID() {
+	if a, b := newEnsembleID(), newEnsembleID(); a == b {
 		t.Error("two ids are alike")
 	}
 }

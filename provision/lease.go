@@ -122,7 +122,6 @@ func (r *Run) lockDir(h inventory.Host) string { return path.Join(r.stateDir(h),
 type lease struct {
 	token       string
 	hosts       []inventory.Host
-	mu          sync.Mutex
 	generations map[string]int // by host
 	end         context.CancelFunc
 	renewed     sync.WaitGroup

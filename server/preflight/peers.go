@@ -37,7 +37,7 @@ func probePeers(args []string, stdout io.Writer) error {
 		return err
 	}
 	if *self == "" || f.NArg() > 0 || strings.ContainsAny(*self, " \n") {
-		return errors.New("usage: zkserver probe-peers -name NAME [-listen [HOST]:PORT] [-peer NAME=HOST:PORT] ...")
+		return errors.New("usage: zkserver probe-peers -name NAME [-listen [HOST]:PORT] [-peer NAME=HOST:PORT ...]")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *grace)
 	defer cancel()

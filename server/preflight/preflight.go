@@ -57,7 +57,7 @@ func probeDisk(args []string, stdout io.Writer) error {
 		return err
 	}
 	if f.NArg() == 0 {
-		return errors.New("no directory: zkserver probe-disk [-for 1s] DIR...")
+		return errors.New("no directory: zkserver probe-disk [-for 1s] DIR [DIR ...]")
 	}
 	for _, dir := range f.Args() {
 		d, err := measureDisk(dir, *limit)
