@@ -110,4 +110,4 @@ bench-failover: ## from the leader's death to the next write, 50 times, with zks
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin bundle/files/*.gz bundle/files/.zk*
+	rm -rf bin bundle/files/*.gz bundle/files/*.gz.tmp bundle/files/.zk*

@@ -11,10 +11,14 @@ import (
 	"strings"
 
 	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
 )
 
 // documentKind marks a file as a plan.
 const documentKind = "zkctl plan"
+
+// Served is what Document.Unavailable is where clients are served all the while.
+const Served = "not at all"
 
 // Document is a plan in a form that can be kept, read and agreed to. It holds no time and nothing random, so that two
 // plans of hosts that have not changed are the same bytes.
@@ -113,16 +117,29 @@ func (r *Run) document(it *intent) *Document {
 	for _, name := range it.out.Order {
 		d.Restarts = append(d.Restarts, PlannedRestart{name, it.out.Restarts[name]})
 	}
-	d.Unavailable = "not at all"
-	switch {
-	case len(d.Starts) == len(it.members):
-		d.Unavailable = "until the first start: nothing runs yet"
-	case d.Elections > 0 && r.Inventory.Voters() == 1:
-		d.Unavailable = "while the only voter is restarted"
-	case d.Elections > 0:
-		d.Unavailable = "for one election; sessions survive it"
-	}
+	d.Unavailable = unavailable(r.Inventory, d.Starts, d.Elections)
 	return d
+}
+
+// unavailable says for how long clients are not served, where these members do not run yet.
+func unavailable(inv *inventory.Inventory, starts []string, elections int) string {
+	running := inv.Voters()
+	for _, name := range starts {
+		if h := inv.Host(name); h != nil && h.Role == inventory.Voter {
+			running--
+		}
+	}
+	switch {
+	case len(starts) == len(inv.Hosts):
+		return "until the first start: nothing runs yet"
+	case running < inv.Voters()/2+1:
+		return "until members are started: the voters that run are no majority"
+	case elections > 0 && inv.Voters() == 1:
+		return "while the only voter is restarted"
+	case elections > 0:
+		return "for one election; sessions survive it"
+	}
+	return Served
 }
 
 // member is the member of that name.

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -226,7 +223,8 @@ func keysRevoke(c *cli.Context) error {
 	}
 	ids := c.Args().Slice()
 	if !c.Bool("yes") && !c.Bool("dry-run") {
-		if err := agreed(c.App.ErrWriter, fmt.Sprintf("take %s out of authorized_keys of all hosts", strings.Join(ids, ", "))); err != nil {
+		what := fmt.Sprintf("take %s out of authorized_keys of all hosts", strings.Join(ids, ", "))
+		if err := ask(c.Context, c.App.ErrWriter, "to "+what, what+"?"); err != nil {
 			return err
 		}
 	}
@@ -236,17 +234,4 @@ func keysRevoke(c *cli.Context) error {
 		}
 		return keysDone(run, out, "taken out of authorized_keys, every login proved")
 	})
-}
-
-// agreed asks before something that cannot be taken back.
-func agreed(stderr io.Writer, what string) error {
-	if !isTerminal(stderr) || !isTerminal(os.Stdin) {
-		return usage("to %s: there is no terminal to ask on, so say --yes", what)
-	}
-	fmt.Fprintf(stderr, "%s? [y/N] ", what)
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return errDeclined
-	}
-	return nil
 }

@@ -104,7 +104,7 @@ func runLockBreak(c *cli.Context) error {
 	}
 	if !c.Bool("yes") && !run.DryRun {
 		question := fmt.Sprintf("end the lock of %s? What that is doing stops half-way.", held.Holder)
-		if err := ask(out, "lock break", question); err != nil {
+		if err := ask(c.Context, out.stderr, "lock break", question); err != nil {
 			return err
 		}
 	}

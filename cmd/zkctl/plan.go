@@ -181,11 +181,23 @@ func showPlan(out *output, result *provision.Outcome, doc *provision.Document) e
 		}
 	}
 	if len(doc.Restarts) > 0 || len(doc.Starts) > 0 {
-		fmt.Fprintf(out.stdout, "%s expected; clients are not served: %s\n", counted(doc.Elections, "election"), doc.Unavailable)
+		fmt.Fprintln(out.stdout, interruption(doc))
 	}
 	fmt.Fprintf(out.stdout, "%s, %s to start, %d to restart; nothing was changed\n",
 		counted(result.Plan.Len(), "change"), counted(len(result.Starts), "member"), len(result.Restarts))
 	return nil
+}
+
+// interruption says what a plan costs the clients.
+func interruption(doc *provision.Document) string {
+	served := "clients are not served " + doc.Unavailable
+	if doc.Unavailable == provision.Served {
+		served = "clients are served all the while"
+	}
+	if doc.Elections == 0 {
+		return served
+	}
+	return counted(doc.Elections, "election") + " expected; " + served
 }
 
 // settings shows which settings change, those that change alike on several members once.

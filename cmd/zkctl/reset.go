@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -126,8 +124,7 @@ func confirmByName(out *output, c *cli.Context, inv *inventory.Inventory) error 
 		what = ""
 	}
 	fmt.Fprintf(out.stderr, "This removes the ensemble %s %sfrom %s. Type its name to go on: ", inv.Name, what, counted(len(inv.Hosts), "host"))
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	if strings.TrimSpace(answer) != inv.Name {
+	if answer(c.Context, os.Stdin) != inv.Name {
 		return errDeclined
 	}
 	return nil

@@ -108,11 +108,7 @@ func tellProgress(c *cli.Context, out *output, inv *inventory.Inventory, last *t
 		}{"resume", last.Run, p})
 		return nil
 	}
-	fmt.Fprintf(out.stdout, "%d of %s verified done, %d to do", p.Verified, counted(p.Intended, "change"), len(p.ToDo))
-	if len(p.Undone) > 0 {
-		fmt.Fprintf(out.stdout, "; done then, but not in force now: %s", strings.Join(p.Undone, ", "))
-	}
-	fmt.Fprintln(out.stdout)
+	fmt.Fprintln(out.stdout, p)
 	return nil
 }
 
@@ -121,12 +117,33 @@ type progress struct {
 	Intended int      `json:"intended"`
 	Verified int      `json:"verified"`
 	ToDo     []string `json:"to_do"`
+	// Starts and Restarts are the members that are still to be started and restarted.
+	Starts   []string `json:"starts"`
+	Restarts []string `json:"restarts"`
 	// Undone are changes that were reported as made and are to do again.
 	Undone []string `json:"undone"`
 }
 
+// String is what people are told.
+func (p progress) String() string {
+	text := fmt.Sprintf("%d of %s verified done, %d to do", p.Verified, counted(p.Intended, "change"), len(p.ToDo))
+	if len(p.Starts) > 0 {
+		text += fmt.Sprintf(", %s to start", counted(len(p.Starts), "member"))
+	}
+	if len(p.Restarts) > 0 {
+		text += fmt.Sprintf(", %s to restart", counted(len(p.Restarts), "member"))
+	}
+	if len(p.Undone) > 0 {
+		text += "; done then, but not in force now: " + strings.Join(p.Undone, ", ")
+	}
+	return text
+}
+
 func progressOf(last *trail.Run, now *provision.Document) progress {
-	p := progress{ToDo: []string{}, Undone: []string{}}
+	p := progress{ToDo: []string{}, Undone: []string{}, Starts: append([]string{}, now.Starts...), Restarts: []string{}}
+	for _, r := range now.Restarts {
+		p.Restarts = append(p.Restarts, r.Host)
+	}
 	toDo := map[string]bool{}
 	for _, c := range now.Changes {
 		p.ToDo = append(p.ToDo, c.Host+": "+c.Summary)

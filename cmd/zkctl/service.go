@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -70,16 +68,17 @@ func runService(c *cli.Context, verb string, do func(context.Context, *provision
 	if err != nil {
 		return err
 	}
+	// Asked before the run begins: what was declined is no run, and holds nobody else up.
+	if verb != "start" && !c.Bool("dry-run") && !c.Bool("yes") {
+		if err := confirm(c.Context, out, verb, inv, c.StringSlice("host")); err != nil {
+			return err
+		}
+	}
 	run, end, err := newRun(c, inv, out)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if verb != "start" && !run.DryRun && !c.Bool("yes") {
-		if err := confirm(out, verb, inv, c.StringSlice("host")); err != nil {
-			return err
-		}
-	}
 	ctx, cancel := withTimeout(c)
 	defer cancel()
 	result, err := do(ctx, run)
@@ -128,7 +127,12 @@ func runService(c *cli.Context, verb string, do func(context.Context, *provision
 }
 
 // confirm asks before an interruption.
-func confirm(out *output, verb string, inv *inventory.Inventory, names []string) error {
+func confirm(ctx context.Context, out *output, verb string, inv *inventory.Inventory, names []string) error {
+	for _, name := range names {
+		if inv.Host(name) == nil {
+			return &provision.UnknownHostError{Name: name, Inventory: inv}
+		}
+	}
 	what, then := "the whole ensemble "+inv.Name, "No client is served meanwhile."
 	if verb == "stop" {
 		then = "No client is served until it is started again."
@@ -136,18 +140,5 @@ func confirm(out *output, verb string, inv *inventory.Inventory, names []string)
 	if len(names) > 0 {
 		what, then = strings.Join(names, ", "), "Clients move to the other members, if these are a majority."
 	}
-	return ask(out, verb+" interrupts "+what, fmt.Sprintf("%s %s? %s", verb, what, then))
-}
-
-// ask asks for a yes. why says what for, where there is nobody to ask.
-func ask(out *output, why, question string) error {
-	if !isTerminal(out.stderr) || !isTerminal(os.Stdin) {
-		return usage("%s: there is no terminal to ask on, so say --yes", why)
-	}
-	fmt.Fprintf(out.stderr, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return errDeclined
-	}
-	return nil
+	return ask(ctx, out.stderr, verb+" interrupts "+what, fmt.Sprintf("%s %s? %s", verb, what, then))
 }
