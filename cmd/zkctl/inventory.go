@@ -60,9 +60,9 @@ ssh:
   user: %s
   host_key_policy: accept-new    # strict | accept-new | off
 become:
-  method: auto                   # sudo, unless the user is root
+  method: auto                   # sudo, or doas, unless the user is root
 system:                          # what happens to the hosts themselves; leave: do not touch
-  ssh_keys: manage               # manage | leave
+  ssh_keys: manage               # manage | exclusive | leave
   hosts_file: manage             # manage | leave
   firewall: disable              # disable | open-ports | leave
   selinux: disabled              # disabled | permissive | leave
