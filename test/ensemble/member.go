@@ -145,12 +145,36 @@ func (m *Member) Kill() error { return m.end(syscall.SIGKILL) }
 // Stop ends the member's process with SIGTERM and waits until it is gone.
 func (m *Member) Stop() error { return m.end(syscall.SIGTERM) }
 
-// Signal sends a signal and does not wait.
+// Signal sends a signal. It waits for SIGSTOP to have its effect: threads that run go on until the kernel has told one of
+// the others, long enough on a busy machine to acknowledge a proposal.
 func (m *Member) Signal(s syscall.Signal) error {
 	if !m.Running() {
 		return fmt.Errorf("signal member %d: it does not run", m.ID)
 	}
-	return m.process.Load().cmd.Process.Signal(s)
+	p := m.process.Load().cmd.Process
+	if err := p.Signal(s); err != nil || s != syscall.SIGSTOP {
+		return err
+	}
+	return Until(10*time.Second, fmt.Sprintf("member %d has stopped", m.ID), func() bool { return stopped(p.Pid) })
+}
+
+// stopped tells whether no thread of a process runs (proc_pid_stat(5)).
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return false
+		}
+		_, state, _ := strings.Cut(string(text), ") ")
+		if !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *Member) end(s syscall.Signal) error {
