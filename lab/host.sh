@@ -316,6 +316,7 @@ host_variant() {
 		*) fail "unknown variant \"$variant\"" ;;
 		esac
 	done
+	in_host "$name" systemctl reset-failed ssh.service >/dev/null 2>&1 || : # so many restarts are a limit of systemd
 	in_host "$name" service ssh restart
 }
 

@@ -21,7 +21,8 @@ import (
 //	-name NAME            how it introduces itself
 //	-listen HOST:PORT     a port of its own; without HOST on all addresses
 //	-peer NAME=HOST:PORT  a port of another member that runs this program, too
-//	-serving NAME=HOST:PORT  a port on which a server listens already: connecting to it is all
+//	-serving NAME=HOST:PORT  a port of another member whose server runs: connecting to it is all, and its host runs this
+//	                      program to reach others
 //	-resolve NAME         a name to resolve
 //	-grace DURATION       how long to try
 func probePeers(args []string, stdout io.Writer) error {
@@ -51,7 +52,7 @@ func probePeers(args []string, stdout io.Writer) error {
 		}
 		_, port, _ := net.SplitHostPort(address)
 		fmt.Fprintf(stdout, "peers.listen\t=%s ok\n", address)
-		for _, peer := range peers {
+		for _, peer := range slices.Concat(peers, serving) {
 			name, _, _ := strings.Cut(peer, "=")
 			if e := name + " " + port; !slices.Contains(expected, e) {
 				expected = append(expected, e)

@@ -33,7 +33,7 @@ func port(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// Three members find one another, whoever comes first.
+// Three members find one another, whoever comes first, and wait for the one that serves already and comes last.
 func TestProbePeers(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	ports := []int{port(t), port(t), port(t)}
@@ -53,6 +53,18 @@ func TestProbePeers(t *testing.T) {
 		}
 		args = append(args, "-serving", "d="+server.Addr().String())
 		group.Go(func() { out[i] = run(t, "probe-peers", args...) })
+	}
+	late := []string{"-name", "d", "-grace", "60s"}
+	for i, name := range names {
+		conn, err := server.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		late = append(late, "-peer", fmt.Sprintf("%s=127.0.0.1:%d", name, ports[i]))
+	}
+	if text := run(t, "probe-peers", late...); strings.Count(text, " ok\n") != 3 {
+		t.Errorf("d:\n%s", text)
 	}
 	group.Wait()
 	for i, text := range out {

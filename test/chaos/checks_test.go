@@ -141,6 +141,8 @@ func TestOrderCanFail(t *testing.T) {
 		{"forward", false, func(o *order) string { return o.reply(5) + o.reply(5) + o.reply(6) + o.node("/a", 4) + o.node("/a", 6) }},
 		{"an error without a zxid", false, func(o *order) string { return o.reply(5) + o.reply(0) }},
 		{"zxid goes back", true, func(o *order) string { return o.reply(5) + o.reply(4) }},
+		{"an epoch begins", false, func(o *order) string { return o.reply(0x200000005) + o.reply(0x300000000) + o.reply(0x200000005) }},
+		{"zxid goes back to before an epoch", true, func(o *order) string { return o.reply(0x300000001) + o.reply(0x300000000) + o.reply(0x200000005) }},
 		{"a read goes back", true, func(o *order) string { return o.reply(9) + o.node("/a", 6) + o.node("/a", 5) }},
 		{"own write not read", true, func(o *order) string { return o.reply(9) + o.node("/a", 9) + o.reply(10) + o.node("/a", 8) }},
 		{"a znode is gone", true, func(o *order) string { return o.reply(9) + o.node("/a", 6) + o.missing("/a") }},

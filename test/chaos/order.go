@@ -22,6 +22,11 @@ func (o *order) reply(zxid wire.Zxid) string {
 	if zxid <= 0 {
 		return "" // an error before anything was done
 	}
+	if zxid.Counter() == 0 {
+		// No txn has such a zxid: a leader of Apache ZooKeeper shows it from the beginning of its epoch, while its followers
+		// go on showing the last txn of the one before. It has all that was ever committed before.
+		return ""
+	}
 	if zxid < o.seen {
 		return fmt.Sprintf("the zxid went back from %v to %v", o.seen, zxid)
 	}
