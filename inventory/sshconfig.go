@@ -157,10 +157,9 @@ func (c *sshConfigs) complete(s *SSH, alias string) (address string, err error) 
 	if s.Certificates == nil {
 		s.Certificates = l.all("CertificateFile")
 	}
-	if s.KnownHosts == nil {
-		s.KnownHosts = strings.Fields(l.one("UserKnownHostsFile"))
-		for i, file := range s.KnownHosts {
-			s.KnownHosts[i] = l.resolve(file)
+	if s.KnownHosts == nil { // and stays nil if ssh_config names none, so that a jump host has those of its host
+		for _, file := range strings.Fields(l.one("UserKnownHostsFile")) {
+			s.KnownHosts = append(s.KnownHosts, l.resolve(file))
 		}
 	}
 	if s.HostKeyPolicy == "" {

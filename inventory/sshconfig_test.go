@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -135,6 +136,11 @@ func TestSSHConfigOrder(t *testing.T) {
 	}
 	if h := parseHost(t, "ssh: {config: none}\n", "{name: a, address: zk1, id: 1}"); h.Address != "zk1" || h.SSH.Port != 22 || h.SSH.HostKeyPolicy != "accept-new" {
 		t.Errorf("config none: %+v", h)
+	}
+	// The host keys of a jump host are where those of its host are.
+	h = parseHost(t, "ssh: {known_hosts: [/kh]}\n", "{name: a, address: 10.0.0.1, id: 1, ssh: {jump: [root@10.0.0.2]}}")
+	if got := h.SSH.Jumps[0].SSH.KnownHosts; !slices.Equal(got, []string{"/kh"}) {
+		t.Errorf("known_hosts of the jump host: %v", got)
 	}
 	// A jump host with a jump host of its own; the user of one that ssh_config does not know is the host's.
 	h = parseHost(t, "ssh: {user: me}\n", "{name: a, address: 10.0.0.1, id: 1, ssh: {jump: ['inner', 'root@[fd00::1]:2022', last]}}")
