@@ -13,6 +13,10 @@ import (
 // (zookeeper.commitLogCount).
 const HistoryLimit = 500
 
+// historyBytes bounds what the kept txns may take in memory. A learner that missed more gets it from the log on disk, or a
+// snapshot. Apache ZooKeeper has no such bound: 500 writes of 1 MB are 500 MB there.
+const historyBytes = 64 << 20
+
 // History is the end of a server's sequence of committed txns. It guarantees:
 //
 //  1. Entries are contiguous: each zxid is Follows of the one before.
@@ -23,6 +27,7 @@ type History struct {
 	base    wire.Zxid
 	last    wire.Zxid
 	limit   int
+	bytes   int // of the entries
 }
 
 // NewHistory returns the history of a state at zxid last. Of recent, the txns of its log in order, the longest
@@ -45,6 +50,9 @@ func NewHistory(limit int, last wire.Zxid, recent []txn.Entry) *History {
 		}
 	}
 	h.entries = append(h.entries, recent[first:]...)
+	for _, e := range h.entries {
+		h.bytes += len(e.Bytes)
+	}
 	return h
 }
 
@@ -60,14 +68,30 @@ func (h *History) Add(e txn.Entry) {
 		panic(fmt.Sprintf("zab: txn %v does not follow %v", e.Header.Zxid, h.last))
 	}
 	if len(h.entries) >= 2*h.limit {
-		drop := len(h.entries) - h.limit
-		h.base = h.entries[drop-1].Header.Zxid
-		n := copy(h.entries, h.entries[drop:])
-		clear(h.entries[n:])
-		h.entries = h.entries[:n]
+		h.drop(len(h.entries) - h.limit)
+	}
+	if h.bytes > historyBytes {
+		n, left := 0, h.bytes
+		for left > historyBytes/2 {
+			left -= len(h.entries[n].Bytes)
+			n++
+		}
+		h.drop(n)
 	}
 	h.entries = append(h.entries, e)
+	h.bytes += len(e.Bytes)
 	h.last = e.Header.Zxid
+}
+
+// drop forgets the n oldest txns.
+func (h *History) drop(n int) {
+	h.base = h.entries[n-1].Header.Zxid
+	for _, e := range h.entries[:n] {
+		h.bytes -= len(e.Bytes)
+	}
+	left := copy(h.entries, h.entries[n:])
+	clear(h.entries[left:])
+	h.entries = h.entries[:left]
 }
 
 // Reset forgets everything: the state is another one, at zxid last.

@@ -293,7 +293,6 @@ func TestFloods(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"writes that nobody waits for": frame(request(1, wire.OpSetData, wire.SetDataRequest{Path: "/big", Data: []byte("x"), Version: -2}.Append(nil))),
 		"a big node, never read":       frame(request(1, wire.OpGetData, wire.ReadRequest{Path: "/big"}.Append(nil))),
-		"big writes":                   frame(request(1, wire.OpSetData, wire.SetDataRequest{Path: "/big", Data: make([]byte, 900_000), Version: -1}.Append(nil))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var canaries []*canary
