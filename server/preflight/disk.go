@@ -34,5 +34,5 @@ func measureDisk(dir string, limit time.Duration) (diskTimes, error) {
 	}
 	slices.Sort(took)
 	n := len(took)
-	return diskTimes{n, took[n/2], took[(n-1)*99/100], took[n-1]}, nil
+	return diskTimes{n, took[n/2], took[(99*n+99)/100-1], took[n-1]}, nil
 }
