@@ -23,6 +23,7 @@ type Writer struct {
 	prealloc int64
 
 	file     vfs.File
+	pending  string // the name that file gets when its first records are durable; empty after that
 	buffered []byte // the end of what was appended, not written yet
 	size     int64  // of what was appended to file, header included
 	reserved int64
@@ -86,15 +87,33 @@ func (w *Writer) write(n int) error {
 	return nil
 }
 
+// tmpPrefix begins the name of a log without durable records. Apache ZooKeeper does not start on a log whose header is
+// not whole, so none is ever seen under the name of a log.
+const tmpPrefix = "tmp."
+
 func (w *Writer) create(first wire.Zxid) error {
-	file, err := w.fs.Create(path.Join(w.dir, Name(first)))
+	name := Name(first)
+	file, err := w.fs.Create(path.Join(w.dir, tmpPrefix+name))
 	if err != nil {
 		return err
 	}
+	w.pending = name
 	w.file, w.size, w.reserved, w.unsynced = file, headerBytes, headerBytes, headerBytes
 	w.buffered = binary.BigEndian.AppendUint32(w.buffered[:0], magic)
 	w.buffered = binary.BigEndian.AppendUint32(w.buffered, version)
 	w.buffered = binary.BigEndian.AppendUint64(w.buffered, 0)
+	return nil
+}
+
+// publish gives the file its name.
+func (w *Writer) publish() error {
+	if w.pending == "" {
+		return nil
+	}
+	if err := w.fs.Rename(path.Join(w.dir, tmpPrefix+w.pending), path.Join(w.dir, w.pending)); err != nil {
+		return err
+	}
+	w.pending = ""
 	return w.fs.SyncDir(w.dir)
 }
 
@@ -133,6 +152,9 @@ func (w *Writer) Sync() error {
 		// starts again would count it, and lose it with the power. So it must not be shown.
 		err = errors.Join(err, w.file.Truncate(w.size-w.unsynced))
 		return w.fail(fmt.Errorf("sync the log: %w", err))
+	}
+	if err := w.publish(); err != nil {
+		return w.fail(fmt.Errorf("name the log: %w", err))
 	}
 	w.unsynced = 0
 	return nil
