@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,17 +65,12 @@ zoo_cfg: {tickTime: 1000}
 hosts:
 `
 	for i := range members {
-		var ports []any
-		for range 3 {
-			free, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer free.Close()
-			ports = append(ports, free.Addr().(*net.TCPAddr).Port)
+		ports, err := ensemble.FreePorts(3)
+		if err != nil {
+			t.Fatal(err)
 		}
 		text += fmt.Sprintf("  - {name: m%d, id: %d, server: {ports: {client: %d, peer: %d, election: %d, metrics: 0}}}\n",
-			append([]any{i + 1, i + 1}, ports...)...)
+			i+1, i+1, ports[0], ports[1], ports[2])
 		l.clients = append(l.clients, fmt.Sprintf("127.0.0.1:%d", ports[0]))
 	}
 	l.inventory = filepath.Join(l.dir, "inventory.yaml")

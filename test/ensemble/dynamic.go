@@ -27,7 +27,7 @@ func (m *Member) Observe(observer bool) { m.observer = observer }
 
 // Add makes members that are not configured yet, with the ids that follow.
 func (e *Ensemble) Add(kinds ...Kind) error {
-	ports, err := freePorts(4 * len(kinds))
+	ports, err := FreePorts(4 * len(kinds))
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (e *Ensemble) Join(m *Member, members ...*Member) error {
 
 // MoveClients gives the member another client port in its line; nobody is told.
 func (m *Member) MoveClients() error {
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err == nil {
 		m.ClientPort = ports[0]
 	}
@@ -70,7 +70,7 @@ func (m *Member) MoveClients() error {
 
 // MoveQuorum gives it other ports for the ensemble in the same way.
 func (m *Member) MoveQuorum() error {
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err == nil {
 		m.peerPort, m.electionPort = ports[0], ports[1]
 	}

@@ -59,7 +59,7 @@ func New(settings Settings, kinds ...Kind) (*Ensemble, error) {
 		}
 		e.tempDir, e.settings.Dir = dir, dir
 	}
-	ports, err := freePorts(4 * len(kinds))
+	ports, err := FreePorts(4 * len(kinds))
 	if err != nil {
 		return nil, err
 	}
@@ -211,9 +211,9 @@ func Until(limit time.Duration, what string, condition func() bool) error {
 
 var drawnPorts sync.Map // of int
 
-// freePorts finds n ports that nobody listens on, below the range that the kernel gives to outgoing connections: a port
+// FreePorts finds n ports that nobody listens on, below the range that the kernel gives to outgoing connections: a port
 // of a killed member then stays free until its restart. No port comes twice: clients may still know it as another's.
-func freePorts(n int) ([]int, error) {
+func FreePorts(n int) ([]int, error) {
 	var ports []int
 	for range 2000 {
 		port := 15000 + rand.IntN(17000)

@@ -18,7 +18,7 @@ func TestTreeDiffNamesWhatDiffers(t *testing.T) {
 }
 
 func TestFreePortsAreDistinct(t *testing.T) {
-	ports, err := freePorts(9)
+	ports, err := FreePorts(9)
 	if err != nil {
 		t.Fatal(err)
 	}
