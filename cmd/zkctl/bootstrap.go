@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -26,72 +27,58 @@ is configured is restarted, one at a time and only while the rest keeps the quor
 
    zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files`,
 		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags()),
-		Action: forEachEnsemble(runBootstrap),
+		Action: each(runBootstrap),
 	}
 }
 
-func runBootstrap(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
-	return converge(c, out, inv, nil)
-}
+func runBootstrap(op *operation) error { return converge(op, nil) }
 
 // converge makes the hosts what the inventory says, within what was agreed to if that is not nil.
-func converge(c *cli.Context, out *output, inv *inventory.Inventory, agreed *provision.Document) error {
-	run, end, err := newRun(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer end()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	if run.DryRun && agreed == nil {
-		result, doc, err := run.Plan(ctx)
+func converge(op *operation, agreed *provision.Document) error {
+	return op.change(func(ctx context.Context, run *provision.Run) error {
+		out, inv := op.out, op.inv
+		if run.DryRun && agreed == nil {
+			result, doc, err := run.Plan(ctx)
+			out.clear()
+			if err != nil {
+				return err
+			}
+			return showPlan(out, result, doc)
+		}
+		result, err := run.Apply(ctx, agreed)
 		out.clear()
 		if err != nil {
+			out.times(run.Times())
+			if result != nil && run.Changes() > 0 && exitCode(err) == exitFailed {
+				err = &provision.PartialError{Cause: err}
+			}
 			return err
 		}
-		return showPlan(out, result, doc)
-	}
-	result, err := run.Apply(ctx, agreed)
-	out.clear()
-	if err != nil {
-		out.times(run.Times())
-		if result != nil && run.Changes() > 0 && exitCode(err) == exitFailed {
-			err = &provision.PartialError{Cause: err}
+		if run.DryRun {
+			return showPlan(out, result, agreed)
 		}
-		return err
-	}
-	if run.DryRun {
-		return showPlan(out, result, agreed)
-	}
-	if out.json {
-		s := statusOf(inv.Name, inv.ConnectString(), result.Seen)
-		out.line(struct {
-			ensembleStatus
-			Changes  int                  `json:"changes"`
-			Restarts []string             `json:"restarts"`
-			Steps    []provision.StepTime `json:"steps"`
-			Trips    []provision.Trips    `json:"round_trips"`
-		}{s, run.Changes(), append([]string{}, result.Order...), run.Times(), run.RoundTrips()})
+		if out.json {
+			s := statusOf(inv.Name, inv.ConnectString(), result.Seen)
+			out.line(struct {
+				ensembleStatus
+				Changes  int                  `json:"changes"`
+				Restarts []string             `json:"restarts"`
+				Steps    []provision.StepTime `json:"steps"`
+				Trips    []provision.Trips    `json:"round_trips"`
+			}{s, run.Changes(), append([]string{}, result.Order...), run.Times(), run.RoundTrips()})
+			return healthError(result.Verdict)
+		}
+		out.times(run.Times())
+		out.trips(run.RoundTrips())
+		if result.Nothing() {
+			fmt.Fprintf(out.stdout, "nothing to do: all %d hosts are as the inventory says\n", len(inv.Hosts))
+		} else {
+			fmt.Fprintln(out.stdout, counted(run.Changes(), "change"))
+		}
+		out.table(result.Seen)
+		nextSteps(out, inv)
 		return healthError(result.Verdict)
-	}
-	out.times(run.Times())
-	out.trips(run.RoundTrips())
-	if result.Nothing() {
-		fmt.Fprintf(out.stdout, "nothing to do: all %d hosts are as the inventory says\n", len(inv.Hosts))
-	} else {
-		fmt.Fprintln(out.stdout, counted(run.Changes(), "change"))
-	}
-	out.table(result.Seen)
-	nextSteps(out, inv)
-	return healthError(result.Verdict)
+	})
 }
 
 func healthError(v provision.Verdict) error {

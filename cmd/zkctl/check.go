@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -11,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/zkctl/zkctl/hostprep"
-	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 )
 
@@ -37,72 +37,62 @@ Exit code 0 if no check failed, else 3. A warning is no failure, unless --fail-o
 			&cli.StringFlag{Name: "fail-on", Value: "error", Usage: "`SEVERITY` from which on the exit code is 3: error or warning"},
 			&cli.StringFlag{Name: "junit", Usage: "also write the result to `FILE` as JUnit does"},
 		}),
-		Action: runCheck,
+		Action: func(c *cli.Context) error {
+			if c.Bool("list") {
+				return runListChecks(c)
+			}
+			return one(runCheck)(c)
+		},
 	}
 }
 
-func runCheck(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	if c.Bool("list") {
-		listChecks(out)
-		return nil
-	}
-	checks, err := chosenChecks(c.StringSlice("only"), c.StringSlice("skip"))
+func runCheck(op *operation) error {
+	checks, err := chosenChecks(op.StringSlice("only"), op.StringSlice("skip"))
 	if err != nil {
 		return err
 	}
 	limit := hostprep.Error
-	switch s := c.String("fail-on"); s {
+	switch s := op.String("fail-on"); s {
 	case "error":
 	case "warning":
 		limit = hostprep.Warning
 	default:
 		return usage("--fail-on: %q is neither error nor warning", s)
 	}
-	inv, err := load(c)
-	if err != nil {
-		return err
+	out, work := op.out, op.look
+	if op.Bool("fix") {
+		work = op.change
 	}
-	begin := newRun
-	if !c.Bool("fix") { // looking needs no lock and leaves no trail
-		begin = func(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.Run, func(), error) {
-			run, err := prepare(c, inv, out)
-			if err != nil {
-				return nil, nil, err
-			}
-			return run, run.Close, nil
-		}
-	}
-	run, end, err := begin(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer end()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	report, err := run.Check(ctx, checks, c.Bool("fix"))
-	out.clear()
-	if err != nil {
-		return err
-	}
-	if file := c.String("junit"); file != "" {
-		if err := os.WriteFile(file, junit(inv.Name, report), 0o644); err != nil {
+	return work(func(ctx context.Context, run *provision.Run) error {
+		report, err := run.Check(ctx, checks, op.Bool("fix"))
+		out.clear()
+		if err != nil {
 			return err
 		}
+		if file := op.String("junit"); file != "" {
+			if err := os.WriteFile(file, junit(op.inv.Name, report), 0o644); err != nil {
+				return err
+			}
+		}
+		if out.json {
+			out.line(checkJSON(op.inv.Name, report))
+		} else {
+			out.trips(run.RoundTrips())
+			out.report(report)
+		}
+		if report.Worst() >= limit {
+			return errFindings
+		}
+		return nil
+	})
+}
+
+func runListChecks(c *cli.Context) error {
+	out, err := newOutput(c)
+	if err == nil {
+		listChecks(out)
 	}
-	if out.json {
-		out.line(checkJSON(inv.Name, report))
-	} else {
-		out.trips(run.RoundTrips())
-		out.report(report)
-	}
-	if report.Worst() >= limit {
-		return errFindings
-	}
-	return nil
+	return err
 }
 
 func listChecks(out *output) {

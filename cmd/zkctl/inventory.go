@@ -43,7 +43,7 @@ func inventoryCommand() *cli.Command {
 			{
 				Name: "validate", Usage: "check an inventory; every problem is shown with its place", ArgsUsage: "[INVENTORY]",
 				Flags:  flagsFor(),
-				Action: inventoryValidate,
+				Action: one(inventoryValidate),
 			},
 		},
 	}
@@ -90,15 +90,8 @@ hosts:
 	return err
 }
 
-func inventoryValidate(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
+func inventoryValidate(op *operation) error {
+	out, inv := op.out, op.inv
 	for _, w := range inv.Warnings {
 		fmt.Fprintf(out.stderr, "zkctl: warning: %v\n", w)
 	}

@@ -26,22 +26,15 @@ func keysCommand() *cli.Command {
 			{
 				Name: "list", Usage: "show whom each host lets in, and with which key it logs in to the others", ArgsUsage: "[INVENTORY]",
 				Flags:  flagsFor(hostFlags()),
-				Action: keysList,
+				Action: one(keysList),
 			},
 			{
 				Name: "sync", Usage: "exchange the keys of all hosts, proved by logging in from each to each other", ArgsUsage: "[INVENTORY]",
 				Description: `What a bootstrap does about SSH keys, and no more. Keys that others have put into authorized_keys stay, unless the inventory
 says system.ssh_keys: exclusive: then all go but those of the hosts, those of system.authorized_keys, and the one with
 which we are logged in.`,
-				Flags: flagsFor(hostFlags()),
-				Action: func(c *cli.Context) error {
-					return keysOperation(c, inventoryPath(c), func(ctx context.Context, run *provision.Run, out *output) error {
-						if err := run.SyncKeys(ctx); err != nil {
-							return err
-						}
-						return keysDone(run, out, "the keys are exchanged")
-					})
-				},
+				Flags:  flagsFor(hostFlags()),
+				Action: one(keysSync),
 			},
 			{
 				Name: "rotate", Usage: "give hosts new keys", ArgsUsage: "[INVENTORY]",
@@ -49,7 +42,7 @@ which we are logged in.`,
 in place, proves that again, and only then removes the old one. What fails before that is taken back; a run that was
 cut off is finished by running it again. Private keys never leave their hosts.`,
 				Flags:  flagsFor(hostFlags(), chosenFlag()),
-				Action: keysRotate,
+				Action: one(keysRotate),
 			},
 			{
 				Name: "revoke", Usage: "take keys out of authorized_keys of all hosts", ArgsUsage: "KEY...",
@@ -67,29 +60,16 @@ authorized_keys is given back.
 	}
 }
 
-// keysOperation runs one operation on the keys.
-func keysOperation(c *cli.Context, path string, do func(context.Context, *provision.Run, *output) error) error {
-	out, err := newOutput(c)
-	if err != nil {
+// onKeys runs one operation on the keys, while no other zkctl works on the hosts.
+func (op *operation) onKeys(do func(context.Context, *provision.Run) error) error {
+	return op.change(func(ctx context.Context, run *provision.Run) error {
+		err := run.Exclusively(ctx, func(ctx context.Context) error { return do(ctx, run) })
+		op.out.clear()
+		if err != nil {
+			op.out.times(run.Times())
+		}
 		return err
-	}
-	inv, err := loadFile(c, path)
-	if err != nil {
-		return err
-	}
-	run, end, err := newRun(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer end()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	err = run.Exclusively(ctx, func(ctx context.Context) error { return do(ctx, run, out) })
-	out.clear()
-	if err != nil {
-		out.times(run.Times())
-	}
-	return err
+	})
 }
 
 // keysDone says what was done.
@@ -122,45 +102,32 @@ type keyLine struct {
 	Options     []string `json:"options,omitempty"`
 }
 
-func keysList(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := loadFile(c, inventoryPath(c))
-	if err != nil {
-		return err
-	}
-	run, err := prepare(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	all, err := run.Keys(ctx)
-	out.clear()
-	if err != nil {
-		return err
-	}
-	lines := keyLines(all)
-	if out.json {
-		out.line(map[string]any{"kind": "keys", "keys": lines})
-		return nil
-	}
-	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "HOST\tKEY\tTYPE\tFINGERPRINT\tCOMMENT")
-	for _, l := range lines {
-		key := l.Key
-		if l.InUse {
-			key += ", in use"
+func keysList(op *operation) error {
+	return op.look(func(ctx context.Context, run *provision.Run) error {
+		all, err := run.Keys(ctx)
+		op.out.clear()
+		if err != nil {
+			return err
 		}
-		if len(l.Options) > 0 {
-			key += ", restricted"
+		lines := keyLines(all)
+		if op.out.json {
+			op.out.line(map[string]any{"kind": "keys", "keys": lines})
+			return nil
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Host, key, strings.TrimPrefix(l.Type, "ssh-"), l.Fingerprint, l.Comment)
-	}
-	return w.Flush()
+		w := tabwriter.NewWriter(op.out.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "HOST\tKEY\tTYPE\tFINGERPRINT\tCOMMENT")
+		for _, l := range lines {
+			key := l.Key
+			if l.InUse {
+				key += ", in use"
+			}
+			if len(l.Options) > 0 {
+				key += ", restricted"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Host, key, strings.TrimPrefix(l.Type, "ssh-"), l.Fingerprint, l.Comment)
+		}
+		return w.Flush()
+	})
 }
 
 func keyLines(all []provision.HostKeys) []keyLine {
@@ -191,14 +158,24 @@ func lineOf(host, key string, k sshkeys.PublicKey) keyLine {
 	return keyLine{Host: host, Key: key, Type: k.Type(), Fingerprint: k.Fingerprint(), Comment: k.Comment()}
 }
 
-func keysRotate(c *cli.Context) error {
-	return keysOperation(c, inventoryPath(c), func(ctx context.Context, run *provision.Run, out *output) error {
-		rotated, err := run.RotateKeys(ctx, c.StringSlice("host"))
-		if err != nil || run.DryRun {
-			if err == nil {
-				err = keysDone(run, out, "")
-			}
+func keysSync(op *operation) error {
+	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
+		if err := run.SyncKeys(ctx); err != nil {
 			return err
+		}
+		return keysDone(run, op.out, "the keys are exchanged")
+	})
+}
+
+func keysRotate(op *operation) error {
+	out := op.out
+	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
+		rotated, err := run.RotateKeys(ctx, op.StringSlice("host"))
+		if err != nil {
+			return err
+		}
+		if run.DryRun {
+			return keysDone(run, out, "")
 		}
 		out.clear()
 		if out.json {
@@ -217,21 +194,25 @@ func keysRevoke(c *cli.Context) error {
 	if !c.Args().Present() {
 		return usage("keys revoke needs the keys: fingerprints, comments, or files of public keys")
 	}
-	path := c.String("inventory")
-	if path == "" {
-		path = "inventory.yaml"
+	path, err := flaggedInventory(c)
+	if err != nil {
+		return err
+	}
+	op, err := open(c, path, c.String("ensemble"))
+	if err != nil {
+		return err
 	}
 	ids := c.Args().Slice()
 	if !c.Bool("yes") && !c.Bool("dry-run") {
 		what := fmt.Sprintf("take %s out of authorized_keys of all hosts", strings.Join(ids, ", "))
-		if err := ask(c.Context, c.App.ErrWriter, "to "+what, what+"?"); err != nil {
+		if err := ask(c.Context, op.out.stderr, "to "+what, what+"?"); err != nil {
 			return err
 		}
 	}
-	return keysOperation(c, path, func(ctx context.Context, run *provision.Run, out *output) error {
+	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
 		if _, err := run.RevokeKeys(ctx, ids); err != nil {
 			return err
 		}
-		return keysDone(run, out, "taken out of authorized_keys, every login proved")
+		return keysDone(run, op.out, "taken out of authorized_keys, every login proved")
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/test/ensemble"
+	"github.com/zkctl/zkctl/test/listing"
 	"github.com/zkctl/zkctl/test/workload"
 )
 
@@ -199,24 +200,6 @@ func (l *local) result() string {
 	return b.String()
 }
 
-// sameLines reports the lines in which two texts differ.
-func sameLines(t *testing.T, what, got, want string) {
-	t.Helper()
-	have := map[string]bool{}
-	for line := range strings.Lines(got) {
-		have[line] = true
-	}
-	for line := range strings.Lines(want) {
-		if !have[line] {
-			t.Errorf("%s: missing: %s", what, line)
-		}
-		delete(have, line)
-	}
-	for line := range have {
-		t.Errorf("%s: too much: %s", what, line)
-	}
-}
-
 // A bootstrap that is killed at any boundary of a step is finished by resume, which says how far it came; the result is
 // that of one that was not, and the audit trail has both runs.
 func TestKilledAtEachStepBoundary(t *testing.T) {
@@ -236,7 +219,9 @@ func TestKilledAtEachStepBoundary(t *testing.T) {
 		if !strings.Contains(out, "verified done, ") || !strings.Contains(out, "healthy: all 3 members serve") {
 			t.Errorf("resume after %s says\n%s", at, out)
 		}
-		sameLines(t, "after "+at, l.result(), want)
+		if d := listing.Differences(want, l.result()); d != "" {
+			t.Errorf("not the result of a run that was not killed, after %s:\n%s", at, d)
+		}
 		var runs []string
 		for line := range strings.Lines(l.must("audit", "list", "--json")) {
 			var r struct{ Verb, Outcome string }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -18,13 +19,13 @@ itself a minute after a zkctl that was cut off.`,
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "show what each host says about the lock", ArgsUsage: "[INVENTORY]",
-				Flags: flagsFor(hostFlags()), Action: runLockShow,
+				Flags: flagsFor(hostFlags()), Action: one(runLockShow),
 			},
 			{
 				Name: "break", Usage: "end the lock, whoever has it", ArgsUsage: "[INVENTORY]",
 				Description: "A zkctl that is still at work notices, and changes nothing more. Asks first.",
 				Flags:       flagsFor(hostFlags(), []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}}),
-				Action:      runLockBreak,
+				Action:      one(runLockBreak),
 			},
 		},
 	}
@@ -40,81 +41,57 @@ func heldLock(locks []provision.HostLock) *provision.HostLock {
 	return nil
 }
 
-func runLockShow(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
-	run, err := prepare(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	locks := run.ShowLock(ctx)
-	out.clear()
-	if out.json {
-		out.line(map[string]any{"kind": "lock", "ensemble": inv.Name, "held": heldLock(locks) != nil, "hosts": locks})
-		return nil
-	}
-	t := plainTable()
-	t.AppendHeader(table.Row{"host", "generation", "state", "holder", "since", "ends in"})
-	for _, l := range locks {
-		row := table.Row{l.Host, l.Generation, "free", "-", "-", "-"}
-		switch {
-		case l.Error != "":
-			row = table.Row{l.Host, "-", "unknown: " + l.Error, "-", "-", "-"}
-		case l.Held:
-			row = table.Row{l.Host, l.Generation, "held", l.Holder, l.Since.Local().Format(time.DateTime), short(time.Until(l.Until))}
-		case l.Generation > 0:
-			row[3] = "last: " + l.Holder
+func runLockShow(op *operation) error {
+	out, inv := op.out, op.inv
+	return op.look(func(ctx context.Context, run *provision.Run) error {
+		locks := run.ShowLock(ctx)
+		out.clear()
+		if out.json {
+			out.line(map[string]any{"kind": "lock", "ensemble": inv.Name, "held": heldLock(locks) != nil, "hosts": locks})
+			return nil
 		}
-		t.AppendRow(row)
-	}
-	fmt.Fprintln(out.stdout, rendered(t))
-	return nil
+		t := plainTable()
+		t.AppendHeader(table.Row{"host", "generation", "state", "holder", "since", "ends in"})
+		for _, l := range locks {
+			row := table.Row{l.Host, l.Generation, "free", "-", "-", "-"}
+			switch {
+			case l.Error != "":
+				row = table.Row{l.Host, "-", "unknown: " + l.Error, "-", "-", "-"}
+			case l.Held:
+				row = table.Row{l.Host, l.Generation, "held", l.Holder, l.Since.Local().Format(time.DateTime), short(time.Until(l.Until))}
+			case l.Generation > 0:
+				row[3] = "last: " + l.Holder
+			}
+			t.AppendRow(row)
+		}
+		fmt.Fprintln(out.stdout, rendered(t))
+		return nil
+	})
 }
 
-func runLockBreak(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
-	run, err := prepare(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	held := heldLock(run.ShowLock(ctx))
-	out.clear()
-	if held == nil {
-		fmt.Fprintln(out.stdout, "nobody has the lock")
-		return nil
-	}
-	if !c.Bool("yes") && !run.DryRun {
-		question := fmt.Sprintf("end the lock of %s? What that is doing stops half-way.", held.Holder)
-		if err := ask(c.Context, out.stderr, "lock break", question); err != nil {
+func runLockBreak(op *operation) error {
+	out := op.out
+	return op.look(func(ctx context.Context, run *provision.Run) error {
+		held := heldLock(run.ShowLock(ctx))
+		out.clear()
+		if held == nil {
+			fmt.Fprintln(out.stdout, "nobody has the lock")
+			return nil
+		}
+		if !op.Bool("yes") && !run.DryRun {
+			question := fmt.Sprintf("end the lock of %s? What that is doing stops half-way.", held.Holder)
+			if err := ask(op.Context.Context, out.stderr, "lock break", question); err != nil {
+				return err
+			}
+		}
+		beginTrail(op, run)
+		if err := run.BreakLock(ctx); err != nil {
 			return err
 		}
-	}
-	beginTrail(c, inv, run, out, nil)
-	if err := run.BreakLock(ctx); err != nil {
-		return err
-	}
-	out.clear()
-	if !run.DryRun {
-		fmt.Fprintf(out.stdout, "the lock of %s is ended\n", held.Holder)
-	}
-	return nil
+		out.clear()
+		if !run.DryRun {
+			fmt.Fprintf(out.stdout, "the lock of %s is ended\n", held.Holder)
+		}
+		return nil
+	})
 }

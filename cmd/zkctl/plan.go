@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v2"
 
-	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 )
 
@@ -44,53 +44,34 @@ they were.
 			&cli.StringFlag{Name: "out", Usage: "also write the plan to `FILE`, for zkctl apply"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit code 4 if there are changes"},
 		}),
-		Action: func(c *cli.Context) error {
-			if c.String("out") != "" {
-				return runPlan(c) // one file holds one plan
-			}
-			return forEachEnsemble(runPlan)(c)
-		},
+		Action: eachUnless("out", runPlan), // one file holds one plan
 	}
 }
 
-func runPlan(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
-	run, err := prepare(c, inv, out)
-	if err != nil {
-		return err
-	}
-	run.DryRun = true
-	defer run.Close()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	result, doc, err := run.Plan(ctx)
-	out.clear()
-	if err != nil {
-		return err
-	}
-	if file := c.String("out"); file != "" {
-		kept := *doc
-		if kept.Inventory.File, err = filepath.Abs(inv.File); err != nil {
+func runPlan(op *operation) error {
+	return op.look(func(ctx context.Context, run *provision.Run) error {
+		result, doc, err := run.Plan(ctx)
+		op.out.clear()
+		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, kept.Marshal(), 0o600); err != nil {
+		if file := op.String("out"); file != "" {
+			kept := *doc
+			if kept.Inventory.File, err = filepath.Abs(op.inv.File); err != nil {
+				return err
+			}
+			if err := os.WriteFile(file, kept.Marshal(), 0o600); err != nil {
+				return err
+			}
+		}
+		if err := showPlan(op.out, result, doc); err != nil {
 			return err
 		}
-	}
-	if err := showPlan(out, result, doc); err != nil {
-		return err
-	}
-	if c.Bool("detailed-exitcode") && !doc.Nothing() {
-		return errChanges
-	}
-	return nil
+		if op.Bool("detailed-exitcode") && !doc.Nothing() {
+			return errChanges
+		}
+		return nil
+	})
 }
 
 func applyCommand() *cli.Command {
@@ -109,36 +90,29 @@ what they were, it refuses (exit code 7) and lists what differs.
    zkctl apply                     # after an edit of the inventory
    zkctl apply plan.json           # exactly what was looked at`,
 		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags()),
-		Action: forEachEnsemble(runApply),
+		Action: runApply,
 	}
 }
 
 func runApply(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
 	agreed, err := loadPlan(c.Args().First())
+	switch {
+	case err != nil:
+		return err
+	case agreed == nil:
+		return each(runBootstrap)(c)
+	case c.NArg() > 1:
+		return usage("one plan at most, not %s", strings.Join(c.Args().Slice(), " "))
+	}
+	name := c.String("ensemble")
+	if name == "" {
+		name = agreed.Ensemble
+	}
+	op, err := open(c, agreed.Inventory.File, name)
 	if err != nil {
 		return err
 	}
-	var inv *inventory.Inventory
-	if agreed == nil {
-		inv, err = load(c)
-	} else if c.NArg() > 1 {
-		err = usage("one plan at most, not %s", strings.Join(c.Args().Slice(), " "))
-	} else {
-		if c.String("ensemble") == "" {
-			if err := c.Set("ensemble", agreed.Ensemble); err != nil {
-				return err
-			}
-		}
-		inv, err = loadFile(c, agreed.Inventory.File)
-	}
-	if err != nil {
-		return err
-	}
-	return converge(c, out, inv, agreed)
+	return converge(op, agreed)
 }
 
 // loadPlan reads the file if it is a plan.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -30,63 +31,51 @@ gives it back byte for byte: /etc/hosts, firewall, SELinux, SSH keys, profile, s
 			&cli.BoolFlag{Name: "undo-host-changes", Usage: "give the hosts back what they had before the first run"},
 			&cli.StringFlag{Name: "yes-i-mean", Usage: "do not ask; `NAME` is the ensemble's"},
 		}),
-		Action: runReset,
+		Action: one(runReset),
 	}
 }
 
-func runReset(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
-	if !c.Bool("dry-run") {
-		if err := confirmByName(out, c, inv); err != nil {
+func runReset(op *operation) error {
+	out, inv := op.out, op.inv
+	if !op.Bool("dry-run") {
+		if err := confirmByName(op); err != nil {
 			return err
 		}
 	}
-	run, end, err := newRun(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer end()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	plan, missing, err := run.Reset(ctx, provision.ResetOptions{KeepData: c.Bool("keep-data"), UndoHost: c.Bool("undo-host-changes")})
-	out.clear()
-	if err != nil {
-		if run.Changes() > 0 && exitCode(err) == exitFailed {
-			err = &provision.PartialError{Cause: err}
+	return op.change(func(ctx context.Context, run *provision.Run) error {
+		plan, missing, err := run.Reset(ctx, provision.ResetOptions{KeepData: op.Bool("keep-data"), UndoHost: op.Bool("undo-host-changes")})
+		out.clear()
+		if err != nil {
+			if run.Changes() > 0 && exitCode(err) == exitFailed {
+				err = &provision.PartialError{Cause: err}
+			}
+			return err
 		}
-		return err
-	}
-	if run.DryRun {
+		if run.DryRun {
+			if out.json {
+				out.line(map[string]any{"kind": "plan", "changes": planned(plan)})
+			} else {
+				plan.Print(out.stdout)
+				fmt.Fprintf(out.stdout, "%s; nothing was changed\n", counted(plan.Len(), "change"))
+			}
+			return missing
+		}
 		if out.json {
-			out.line(map[string]any{"kind": "plan", "changes": planned(plan)})
-		} else {
-			plan.Print(out.stdout)
-			fmt.Fprintf(out.stdout, "%s; nothing was changed\n", counted(plan.Len(), "change"))
+			out.line(map[string]any{"kind": "reset", "ensemble": inv.Name, "changes": run.Changes(), "round_trips": run.RoundTrips()})
+			return missing
+		}
+		out.times(run.Times())
+		out.trips(run.RoundTrips())
+		fmt.Fprintf(out.stdout, "%s is removed\n", inv.Name)
+		if op.Bool("keep-data") {
+			fmt.Fprintln(out.stdout, "its data is kept; zkctl bootstrap takes it over")
+		}
+		if !op.Bool("undo-host-changes") && inv.Hosts[0].Connection == inventory.OverSSH {
+			fmt.Fprintf(out.stdout, "the hosts stay prepared; %s gives them back what they had before\n",
+				commandLine("reset", inv)+" --undo-host-changes")
 		}
 		return missing
-	}
-	if out.json {
-		out.line(map[string]any{"kind": "reset", "ensemble": inv.Name, "changes": run.Changes(), "round_trips": run.RoundTrips()})
-		return missing
-	}
-	out.times(run.Times())
-	out.trips(run.RoundTrips())
-	fmt.Fprintf(out.stdout, "%s is removed\n", inv.Name)
-	if c.Bool("keep-data") {
-		fmt.Fprintln(out.stdout, "its data is kept; zkctl bootstrap takes it over")
-	}
-	if !c.Bool("undo-host-changes") && inv.Hosts[0].Connection == inventory.OverSSH {
-		fmt.Fprintf(out.stdout, "the hosts stay prepared; %s gives them back what they had before\n",
-			commandLine("reset", inv)+" --undo-host-changes")
-	}
-	return missing
+	})
 }
 
 type plannedChange struct {
@@ -109,8 +98,9 @@ func planned(p *provision.Plan) []plannedChange {
 }
 
 // confirmByName lets the ensemble's name be typed.
-func confirmByName(out *output, c *cli.Context, inv *inventory.Inventory) error {
-	if name := c.String("yes-i-mean"); name != "" {
+func confirmByName(op *operation) error {
+	out, inv := op.out, op.inv
+	if name := op.String("yes-i-mean"); name != "" {
 		if name != inv.Name {
 			return usage("--yes-i-mean %s: the ensemble is %s", name, inv.Name)
 		}
@@ -120,11 +110,11 @@ func confirmByName(out *output, c *cli.Context, inv *inventory.Inventory) error 
 		return usage("reset removes the ensemble %s: there is no terminal to ask on, so say --yes-i-mean %s", inv.Name, inv.Name)
 	}
 	what := "and all its data "
-	if c.Bool("keep-data") {
+	if op.Bool("keep-data") {
 		what = ""
 	}
 	fmt.Fprintf(out.stderr, "This removes the ensemble %s %sfrom %s. Type its name to go on: ", inv.Name, what, counted(len(inv.Hosts), "host"))
-	if answer(c.Context, os.Stdin) != inv.Name {
+	if answer(op.Context.Context, os.Stdin) != inv.Name {
 		return errDeclined
 	}
 	return nil

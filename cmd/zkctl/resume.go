@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 	"github.com/zkctl/zkctl/trail"
 )
@@ -23,22 +23,15 @@ func resumeCommand() *cli.Command {
 what of it is verified done and what is to do, and calls the same command again: what counts is what the hosts are, not
 what the trail says. On another machine, zkctl apply does the same without the trail.`,
 		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
-		Action: runResume,
+		Action: one(runResume),
 	}
 }
 
 // resumable are the verbs that go on where they stopped when they are called again.
 var resumable = []string{"bootstrap", "apply", "rolling-restart", "start", "stop", "restart", "reset"}
 
-func runResume(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
+func runResume(op *operation) error {
+	c, out, inv := op.Context, op.out, op.inv
 	state, err := stateDir(c)
 	if err != nil {
 		return err
@@ -66,7 +59,7 @@ func runResume(c *cli.Context) error {
 	}
 	fmt.Fprintf(out.stderr, "zkctl: going on with run %s: zkctl %s (%s)\n", last.Run, strings.Join(last.Args, " "), last.Outcome())
 	if last.Verb == "bootstrap" || last.Verb == "apply" {
-		if err := tellProgress(c, out, inv, last); err != nil {
+		if err := tellProgress(op, last); err != nil {
 			return err
 		}
 	}
@@ -86,30 +79,25 @@ func runResume(c *cli.Context) error {
 }
 
 // tellProgress compares what a run meant to do with what there is to do now.
-func tellProgress(c *cli.Context, out *output, inv *inventory.Inventory, last *trail.Run) error {
-	run, err := prepare(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	_, doc, err := run.Plan(ctx)
-	out.clear()
-	if err != nil {
-		return err
-	}
-	p := progressOf(last, doc)
-	if out.json {
-		out.line(struct {
+func tellProgress(op *operation, last *trail.Run) error {
+	return op.look(func(ctx context.Context, run *provision.Run) error {
+		_, doc, err := run.Plan(ctx)
+		op.out.clear()
+		if err != nil {
+			return err
+		}
+		p := progressOf(last, doc)
+		if !op.out.json {
+			fmt.Fprintln(op.out.stdout, p)
+			return nil
+		}
+		op.out.line(struct {
 			Kind string `json:"kind"`
 			Run  string `json:"run"`
 			progress
 		}{"resume", last.Run, p})
 		return nil
-	}
-	fmt.Fprintln(out.stdout, p)
-	return nil
+	})
 }
 
 // progress is how far a run came.

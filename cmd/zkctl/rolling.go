@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -21,52 +22,40 @@ Meanwhile a file .rolling-restart in the install directory marks the members tha
 		Flags: flagsFor(hostFlags(), chosenFlag(), []cli.Flag{
 			&cli.BoolFlag{Name: "fresh", Usage: "restart all members, also those that an earlier, unfinished run has restarted"},
 		}),
-		Action: runRollingRestart,
+		Action: one(runRollingRestart),
 	}
 }
 
-func runRollingRestart(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
-	run, end, err := newRun(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer end()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	result, err := run.RollingRestart(ctx, c.StringSlice("host"), c.Bool("fresh"))
-	out.clear()
-	if err != nil {
-		out.times(run.Times())
-		return err
-	}
-	if run.DryRun {
-		if out.json {
-			out.line(map[string]any{"kind": "plan", "restarts": result.Order})
+func runRollingRestart(op *operation) error {
+	out, inv := op.out, op.inv
+	return op.change(func(ctx context.Context, run *provision.Run) error {
+		result, err := run.RollingRestart(ctx, op.StringSlice("host"), op.Bool("fresh"))
+		out.clear()
+		if err != nil {
+			out.times(run.Times())
+			return err
+		}
+		if run.DryRun {
+			if out.json {
+				out.line(map[string]any{"kind": "plan", "restarts": result.Order})
+				return nil
+			}
+			fmt.Fprintf(out.stdout, "would restart %s; nothing was changed\n", strings.Join(result.Order, ", then "))
 			return nil
 		}
-		fmt.Fprintf(out.stdout, "would restart %s; nothing was changed\n", strings.Join(result.Order, ", then "))
-		return nil
-	}
-	if out.json {
-		out.line(struct {
-			ensembleStatus
-			Order     []string             `json:"order"`
-			Resumed   bool                 `json:"resumed"`
-			Elections int                  `json:"elections"`
-			Steps     []provision.StepTime `json:"steps"`
-		}{statusOf(inv.Name, inv.ConnectString(), result.Seen), result.Order, result.Resumed, result.Elections, run.Times()})
+		if out.json {
+			out.line(struct {
+				ensembleStatus
+				Order     []string             `json:"order"`
+				Resumed   bool                 `json:"resumed"`
+				Elections int                  `json:"elections"`
+				Steps     []provision.StepTime `json:"steps"`
+			}{statusOf(inv.Name, inv.ConnectString(), result.Seen), result.Order, result.Resumed, result.Elections, run.Times()})
+			return healthError(result.Verdict)
+		}
+		out.times(run.Times())
+		fmt.Fprintf(out.stdout, "restarted %s; %s\n", strings.Join(result.Order, ", then "), counted(result.Elections, "election"))
+		out.table(result.Seen)
 		return healthError(result.Verdict)
-	}
-	out.times(run.Times())
-	fmt.Fprintf(out.stdout, "restarted %s; %s\n", strings.Join(result.Order, ", then "), counted(result.Elections, "election"))
-	out.table(result.Seen)
-	return healthError(result.Verdict)
+	})
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 )
 
@@ -16,11 +15,11 @@ func startCommand() *cli.Command {
 		Name: "start", Usage: "start the members that do not run, in inventory order", ArgsUsage: "[INVENTORY]",
 		Description: "Waits until the started members serve, as far as those that run can make a quorum.",
 		Flags:       flagsFor(hostFlags(), chosenFlag()),
-		Action: func(c *cli.Context) error {
-			return runService(c, "start", func(ctx context.Context, r *provision.Run) (*provision.Outcome, error) {
-				return r.Start(ctx, c.StringSlice("host"))
+		Action: one(func(op *operation) error {
+			return runService(op, func(ctx context.Context, run *provision.Run) (*provision.Outcome, error) {
+				return run.Start(ctx, op.StringSlice("host"))
 			})
-		},
+		}),
 	}
 }
 
@@ -38,11 +37,11 @@ func stopCommand() *cli.Command {
 		Description: `Without --host, stops the whole ensemble, after asking. With --host, refuses (exit code 7) if the voters that remain are no
 majority, unless --force is given.`,
 		Flags: flagsFor(hostFlags(), chosenFlag(), interrupting()),
-		Action: func(c *cli.Context) error {
-			return runService(c, "stop", func(ctx context.Context, r *provision.Run) (*provision.Outcome, error) {
-				return r.Stop(ctx, c.StringSlice("host"), c.Bool("force"))
+		Action: one(func(op *operation) error {
+			return runService(op, func(ctx context.Context, run *provision.Run) (*provision.Outcome, error) {
+				return run.Stop(ctx, op.StringSlice("host"), op.Bool("force"))
 			})
-		},
+		}),
 	}
 }
 
@@ -51,83 +50,72 @@ func restartCommand() *cli.Command {
 		Name: "restart", Usage: "stop members and start them again, all at once", ArgsUsage: "[INVENTORY]",
 		Description: "Clients are not served meanwhile; rolling-restart is the way without interruption.",
 		Flags:       flagsFor(hostFlags(), chosenFlag(), interrupting()),
-		Action: func(c *cli.Context) error {
-			return runService(c, "restart", func(ctx context.Context, r *provision.Run) (*provision.Outcome, error) {
-				return r.Restart(ctx, c.StringSlice("host"), c.Bool("force"))
+		Action: one(func(op *operation) error {
+			return runService(op, func(ctx context.Context, run *provision.Run) (*provision.Outcome, error) {
+				return run.Restart(ctx, op.StringSlice("host"), op.Bool("force"))
 			})
-		},
+		}),
 	}
 }
 
-func runService(c *cli.Context, verb string, do func(context.Context, *provision.Run) (*provision.Outcome, error)) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
+func runService(op *operation, do func(context.Context, *provision.Run) (*provision.Outcome, error)) error {
+	out, inv, verb := op.out, op.inv, op.verb()
 	// Asked before the run begins: what was declined is no run, and holds nobody else up.
-	if verb != "start" && !c.Bool("dry-run") && !c.Bool("yes") {
-		if err := confirm(c.Context, out, verb, inv, c.StringSlice("host")); err != nil {
+	if verb != "start" && !op.Bool("dry-run") && !op.Bool("yes") {
+		if err := confirm(op, op.StringSlice("host")); err != nil {
 			return err
 		}
 	}
-	run, end, err := newRun(c, inv, out)
-	if err != nil {
-		return err
-	}
-	defer end()
-	ctx, cancel := withTimeout(c)
-	defer cancel()
-	result, err := do(ctx, run)
-	out.clear()
-	if err != nil {
-		if result != nil && result.Seen != nil && !out.json {
-			out.table(result.Seen)
+	return op.change(func(ctx context.Context, run *provision.Run) error {
+		result, err := do(ctx, run)
+		out.clear()
+		if err != nil {
+			if result != nil && result.Seen != nil && !out.json {
+				out.table(result.Seen)
+			}
+			return err
 		}
-		return err
-	}
-	if run.DryRun {
-		switch {
-		case out.json:
-			out.line(struct {
-				Kind   string   `json:"kind"`
-				Stops  []string `json:"stops"`
-				Starts []string `json:"starts"`
-			}{"plan", append([]string{}, result.Stops...), append([]string{}, result.Starts...)})
-		case len(result.Stops)+len(result.Starts) == 0:
-			fmt.Fprintln(out.stdout, "nothing to do")
-		default:
-			var parts []string
-			if len(result.Stops) > 0 {
-				parts = append(parts, "stop "+strings.Join(result.Stops, ", then "))
+		if run.DryRun {
+			switch {
+			case out.json:
+				out.line(struct {
+					Kind   string   `json:"kind"`
+					Stops  []string `json:"stops"`
+					Starts []string `json:"starts"`
+				}{"plan", append([]string{}, result.Stops...), append([]string{}, result.Starts...)})
+			case len(result.Stops)+len(result.Starts) == 0:
+				fmt.Fprintln(out.stdout, "nothing to do")
+			default:
+				var parts []string
+				if len(result.Stops) > 0 {
+					parts = append(parts, "stop "+strings.Join(result.Stops, ", then "))
+				}
+				if len(result.Starts) > 0 {
+					parts = append(parts, "start "+strings.Join(result.Starts, ", then "))
+				}
+				fmt.Fprintf(out.stdout, "would %s; nothing was changed\n", strings.Join(parts, "; "))
 			}
-			if len(result.Starts) > 0 {
-				parts = append(parts, "start "+strings.Join(result.Starts, ", then "))
+			return nil
+		}
+		out.times(run.Times())
+		if run.Changes() == 0 && !out.json {
+			fmt.Fprintf(out.stdout, "nothing to do\n")
+		}
+		if out.json {
+			out.line(statusOf(inv.Name, inv.ConnectString(), result.Seen))
+		} else {
+			out.table(result.Seen)
+			if verb == "stop" && result.Verdict.Health != provision.Healthy {
+				fmt.Fprintf(out.stdout, "\nstart again          %s\n", commandLine("start", inv))
 			}
-			fmt.Fprintf(out.stdout, "would %s; nothing was changed\n", strings.Join(parts, "; "))
 		}
 		return nil
-	}
-	out.times(run.Times())
-	if run.Changes() == 0 && !out.json {
-		fmt.Fprintf(out.stdout, "nothing to do\n")
-	}
-	if out.json {
-		out.line(statusOf(inv.Name, inv.ConnectString(), result.Seen))
-	} else {
-		out.table(result.Seen)
-		if verb == "stop" && result.Verdict.Health != provision.Healthy {
-			fmt.Fprintf(out.stdout, "\nstart again          %s\n", commandLine("start", inv))
-		}
-	}
-	return nil
+	})
 }
 
 // confirm asks before an interruption.
-func confirm(ctx context.Context, out *output, verb string, inv *inventory.Inventory, names []string) error {
+func confirm(op *operation, names []string) error {
+	inv, verb := op.inv, op.verb()
 	for _, name := range names {
 		if inv.Host(name) == nil {
 			return &provision.UnknownHostError{Name: name, Inventory: inv}
@@ -140,5 +128,5 @@ func confirm(ctx context.Context, out *output, verb string, inv *inventory.Inven
 	if len(names) > 0 {
 		what, then = strings.Join(names, ", "), "Clients move to the other members, if these are a majority."
 	}
-	return ask(ctx, out.stderr, verb+" interrupts "+what, fmt.Sprintf("%s %s? %s", verb, what, then))
+	return ask(op.Context.Context, op.out.stderr, verb+" interrupts "+what, fmt.Sprintf("%s %s? %s", verb, what, then))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -16,8 +15,6 @@ import (
 
 	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/inventory"
-	"github.com/zkctl/zkctl/provision"
-	"github.com/zkctl/zkctl/trail"
 )
 
 // flagsFor are the flags of a verb: those for finding the inventory and shaping the output, then the given ones.
@@ -57,103 +54,42 @@ func chosenFlag() []cli.Flag {
 
 const writeOne = "`zkctl inventory init HOST... > inventory.yaml` writes one"
 
-// load reads the inventory: the argument, else the flag or environment, else ./inventory.yaml.
-func load(c *cli.Context) (*inventory.Inventory, error) {
-	if c.NArg() > 1 {
-		return nil, usage("one inventory at most, not %s", strings.Join(c.Args().Slice(), " "))
+// theInventory is the inventory of a command line: the argument, else the flag or environment, else ./inventory.yaml.
+func theInventory(c *cli.Context) (string, error) {
+	switch {
+	case c.NArg() > 1:
+		return "", usage("one inventory at most, not %s", strings.Join(c.Args().Slice(), " "))
+	case c.Args().Present():
+		return c.Args().First(), nil
 	}
-	path := inventoryPath(c)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && !c.Args().Present() && c.String("inventory") == "" {
-		return nil, &usageError{"no inventory: neither as argument, nor with -i, nor in ZKCTL_INVENTORY, nor as ./inventory.yaml", writeOne}
-	}
-	return loadFile(c, path)
+	return flaggedInventory(c)
 }
 
-// loadFile reads an inventory and says what is wrong with it.
-func loadFile(c *cli.Context, path string) (*inventory.Inventory, error) {
+// flaggedInventory is theInventory for verbs with other arguments.
+func flaggedInventory(c *cli.Context) (string, error) {
+	const usual = "inventory.yaml"
+	if path := c.String("inventory"); path != "" {
+		return path, nil
+	}
+	if _, err := os.Stat(usual); errors.Is(err, os.ErrNotExist) {
+		return "", &usageError{"no inventory: neither as argument, nor with -i, nor in ZKCTL_INVENTORY, nor as ./" + usual, writeOne}
+	}
+	return usual, nil
+}
+
+// loadAll reads the ensembles of an inventory and says what is wrong with it.
+func loadAll(c *cli.Context, path string) ([]*inventory.Inventory, error) {
 	all, err := loadOptions(c).LoadAll(path)
 	var problems inventory.Problems
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return nil, &usageError{err.Error(), writeOne}
-	}
-	if err != nil && !errors.As(err, &problems) {
+	case errors.As(err, &problems):
+		return nil, fmt.Errorf("the inventory has %s:\n%w", counted(len(problems), "problem"), err)
+	case err != nil:
 		return nil, usage("%v", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the inventory has %s:\n%w", counted(len(problems), "problem"), err)
-	}
-	return choose(path, c.String("ensemble"), all)
-}
-
-// withTimeout bounds a context by --timeout.
-func withTimeout(c *cli.Context) (context.Context, context.CancelFunc) {
-	if limit := c.Duration("timeout"); limit > 0 {
-		return context.WithTimeoutCause(c.Context, limit, errTimeout)
-	}
-	return context.WithCancel(c.Context)
-}
-
-// newRun prepares an operation from the command line. end must be called when it is over.
-func newRun(c *cli.Context, inv *inventory.Inventory, out *output) (run *provision.Run, end func(), err error) {
-	unlock := func() {}
-	if !c.Bool("dry-run") {
-		if unlock, err = lock(inv); err != nil {
-			if locked := (*lockedError)(nil); errors.As(err, &locked) {
-				locked.holder = runningHere(c, inv)
-			}
-			return nil, nil, err
-		}
-	}
-	if run, err = prepare(c, inv, out); err != nil {
-		unlock()
-		return nil, nil, err
-	}
-	if !run.DryRun {
-		beginTrail(c, inv, run, out, out.redact)
-	}
-	return run, func() { run.Close(); unlock() }, nil
-}
-
-// verbOf is the command as it is typed, such as "lock break".
-func verbOf(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, "zkctl ") }
-
-func prepare(c *cli.Context, inv *inventory.Inventory, out *output) (*provision.Run, error) {
-	for i := range inv.Hosts {
-		if err := override(c, &inv.Hosts[i]); err != nil {
-			return nil, err
-		}
-	}
-	for _, w := range inv.Warnings {
-		fmt.Fprintf(out.stderr, "zkctl: warning: %v\n", w)
-	}
-	connector, err := newConnector(inv, func(host, text string) {
-		out.event(provision.Event{Time: time.Now(), Kind: provision.Note, Host: host, Text: text})
-	})
-	if err != nil {
-		return nil, err
-	}
-	out.redact = connector.secrets.redact
-	out.began = time.Now() // typing takes no time of the operation
-	return &provision.Run{
-		Inventory:    inv,
-		Connect:      connector.host,
-		Closed:       connector.close,
-		Programs:     programs(c.String("server-binary")),
-		Version:      version,
-		Probe:        provision.FourLetters(connector.dial),
-		Canary:       provision.CanaryBy(connector.dial),
-		Parallel:     c.Int("parallel"),
-		ReadyTimeout: c.Duration("wait-timeout"),
-		Deadline:     c.Duration("deadline"),
-		DryRun:       c.Bool("dry-run"),
-		ID:           trail.NewID(time.Now()),
-		Verb:         verbOf(c),
-		Holder:       fmt.Sprintf("%s (zkctl %s, process %d)", operator(), verbOf(c), os.Getpid()),
-		AdoptData:    c.Bool("adopt-data"),
-		ReuseIDs:     c.Bool("reuse-ids"),
-		SkipNetwork:  c.Bool("skip-network-check"),
-		Report:       out.event,
-	}, nil
+	return all, nil
 }
 
 // programs finds what is pushed: the named binary, else the inventory's, else the bundled one.

@@ -64,32 +64,32 @@ type auditedRun struct {
 
 // beginTrail opens the audit trail of an operation and lets it follow. That it cannot be written is no reason not to
 // operate, but is said.
-func beginTrail(c *cli.Context, inv *inventory.Inventory, run *provision.Run, out *output, redact func(string) string) {
+func beginTrail(op *operation, run *provision.Run) {
 	dir, _ := os.Getwd()
 	b := trail.Begin{Time: time.Now(), Run: run.ID, Verb: run.Verb, Args: commandArgs, Dir: dir, Operator: operator(), PID: os.Getpid(),
-		Version: version, Ensemble: inv.Name, Inventory: inv.File}
-	if data, err := os.ReadFile(inv.File); err == nil {
+		Version: version, Ensemble: op.inv.Name, Inventory: op.inv.File}
+	if data, err := os.ReadFile(op.inv.File); err == nil {
 		sum := sha256.Sum256(data)
 		b.SHA256 = hex.EncodeToString(sum[:])
 	}
-	state, err := stateDir(c)
+	state, err := stateDir(op.Context)
 	var w *trail.Writer
 	if err == nil {
-		w, err = trail.Create(state, b, redact)
+		w, err = trail.Create(state, b, op.out.redact)
 	}
 	if err != nil {
-		fmt.Fprintf(out.stderr, "zkctl: warning: no audit trail of this run: %v\n", err)
+		fmt.Fprintf(op.out.stderr, "zkctl: warning: no audit trail of this run: %v\n", err)
 		return
 	}
 	show, warned := run.Report, false
 	run.Report = func(e provision.Event) {
 		if err := w.Write(e, e.Kind != provision.HostBegins && e.Kind != provision.HostEnds && e.Kind != provision.Note); err != nil && !warned {
 			warned = true
-			fmt.Fprintf(out.stderr, "zkctl: warning: the audit trail ends here: %v\n", err)
+			fmt.Fprintf(op.out.stderr, "zkctl: warning: the audit trail ends here: %v\n", err)
 		}
 		show(e)
 	}
-	c.App.Metadata[trailKey] = &auditedRun{w, run}
+	op.App.Metadata[trailKey] = &auditedRun{w, run}
 }
 
 // endTrail writes how the present run ended, if there is one.

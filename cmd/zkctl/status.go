@@ -27,19 +27,12 @@ Exit code 0 if the ensemble is healthy, else 3.
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat until interrupted"},
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`TIME` between two looks of --watch"},
 		}, sshFlags()),
-		Action: forEachEnsemble(runStatus),
+		Action: eachUnless("watch", runStatus),
 	}
 }
 
-func runStatus(c *cli.Context) error {
-	out, err := newOutput(c)
-	if err != nil {
-		return err
-	}
-	inv, err := load(c)
-	if err != nil {
-		return err
-	}
+func runStatus(op *operation) error {
+	c, out, inv := op.Context, op.out, op.inv
 	if c.Duration("deadline") <= 0 || c.Duration("interval") <= 0 {
 		return usage("--deadline and --interval must be above 0")
 	}

@@ -5,13 +5,15 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/zkctl/zkctl/test/ensemble"
 )
 
 var diskFaults = []fault{
-	{"full disk", fullDisk},
-	{"slow fsync", slowDisk},
-	{"hung disk", hungDisk},
-	{"power cut", powerCut},
+	onOne("full disk", ours, fullDisk),
+	onOne("slow fsync", anyone, slowDisk),
+	onOne("hung disk", anyone, hungDisk),
+	onOne("power cut", ours, powerCut),
 	{"power cut of all", powerCutAll},
 }
 
@@ -19,17 +21,9 @@ var diskFaults = []fault{
 //
 // Only zkserver members get full disks and power cuts. Apache ZooKeeper 3.8.0 acknowledges a new leader before what it got
 // from it is on disk (ZOOKEEPER-4646), so it may lose what a quorum has; that is not what these runs are about.
-func fullDisk(n *Nemesis, d draw) {
-	m := n.take(d.pick[0], ours)
-	if m == nil {
-		n.skip("full disk")
-		return
-	}
-	defer n.release(m)
-	end := n.begin("full disk", "member %d for %v", m.ID, d.hold)
-	n.mu.Lock()
-	n.stopped[m.ID] = true
-	n.mu.Unlock()
+func fullDisk(n *Nemesis, m *ensemble.Member, kind string, d draw) {
+	end := n.begin(kind, "member %d for %v", m.ID, d.hold)
+	n.mayEnd(m)
 	disk := n.disks[m.ID]
 	n.fail(disk.Fill())
 	time.Sleep(d.hold)
@@ -40,15 +34,9 @@ func fullDisk(n *Nemesis, d draw) {
 }
 
 // slowDisk lets a disk write 3 to 30 times a second, which makes each fsync take a tenth of a second to a second.
-func slowDisk(n *Nemesis, d draw) {
-	m := n.take(d.pick[0], anyone)
-	if m == nil {
-		n.skip("slow fsync")
-		return
-	}
-	defer n.release(m)
+func slowDisk(n *Nemesis, m *ensemble.Member, kind string, d draw) {
 	writes := 3 + d.pick[1]%28
-	end := n.begin("slow fsync", "member %d: %d writes/s for %v", m.ID, writes, d.hold)
+	end := n.begin(kind, "member %d: %d writes/s for %v", m.ID, writes, d.hold)
 	n.fail(n.disks[m.ID].Throttle(writes))
 	time.Sleep(d.hold)
 	n.fail(n.disks[m.ID].Throttle(0))
@@ -56,14 +44,8 @@ func slowDisk(n *Nemesis, d draw) {
 }
 
 // hungDisk lets no write and no fsync end for a while.
-func hungDisk(n *Nemesis, d draw) {
-	m := n.take(d.pick[0], anyone)
-	if m == nil {
-		n.skip("hung disk")
-		return
-	}
-	defer n.release(m)
-	end := n.begin("hung disk", "member %d for %v", m.ID, d.hold)
+func hungDisk(n *Nemesis, m *ensemble.Member, kind string, d draw) {
+	end := n.begin(kind, "member %d for %v", m.ID, d.hold)
 	disk := n.disks[m.ID]
 	// Should this program end now, somebody has to thaw the disk: what waits for it cannot be killed.
 	thaw := exec.Command("sh", "-c", fmt.Sprintf("sleep %d; fsfreeze -u %s 2>/dev/null", int(d.hold.Seconds())+20, disk.at))
@@ -78,17 +60,9 @@ func hungDisk(n *Nemesis, d draw) {
 }
 
 // powerCut ends a member and loses what it had not synced.
-func powerCut(n *Nemesis, d draw) {
-	m := n.take(d.pick[0], ours)
-	if m == nil {
-		n.skip("power cut")
-		return
-	}
-	defer n.release(m)
-	end := n.begin("power cut", "member %d for %v", m.ID, d.hold/2)
-	n.mu.Lock()
-	n.stopped[m.ID] = true
-	n.mu.Unlock()
+func powerCut(n *Nemesis, m *ensemble.Member, kind string, d draw) {
+	end := n.begin(kind, "member %d for %v", m.ID, d.hold/2)
+	n.mayEnd(m)
 	n.fail(n.disks[m.ID].CutPower())
 	n.kill(m)
 	time.Sleep(d.hold / 2)
@@ -109,9 +83,7 @@ func powerCutAll(n *Nemesis, d draw) {
 	}
 	end := n.begin("power cut of all", "for %v", d.hold/4)
 	for _, m := range all {
-		n.mu.Lock()
-		n.stopped[m.ID] = true
-		n.mu.Unlock()
+		n.mayEnd(m)
 		n.fail(n.disks[m.ID].CutPower())
 	}
 	for _, m := range all {

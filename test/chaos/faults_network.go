@@ -6,12 +6,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/zkctl/zkctl/test/ensemble"
 )
 
 var partitionFaults = []fault{
 	{"partition: minority", minority},
 	{"partition: leader alone", leaderAlone},
-	{"partition: leader deposed", leaderDeposed},
+	onOne("partition: leader deposed", leads, leaderDeposed),
 	{"partition: bridge", bridge},
 	{"partition: ring", ring},
 	{"partition: one way", oneWay},
@@ -82,15 +84,9 @@ func leaderAlone(n *Nemesis, d draw) {
 
 // leaderDeposed lets a leader sleep, cut off from the other members, until they have another one, and wakes it up alone,
 // with requests of its clients waiting. Clients reach both sides.
-func leaderDeposed(n *Nemesis, d draw) {
-	leader := n.take(d.pick[0], leads)
-	if leader == nil {
-		n.skip("partition: leader deposed")
-		return
-	}
-	defer n.release(leader)
+func leaderDeposed(n *Nemesis, leader *ensemble.Member, kind string, _ draw) {
 	sleep := n.silence + 6*time.Second // a busy machine elects slowly
-	end := n.begin("partition: leader deposed", "%d alone, sleeps for %v, then wakes for %v", leader.ID, sleep, n.silence)
+	end := n.begin(kind, "%d alone, sleeps for %v, then wakes for %v", leader.ID, sleep, n.silence)
 	var others []int
 	for _, m := range n.e.Members() {
 		if m != leader {

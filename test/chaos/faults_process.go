@@ -11,22 +11,16 @@ import (
 )
 
 var processFaults = []fault{
-	{"kill leader", func(n *Nemesis, d draw) { n.killOne("kill leader", d, leads) }},
-	{"kill follower", func(n *Nemesis, d draw) { n.killOne("kill follower", d, follows) }},
+	onOne("kill leader", leads, killOne),
+	onOne("kill follower", follows, killOne),
 	{"kill all", killAll},
-	{"pause leader", func(n *Nemesis, d draw) { n.pause("pause leader", d, leads) }},
-	{"pause follower", func(n *Nemesis, d draw) { n.pause("pause follower", d, follows) }},
+	onOne("pause leader", leads, pause),
+	onOne("pause follower", follows, pause),
 	{"rolling restart", rollingRestart},
 	{"reconfiguration", reconfigure},
 }
 
-func (n *Nemesis) killOne(kind string, d draw, fits func(*ensemble.Member) bool) {
-	m := n.take(d.pick[0], fits)
-	if m == nil {
-		n.skip(kind)
-		return
-	}
-	defer n.release(m)
+func killOne(n *Nemesis, m *ensemble.Member, kind string, d draw) {
 	end := n.begin(kind, "member %d for %v", m.ID, d.hold)
 	n.kill(m)
 	time.Sleep(d.hold)
@@ -52,13 +46,7 @@ func killAll(n *Nemesis, d draw) {
 	end()
 }
 
-func (n *Nemesis) pause(kind string, d draw, fits func(*ensemble.Member) bool) {
-	m := n.take(d.pick[0], fits)
-	if m == nil {
-		n.skip(kind)
-		return
-	}
-	defer n.release(m)
+func pause(n *Nemesis, m *ensemble.Member, kind string, d draw) {
 	end := n.begin(kind, "member %d for %v", m.ID, d.hold)
 	n.fail(m.Signal(syscall.SIGSTOP))
 	time.Sleep(d.hold)
@@ -74,9 +62,7 @@ func rollingRestart(n *Nemesis, d draw) {
 	again := func(m *ensemble.Member) {
 		n.busy[m.ID].Lock()
 		defer n.release(m)
-		n.mu.Lock()
-		n.stopped[m.ID] = true
-		n.mu.Unlock()
+		n.mayEnd(m)
 		n.fail(m.Stop())
 		n.fail(n.start(m))
 		_ = ensemble.Until(20*time.Second, "", func() bool { return m.Mode() != "" })

@@ -52,6 +52,19 @@ type fault struct {
 	run  func(n *Nemesis, d draw)
 }
 
+// onOne is a fault of one member that fits, which strike has to itself.
+func onOne(kind string, fits func(*ensemble.Member) bool, strike func(n *Nemesis, m *ensemble.Member, kind string, d draw)) fault {
+	return fault{kind, func(n *Nemesis, d draw) {
+		m := n.take(d.pick[0], fits)
+		if m == nil {
+			n.skip(kind)
+			return
+		}
+		defer n.release(m)
+		strike(n, m, kind, d)
+	}}
+}
+
 // lane is a list of faults of which one at a time is there.
 type lane struct {
 	name   string
@@ -226,11 +239,16 @@ func (n *Nemesis) release(members ...*ensemble.Member) {
 	}
 }
 
+// mayEnd says that a member ends because of what is done to it.
+func (n *Nemesis) mayEnd(m *ensemble.Member) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stopped[m.ID] = true
+}
+
 // kill ends a member with SIGKILL.
 func (n *Nemesis) kill(m *ensemble.Member) {
-	n.mu.Lock()
-	n.stopped[m.ID] = true
-	n.mu.Unlock()
+	n.mayEnd(m)
 	n.fail(m.Kill())
 }
 

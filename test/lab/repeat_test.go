@@ -35,19 +35,7 @@ func manifests(h *hosts) map[string]string {
 func unchanged(t *testing.T, h *hosts, before map[string]string) {
 	t.Helper()
 	for name, after := range manifests(h) {
-		old := make(map[string]bool)
-		for line := range strings.Lines(before[name]) {
-			old[line] = true
-		}
-		for line := range strings.Lines(after) {
-			if !old[line] {
-				t.Errorf("%s: new or changed: %s", name, line)
-			}
-			delete(old, line)
-		}
-		for line := range old {
-			t.Errorf("%s: was before:     %s", name, line)
-		}
+		compare(t, name, before[name], after)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/zkctl/zkctl/test/listing"
 )
 
 // belongings describes what a host has in the way of files: path, mode, owner, size, link target, checksum. Left out are
@@ -59,18 +61,8 @@ func TestResetUndo(t *testing.T) {
 
 func compare(t *testing.T, name, before, after string) {
 	t.Helper()
-	old := make(map[string]bool)
-	for line := range strings.Lines(before) {
-		old[line] = true
-	}
-	for line := range strings.Lines(after) {
-		if !old[line] {
-			t.Errorf("%s: is now:     %s", name, line)
-		}
-		delete(old, line)
-	}
-	for line := range old {
-		t.Errorf("%s: was before: %s", name, line)
+	if d := listing.Differences(before, after); d != "" {
+		t.Errorf("%s:\n%s", name, d)
 	}
 }
 

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+	"github.com/zkctl/zkctl/trail"
+)
+
+// operation is what a verb works with: its command line, its output, and one ensemble.
+type operation struct {
+	*cli.Context
+	out *output
+	inv *inventory.Inventory
+}
+
+// open begins an operation on the ensemble of a name in an inventory; without a name on the only one there is.
+func open(c *cli.Context, path, name string) (*operation, error) {
+	out, err := newOutput(c)
+	if err != nil {
+		return nil, err
+	}
+	all, err := loadAll(c, path)
+	if err != nil {
+		return nil, err
+	}
+	inv, err := choose(path, name, all)
+	return &operation{c, out, inv}, err
+}
+
+// one is the action of a verb that works on one ensemble, which has to be chosen where there are several.
+func one(do func(*operation) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		path, err := theInventory(c)
+		if err != nil {
+			return err
+		}
+		op, err := open(c, path, c.String("ensemble"))
+		if err != nil {
+			return err
+		}
+		return do(op)
+	}
+}
+
+// each is the action of a verb that looks or converges, and so may go over several ensembles: it does so one after the
+// other, unless one is chosen.
+func each(do func(*operation) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		path, err := theInventory(c)
+		if err != nil {
+			return err
+		}
+		out, err := newOutput(c)
+		if err != nil {
+			return err
+		}
+		all, err := loadAll(c, path)
+		if err != nil {
+			return err
+		}
+		if name := c.String("ensemble"); name != "" || len(all) == 1 {
+			inv, err := choose(path, name, all)
+			if err != nil {
+				return err
+			}
+			return do(&operation{c, out, inv})
+		}
+		var errs []error
+		var unhealthy error // said by the output, and by the exit code where nothing worse happened
+		for _, inv := range all {
+			fmt.Fprintf(out.stderr, "zkctl: ensemble %s\n", inv.Name)
+			err := do(&operation{c, out, inv})
+			endTrail(c, err)
+			switch {
+			case err == nil:
+			case errors.Is(err, errInterrupted):
+				return err
+			case silentError(err):
+				unhealthy = err
+			default:
+				errs = append(errs, fmt.Errorf("ensemble %s: %w", inv.Name, err))
+			}
+		}
+		if len(errs) > 0 {
+			return errors.Join(errs...)
+		}
+		return unhealthy
+	}
+}
+
+// eachUnless is each, but one where the flag is given, with which a single ensemble is meant.
+func eachUnless(flag string, do func(*operation) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.IsSet(flag) {
+			return one(do)(c)
+		}
+		return each(do)(c)
+	}
+}
+
+// look lets do work with a run that changes nothing: it needs no lock and leaves no trail.
+func (op *operation) look(do func(context.Context, *provision.Run) error) error {
+	run, err := op.prepare()
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	ctx, cancel := withTimeout(op.Context)
+	defer cancel()
+	return do(ctx, run)
+}
+
+// change lets do work with a run that may change something: no other zkctl on this machine works with the inventory
+// meanwhile, and the run leaves a trail. A dry run needs neither.
+func (op *operation) change(do func(context.Context, *provision.Run) error) error {
+	if op.Bool("dry-run") {
+		return op.look(do)
+	}
+	unlock, err := lock(op.inv)
+	if err != nil {
+		if locked := (*lockedError)(nil); errors.As(err, &locked) {
+			locked.holder = runningHere(op.Context, op.inv)
+		}
+		return err
+	}
+	defer unlock()
+	return op.look(func(ctx context.Context, run *provision.Run) error {
+		beginTrail(op, run)
+		return do(ctx, run)
+	})
+}
+
+// withTimeout bounds a context by --timeout.
+func withTimeout(c *cli.Context) (context.Context, context.CancelFunc) {
+	if limit := c.Duration("timeout"); limit > 0 {
+		return context.WithTimeoutCause(c.Context, limit, errTimeout)
+	}
+	return context.WithCancel(c.Context)
+}
+
+// verb is the command as it is typed, such as "lock break".
+func (op *operation) verb() string { return strings.TrimPrefix(op.Command.HelpName, "zkctl ") }
+
+// prepare makes the run that the command line asks for.
+func (op *operation) prepare() (*provision.Run, error) {
+	for i := range op.inv.Hosts {
+		if err := override(op.Context, &op.inv.Hosts[i]); err != nil {
+			return nil, err
+		}
+	}
+	for _, w := range op.inv.Warnings {
+		fmt.Fprintf(op.out.stderr, "zkctl: warning: %v\n", w)
+	}
+	connector, err := newConnector(op.inv, func(host, text string) {
+		op.out.event(provision.Event{Time: time.Now(), Kind: provision.Note, Host: host, Text: text})
+	})
+	if err != nil {
+		return nil, err
+	}
+	op.out.redact = connector.secrets.redact
+	op.out.began = time.Now() // typing takes no time of the operation
+	return &provision.Run{
+		Inventory:    op.inv,
+		Connect:      connector.host,
+		Closed:       connector.close,
+		Programs:     programs(op.String("server-binary")),
+		Version:      version,
+		Probe:        provision.FourLetters(connector.dial),
+		Canary:       provision.CanaryBy(connector.dial),
+		Parallel:     op.Int("parallel"),
+		ReadyTimeout: op.Duration("wait-timeout"),
+		Deadline:     op.Duration("deadline"),
+		DryRun:       op.Bool("dry-run"),
+		ID:           trail.NewID(time.Now()),
+		Verb:         op.verb(),
+		Holder:       fmt.Sprintf("%s (zkctl %s, process %d)", operator(), op.verb(), os.Getpid()),
+		AdoptData:    op.Bool("adopt-data"),
+		ReuseIDs:     op.Bool("reuse-ids"),
+		SkipNetwork:  op.Bool("skip-network-check"),
+		Report:       op.out.event,
+	}, nil
+}
