@@ -14,6 +14,9 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
+// backlogBytes is how long the txns that wait for the disk may be together before nothing more is taken from the network.
+const backlogBytes = 64 << 20
+
 // snapPiece is how many nodes of a tree are read at a time for a snapshot in the background, while nothing else can
 // change the tree.
 const snapPiece = 256
@@ -42,6 +45,10 @@ type disk struct {
 	ready chan struct{}
 	mu    sync.Mutex
 	queue []queued
+	// bytes are those of the txns that are queued, or taken and not in the log yet; room tells of fewer, and of the end.
+	bytes int
+	room  sync.Cond
+	ended bool
 }
 
 // queued is an effect and when it came.
@@ -54,7 +61,9 @@ type queued struct {
 type purge struct{ node.Effect }
 
 func newDisk(s *store.Store, cfg *config.Config, log *slog.Logger, view sync.Locker, m *metrics.Metrics) *disk {
-	return &disk{store: s, cfg: cfg, log: log, view: view, metrics: m, ready: make(chan struct{}, 1)}
+	d := &disk{store: s, cfg: cfg, log: log, view: view, metrics: m, ready: make(chan struct{}, 1)}
+	d.room.L = &d.mu
+	return d
 }
 
 // add queues an effect. It does not wait.
@@ -62,11 +71,41 @@ func (d *disk) add(e node.Effect) {
 	now := time.Now()
 	d.mu.Lock()
 	d.queue = append(d.queue, queued{e, now})
+	if a, ok := e.(node.Append); ok {
+		d.bytes += len(a.Txn)
+	}
 	d.mu.Unlock()
 	select {
 	case d.ready <- struct{}{}:
 	default:
 	}
+}
+
+// awaitRoom waits while too much waits for the disk. Nobody does whom the disk waits for.
+func (d *disk) awaitRoom() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.bytes > backlogBytes && !d.ended {
+		d.room.Wait()
+	}
+}
+
+// appendedBytes notes that a txn of that length is in the log.
+func (d *disk) appendedBytes(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.bytes > backlogBytes && d.bytes-n <= backlogBytes {
+		d.room.Broadcast()
+	}
+	d.bytes -= n
+}
+
+// end lets everybody go who waits for room.
+func (d *disk) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended = true
+	d.room.Broadcast()
 }
 
 func (d *disk) take(into []queued) []queued {
@@ -80,6 +119,7 @@ func (d *disk) take(into []queued) []queued {
 
 // run works until ctx ends or something fails.
 func (d *disk) run(ctx context.Context) {
+	defer d.end()
 	var aside sync.WaitGroup
 	defer aside.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -117,7 +157,8 @@ func (d *disk) patience() time.Duration {
 // work carries out effects in order.
 func (d *disk) work(ctx context.Context, batch []queued, aside *sync.WaitGroup) error {
 	now := time.Now()
-	for _, q := range batch {
+	for i, q := range batch {
+		batch[i] = queued{} // which would hold what the log has
 		switch e := q.Effect.(type) {
 		case node.Append:
 			d.metrics.SyncProcessorRequestQueued.Add(1)
@@ -125,6 +166,7 @@ func (d *disk) work(ctx context.Context, batch []queued, aside *sync.WaitGroup) 
 			if err := d.store.Append(e.Zxid, e.Txn); err != nil {
 				return err
 			}
+			d.appendedBytes(len(e.Txn))
 			d.appended, d.since = e.ID, append(d.since, q.at)
 			began := now
 			now = time.Now()

@@ -7,8 +7,12 @@ import (
 	"github.com/zkctl/zkctl/server/node"
 )
 
-// inboxLimit is how many inputs may wait for the loop before those who bring more have to wait.
-const inboxLimit = 16 << 10
+// inboxLimit is how many inputs may wait for the loop before those who bring more have to wait, inboxBytes how long the
+// requests and packets among them may be together.
+const (
+	inboxLimit = 16 << 10
+	inboxBytes = 16 << 20
+)
 
 // inbox is where everybody leaves inputs for the loop. It is bounded: put waits for the loop, and the loop never waits
 // for those who put.
@@ -18,6 +22,7 @@ type inbox struct {
 	mu     sync.Mutex
 	room   sync.Cond
 	inputs []node.Input
+	bytes  int
 	since  time.Time // when the first of them came
 	closed bool
 }
@@ -30,8 +35,9 @@ func newInbox() *inbox {
 
 // put adds inputs. Once the inbox is closed they are forgotten.
 func (b *inbox) put(inputs []node.Input) {
+	bytes := inputsBytes(inputs)
 	b.mu.Lock()
-	for len(b.inputs) >= inboxLimit && !b.closed {
+	for (len(b.inputs) >= inboxLimit || b.bytes >= inboxBytes) && !b.closed {
 		b.room.Wait()
 	}
 	if !b.closed {
@@ -39,12 +45,27 @@ func (b *inbox) put(inputs []node.Input) {
 			b.since = time.Now()
 		}
 		b.inputs = append(b.inputs, inputs...)
+		b.bytes += bytes
 	}
 	b.mu.Unlock()
 	select {
 	case b.ready <- struct{}{}:
 	default:
 	}
+}
+
+// inputsBytes is how long the requests and packets among inputs are together.
+func inputsBytes(inputs []node.Input) int {
+	bytes := 0
+	for _, in := range inputs {
+		switch in := in.(type) {
+		case node.ClientRequest:
+			bytes += len(in.Body)
+		case node.PacketReceived:
+			bytes += len(in.Packet.Data)
+		}
+	}
+	return bytes
 }
 
 // take returns what waits, and for how long the first of it has, and makes into the place for what comes.
@@ -54,7 +75,7 @@ func (b *inbox) take(into []node.Input) (inputs []node.Input, oldest time.Durati
 	if inputs = b.inputs; len(inputs) > 0 {
 		oldest = time.Since(b.since)
 	}
-	b.inputs = into[:0]
+	b.inputs, b.bytes = into[:0], 0
 	b.room.Broadcast()
 	return inputs, oldest
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/zkctl/zkctl/server/config"
@@ -24,13 +25,27 @@ func setLimits(c *node.Config, cfg *config.Config) {
 // outstandingLimit is globalOutstandingLimit, which the participants of an ensemble share: their leader gets the requests of
 // all of them (LeaderZooKeeperServer.getGlobalOutstandingLimit).
 func outstandingLimit(cfg *config.Config) int {
+	return cfg.GlobalOutstandingLimit / sharers(cfg)
+}
+
+// sharers is how many servers fill what their leader has room for: all but one, as Apache ZooKeeper has it.
+func sharers(cfg *config.Config) int {
 	if !cfg.Distributed || cfg.Observer {
-		return cfg.GlobalOutstandingLimit
+		return 1
 	}
-	if voters := len(cfg.Members.Voters()); voters > 2 {
-		return cfg.GlobalOutstandingLimit / (voters - 1)
+	return max(len(cfg.Members.Voters())-1, 1)
+}
+
+// requestBytes is how many bytes of requests of clients may be in process. Each takes several times its length on its way: as
+// a request, as a txn, in the queues to the disk and to the others. An operator who says how many bytes of large requests
+// may be in process means as many.
+func requestBytes(cfg *config.Config, memoryLimit int64) int {
+	const most, ofMemory = 24 << 20, 16
+	bytes := int(min(most, memoryLimit/ofMemory)) / sharers(cfg)
+	if cfg.LargeRequestThreshold > 0 {
+		bytes = max(bytes, cfg.LargeRequestMaxBytes)
 	}
-	return cfg.GlobalOutstandingLimit
+	return max(bytes, cfg.MaxBufferBytes)
 }
 
 // maxConnections is maxCnxns, or fewer where more would take the descriptors that the log, the other members and the
@@ -45,6 +60,9 @@ func maxConnections(cfg *config.Config, openFiles uint64) int {
 	}
 	return room
 }
+
+// memoryLimit is what the runtime has been told to stay below (GOMEMLIMIT).
+func memoryLimit() int64 { return debug.SetMemoryLimit(-1) }
 
 // openFilesLimit is how many descriptors this process may have.
 func openFilesLimit() uint64 {

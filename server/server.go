@@ -228,7 +228,7 @@ func (s *Server) peerConfig(options tree.Options) peer.Config {
 		SASL:     quorumSASL(&s.cfg.QuorumSASL),
 		TickTime: s.cfg.TickTime, SyncLimitTicks: s.cfg.SyncLimit, InitLimitTicks: s.cfg.InitLimit,
 		MaxPacketBytes: s.cfg.MaxBufferBytes + s.cfg.ExtraSizeBytes,
-		Tree:           options, View: s.mu.RLocker(), Deliver: s.inbox.put, Metrics: s.metrics, Log: s.log,
+		Tree:           options, View: s.mu.RLocker(), Deliver: s.deliver, Metrics: s.metrics, Log: s.log,
 	}
 	s.secureMembers(&c)
 	return c
@@ -238,16 +238,24 @@ func (s *Server) clientConfig() clientport.Config {
 	c := clientport.Config{
 		Address: s.cfg.ClientAddress(), Backlog: s.cfg.ListenBacklog, MaxFrameBytes: s.cfg.MaxBufferBytes,
 		MaxPerAddress: s.cfg.MaxClientCnxns, Max: maxConnections(s.cfg, openFilesLimit()),
-		OutstandingLimit:      outstandingLimit(s.cfg),
+		OutstandingLimit: outstandingLimit(s.cfg), RequestBytes: requestBytes(s.cfg, memoryLimit()),
 		LargeRequestThreshold: s.cfg.LargeRequestThreshold, LargeRequestMaxBytes: s.cfg.LargeRequestMaxBytes,
 		SessionlessTimeout: s.cfg.SessionlessTimeout, KeepAlive: s.cfg.ClientKeepAlive,
-		View: s.mu.RLocker(), Read: s.node.Read, Deliver: s.inbox.put,
+		View: s.mu.RLocker(), Read: s.node.Read, Deliver: s.deliver,
 		Word:    func(word, argument string) string { return admin.Answer(source{s}, word, argument) },
 		Metrics: s.metrics,
 		Log:     s.log,
 	}
 	s.secureClients(&c)
 	return c
+}
+
+// deliver takes inputs from the network, once the disk has less to do than would fill the memory.
+func (s *Server) deliver(inputs []node.Input) {
+	if inputsBytes(inputs) > 0 {
+		s.disk.awaitRoom()
+	}
+	s.inbox.put(inputs)
 }
 
 // fail ends the server with an error.

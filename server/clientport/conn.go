@@ -66,7 +66,9 @@ type conn struct {
 	closed  bool
 	asks    bool      // a four-letter word
 	waiting []arrival // of requests in flight, by arrival
-	stats   connStats
+	// waitingBytes is what they take of the room.
+	waitingBytes int
+	stats        connStats
 	// large is the size of a large answer, of those of late.
 	large int
 	// counted is how much of out is in port.queued.
@@ -78,6 +80,8 @@ type arrival struct {
 	at  time.Duration
 	op  wire.OpCode
 	xid int32
+	// bytes is how much of the room the request takes.
+	bytes int
 	// large is the length of a large request that went to the node; see largeRequests.
 	large int
 }
@@ -139,8 +143,9 @@ func (c *conn) end() {
 	c.port.outstanding.Add(-int64(len(c.waiting)))
 	for _, a := range c.waiting {
 		c.port.large.giveBack(a.large)
+		c.port.room.giveBack(a.bytes)
 	}
-	c.waiting = nil
+	c.waiting, c.waitingBytes = nil, 0
 	c.change.Broadcast()
 	c.mu.Unlock()
 	if c.connected {
@@ -203,17 +208,22 @@ func (c *conn) take() error {
 		}
 	}
 	defer handOver()
+	held := 0 // of the room, by a frame that nothing else answers for yet
+	defer func() { c.port.room.giveBack(held) }()
 	now := c.port.now()
 	for {
+		c.port.room.giveBack(held)
+		held = 0
 		frame, whole, large, err := c.reader.next()
 		if err != nil {
 			return err
 		}
 		if large {
 			handOver()
-			if frame, err = c.reader.large(); err != nil {
+			if frame, err = c.readLarge(); err != nil {
 				return err
 			}
+			held = len(frame)
 			now = c.port.now()
 		} else if !whole {
 			return nil
@@ -260,10 +270,14 @@ func (c *conn) take() error {
 		if !large {
 			body = slices.Clone(body)
 		}
-		a := arrival{at: now, op: header.Type, xid: header.Xid}
+		a := arrival{at: now, op: header.Type, xid: header.Xid, bytes: len(frame)}
 		if a.large, err = c.port.large.take(len(body)); err != nil {
 			return err
 		}
+		if !large {
+			c.port.room.take(len(frame))
+		}
+		held = 0
 		inputs = append(inputs, node.ClientRequest{Client: c.id, Header: header, Body: body})
 		c.begin(len(frame), a)
 		if header.Type == wire.OpCloseSession {
@@ -313,6 +327,7 @@ func (c *conn) begin(frameBytes int, a arrival) {
 	c.port.outstanding.Add(1)
 	c.mu.Lock()
 	c.waiting = append(c.waiting, a)
+	c.waitingBytes += a.bytes
 	c.stats.received()
 	c.mu.Unlock()
 	c.port.cfg.Metrics.BytesReceivedCount.Add(int64(frameBytes + lengthBytes))
@@ -320,12 +335,12 @@ func (c *conn) begin(frameBytes int, a arrival) {
 
 // crowded tells that nothing more should be read at present.
 func (c *conn) crowded() bool {
-	if c.port.outstanding.Load() > int64(c.port.cfg.OutstandingLimit) {
+	if c.port.outstanding.Load() > int64(c.port.cfg.OutstandingLimit) || c.port.room.full() {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closed || c.out.bytes > highWaterBytes || len(c.waiting)*c.large > answerBytes
+	return c.closed || c.out.bytes > highWaterBytes || len(c.waiting)*c.large > answerBytes || c.waitingBytes > connRequestBytes
 }
 
 // waitForRoom waits until the requests of this connection are answered and the answers are on their way. An error says that

@@ -57,6 +57,8 @@ type Config struct {
 	// OutstandingLimit is the number of requests in process above which connections with requests in process are not
 	// read (globalOutstandingLimit).
 	OutstandingLimit int
+	// RequestBytes is how many bytes of requests may be in process before others wait to be read; not positive for any.
+	RequestBytes int
 	// LargeRequestThreshold is the length in bytes above which a request counts as large (largeRequestThreshold), not
 	// positive for none; a large request that would bring those in process beyond LargeRequestMaxBytes
 	// (largeRequestMaxBytes) ends its connection.
@@ -87,8 +89,9 @@ type Port struct {
 	lastID atomic.Uint64
 	// outstanding are the requests of all connections that wait for their answer.
 	outstanding atomic.Int64
-	// large are the large ones of them.
+	// large are the large ones of them, room bounds the bytes of all.
 	large largeRequests
+	room  room
 	// queued is how much waits to be written to connections for which more than a little does.
 	queued atomic.Int64
 	// handshakes are connections that are about to become plain or TLS.
@@ -130,6 +133,7 @@ func Listen(cfg Config) (*Port, error) {
 	if p.cfg.Metrics == nil {
 		p.cfg.Metrics = metrics.New()
 	}
+	p.room.limit = int64(cfg.RequestBytes)
 	p.large.set(cfg.LargeRequestThreshold, cfg.LargeRequestMaxBytes, &p.cfg.Metrics.LargeRequestsRejected)
 	var err error
 	if p.plain, err = listen(cfg.Address, "client port", cfg.Backlog); err != nil {
@@ -221,6 +225,7 @@ func (p *Port) accept(ctx context.Context, listener net.Listener, group *sync.Wa
 
 // stop closes the listeners and every connection.
 func (p *Port) stop() {
+	p.room.close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true

@@ -149,10 +149,13 @@ func (r *frameReader) next() (frame []byte, whole, large bool, err error) {
 // discard forgets what was read.
 func (r *frameReader) discard() { r.start = r.end }
 
+// length is the announced length of the frame at the start of the buffer, which has that much.
+func (r *frameReader) length() int { return int(binary.BigEndian.Uint32(r.buffered())) }
+
 // large reads a frame for which next wanted it. The memory grows with what really arrives.
 func (r *frameReader) large() ([]byte, error) {
 	b := r.buffered()
-	length := int(binary.BigEndian.Uint32(b))
+	length := r.length()
 	frame := append(make([]byte, 0, min(length, 2*readBytes)), b[4:]...)
 	r.start = r.end
 	for {

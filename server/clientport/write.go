@@ -48,6 +48,8 @@ func (c *conn) queueAnswer(frame []byte) (idle bool) {
 		c.inFlight.Add(-1)
 		c.port.outstanding.Add(-1)
 		c.port.large.giveBack(a.large)
+		c.port.room.giveBack(a.bytes)
+		c.waitingBytes -= a.bytes
 	}
 	c.out.addFrame(frame)
 	if c.out.bytes > highWaterBytes && c.tooMuch() {

@@ -57,7 +57,9 @@ func (l *Leader) Propose(e txn.Entry) {
 func (l *Leader) forward(p *peer, packet wire.QuorumPacket) {
 	switch {
 	case p.state == peerSyncs, p.state == peerAcked, p.state == peerReads && l.waitsForNewLeader(packet.Zxid):
-		p.held = append(p.held, packet)
+		if !p.hold(packet) {
+			l.drop(p, "too much is proposed while it is synchronised")
+		}
 		return
 	case p.state == peerReads && len(p.held) > 0:
 		l.release(p) // a COMMIT comes after its PROPOSAL

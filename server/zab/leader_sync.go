@@ -193,7 +193,7 @@ func (l *Leader) carryOut(p *peer, plan syncPlan) {
 		for _, e := range l.outstanding[l.done:] {
 			packet := wire.QuorumPacket{Type: wire.PacketProposal, Zxid: e.Header.Zxid, Data: e.Bytes}
 			if l.waitsForNewLeader(packet.Zxid) {
-				p.held = append(p.held, packet)
+				p.hold(packet)
 			} else {
 				l.send(p, packet)
 			}
@@ -233,11 +233,9 @@ func (l *Leader) SnapshotSent(conn ConnID) {
 // release sends what was held back while a snapshot was read and is committed by now, or comes before a reconfiguration that
 // is not: the stream may have it.
 func (l *Leader) release(p *peer) {
-	held := p.held
-	p.held = nil
-	for _, packet := range held {
+	for _, packet := range p.takeHeld() {
 		if l.waitsForNewLeader(packet.Zxid) {
-			p.held = append(p.held, packet)
+			p.hold(packet)
 		} else {
 			l.send(p, packet)
 		}
@@ -286,8 +284,7 @@ func (l *Leader) sendUpToDate(p *peer) {
 		p.watchSent(l.outstanding[len(l.outstanding)-1].Header.Zxid, l.now)
 	}
 	l.send(p, wire.QuorumPacket{Type: wire.PacketUpToDate, Zxid: -1})
-	for _, packet := range p.held {
+	for _, packet := range p.takeHeld() {
 		l.send(p, packet)
 	}
-	p.held = nil
 }

@@ -175,10 +175,9 @@ func (o *observers) handleSyncAck(p *peer, packet wire.QuorumPacket) error {
 	p.state = peerServes
 	p.deadline = o.l.now + o.l.cfg.syncLimit()
 	o.send(p, wire.QuorumPacket{Type: wire.PacketUpToDate, Zxid: -1})
-	for _, packet := range p.held {
+	for _, packet := range p.takeHeld() {
 		o.send(p, packet)
 	}
-	p.held = nil
 	return nil
 }
 
@@ -215,7 +214,9 @@ func (o *observers) commit(packet wire.QuorumPacket) {
 		switch {
 		case p.state < peerReads:
 		case p.state == peerSyncs:
-			p.held = append(p.held, packet)
+			if !p.hold(packet) {
+				o.drop(p, "too much is committed while it is synchronised")
+			}
 		default:
 			o.send(p, packet)
 		}

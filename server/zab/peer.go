@@ -46,7 +46,8 @@ type peer struct {
 	activates bool
 	// held are packets that wait for UPTODATE: Java followers before 3.9.3 fail when the COMMIT of a proposal
 	// reaches them between NEWLEADER and UPTODATE.
-	held []wire.QuorumPacket
+	held      []wire.QuorumPacket
+	heldBytes int
 	// pings counts those sent since UPTODATE, pongs their answers; target is the ping that the current round of pings
 	// sent, 0 for none.
 	pings, pongs, target uint64
@@ -62,6 +63,23 @@ type sentProposal struct {
 // hasAcked tells whether its ACK of a proposal counts.
 func (p *peer) hasAcked(zxid wire.Zxid) bool {
 	return !p.observer && p.state >= peerAcked && !p.activates && p.acked >= zxid
+}
+
+// maxHeldBytes is how much may be held for a learner: what its connection can still queue when it is let go.
+const maxHeldBytes = 96 << 20
+
+// hold keeps a packet until UPTODATE. It is false if that is too much by now.
+func (p *peer) hold(packet wire.QuorumPacket) bool {
+	p.held = append(p.held, packet)
+	p.heldBytes += len(packet.Data)
+	return p.heldBytes <= maxHeldBytes
+}
+
+// takeHeld returns what was held, which is no more.
+func (p *peer) takeHeld() []wire.QuorumPacket {
+	held := p.held
+	p.held, p.heldBytes = nil, 0
+	return held
 }
 
 // watchSent remembers a proposal that the peer is to acknowledge within syncLimit.

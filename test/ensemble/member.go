@@ -264,16 +264,21 @@ func (m *Member) LogHas(text string) bool {
 }
 
 // RSS is the resident memory of the member's process in bytes.
-func (m *Member) RSS() (int64, error) {
+func (m *Member) RSS() (int64, error) { return m.memory("VmRSS:") }
+
+// PeakRSS is the most that RSS has been since the process began.
+func (m *Member) PeakRSS() (int64, error) { return m.memory("VmHWM:") }
+
+func (m *Member) memory(which string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, which); ok {
 			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("member %d: no VmRSS in its status", m.ID)
+	return 0, fmt.Errorf("member %d: no %s in its status", m.ID, which)
 }

@@ -1,0 +1,166 @@
+package clientport
+
+import (
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/zkctl/zkctl/wire"
+)
+
+// Requests of many bytes that nobody waits for do not come to more than there is room for, and short ones pass them.
+func TestBytesOfRequests(t *testing.T) {
+	const limit, length, each = 3 << 20, 900_000, 5
+	s := newStand(t, func(c *Config) { c.RequestBytes = limit })
+	var clients []*peer
+	for range 6 {
+		clients = append(clients, s.connect())
+	}
+	small := s.connect()
+	hold := make(chan struct{})
+	s.mu.Lock()
+	s.hold = hold
+	s.mu.Unlock()
+	body := strings.Repeat("x", length)
+	var group sync.WaitGroup
+	for _, p := range clients {
+		group.Go(func() {
+			for xid := range each {
+				p.send(request(xid, wire.OpSetData, body))
+			}
+		})
+	}
+	waitFor(t, "a line", func() bool { return s.room.waits.Load() >= 3 && s.outstanding.Load() == 3 })
+	if used := s.room.used.Load(); used > limit {
+		t.Errorf("%d bytes are in process", used)
+	}
+	small.send(request(1, wire.OpSetData, "small"))
+	waitFor(t, "the small one", func() bool { return s.outstanding.Load() == 4 })
+	close(hold)
+	small.expect(1, "small")
+	for _, p := range clients {
+		for xid := range each {
+			p.expect(xid, body)
+		}
+	}
+	group.Wait()
+	waitFor(t, "an empty room", func() bool { return s.room.used.Load() == 0 })
+}
+
+// One connection has a share of the room only.
+func TestBytesOfRequestsOfOneConnection(t *testing.T) {
+	const length, count = 900_000, 20
+	s := newStand(t, func(c *Config) { c.RequestBytes = 64 << 20 })
+	p := s.connect()
+	hold := make(chan struct{})
+	s.mu.Lock()
+	s.hold = hold
+	s.mu.Unlock()
+	body := strings.Repeat("x", length)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for xid := range count {
+			p.send(request(xid, wire.OpSetData, body))
+		}
+	}()
+	waitFor(t, "enough", func() bool { return s.room.used.Load() > connRequestBytes })
+	if used := s.room.used.Load(); used > connRequestBytes+length+100 {
+		t.Errorf("%d bytes are in process", used)
+	}
+	close(hold)
+	for xid := range count {
+		p.expect(xid, body)
+	}
+	<-sent
+}
+
+// Whoever announces a long request and does not send it keeps the others waiting for a moment only; what is in process of
+// one that leaves is given back.
+func TestSlowRequestsKeepNoRoom(t *testing.T) {
+	const length = 900_000
+	s := newStand(t, func(c *Config) { c.RequestBytes = length + 100 })
+	slow, other := s.connect(), s.connect()
+	body := strings.Repeat("x", length)
+	whole := framed(request(1, wire.OpSetData, body))
+	slow.Write(whole[:100])
+	waitFor(t, "the slow one", func() bool { return s.room.used.Load() > length })
+	other.send(request(1, wire.OpSetData, body))
+	other.expect(1, body)
+	slow.Write(whole[100:])
+	slow.expect(1, body)
+
+	slow.Write(whole[:100])
+	waitFor(t, "the slow one", func() bool { return s.room.used.Load() > length })
+	slow.Close()
+	waitFor(t, "its end", func() bool { return s.room.used.Load() == 0 })
+}
+
+// Who waits comes in in order, one alone always does, and nothing is lost on the way.
+func TestRoom(t *testing.T) {
+	r := room{limit: 1000}
+	if !r.enter(5000) {
+		t.Fatal("one alone has no room")
+	}
+	var order []int
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for i := range 5 {
+		group.Go(func() {
+			r.enter(400)
+			mu.Lock()
+			order = append(order, i)
+			mu.Unlock()
+		})
+		waitFor(t, "its place", func() bool { return r.waits.Load() == int32(i+1) })
+	}
+	admitted := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(order)
+	}
+	r.giveBack(5000)
+	waitFor(t, "two", func() bool { return admitted() == 2 })
+	for i := range 3 {
+		if n := r.waits.Load(); int(n) != 3-i {
+			t.Fatalf("%d wait", n)
+		}
+		r.giveBack(400)
+		waitFor(t, "the next", func() bool { return admitted() == 3+i })
+		if mu.Lock(); order[2+i] != 2+i {
+			t.Errorf("they came in as %v", order)
+		}
+		mu.Unlock()
+	}
+	group.Wait()
+	r.giveBack(800)
+
+	var most atomic.Int64
+	for i := range 8 {
+		group.Go(func() {
+			rand := rand.New(rand.NewPCG(1, uint64(i)))
+			for range 2000 {
+				n := 1 + rand.IntN(500)
+				if r.enter(n); r.used.Load() > most.Load() {
+					most.Store(r.used.Load())
+				}
+				r.giveBack(n)
+			}
+		})
+	}
+	group.Wait()
+	if r.used.Load() != 0 || most.Load() > r.limit {
+		t.Errorf("%d bytes are left, %d were in process", r.used.Load(), most.Load())
+	}
+
+	r.take(1000)
+	left := make(chan bool)
+	go func() { left <- r.enter(1) }()
+	waitFor(t, "its place", func() bool { return r.waits.Load() == 1 })
+	r.close()
+	if <-left || r.enter(1) {
+		t.Error("a closed room was entered")
+	}
+}
