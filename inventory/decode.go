@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/zkctl/zkctl/spelling"
 )
 
 // decoder fills structs from YAML nodes, only where a key is present, so that decoding one node after another into the
@@ -136,7 +138,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 
 // unknown reports a key that does not exist, with the one that was probably meant.
 func (d *decoder) unknown(k *yaml.Node, full string, names []string) {
-	if near := nearest(k.Value, names); near != "" {
+	if near := spelling.Nearest(k.Value, names); near != "" {
 		d.problem(k, "%s: unknown key; did you mean %q?", full, near)
 		return
 	}
@@ -152,7 +154,7 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, key string, tag reflect.St
 		words := strings.Split(allowed, "|")
 		if !slices.Contains(words, s) {
 			hint := ""
-			if near := nearest(s, words); near != "" {
+			if near := spelling.Nearest(s, words); near != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near)
 			}
 			d.problem(n, "%s: %q is none of %s%s", key, s, strings.Join(words, ", "), hint)

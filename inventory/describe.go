@@ -14,6 +14,7 @@ var descriptions = map[string]string{
 	"hosts.peer_address": "What the other members dial, where it differs from address.",
 	"hosts.id":           "The server id, 1 to 255, never to be changed: data directories carry it.",
 	"hosts.role":         "voter (default) or observer.",
+	"hosts.labels":       "Words of your own, such as a rack, by which --limit @LABEL chooses hosts.",
 	"hosts.connection":   "How this host is reached: ssh, or local.",
 
 	"ssh":                 "How to log in. What is not said comes from ssh_config, then from the defaults.",

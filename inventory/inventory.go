@@ -56,8 +56,10 @@ type Host struct {
 	// PeerAddress is what the other members dial; it stands in server lines and /etc/hosts. Address where not set.
 	PeerAddress string
 	// ID is the server id, 1 to 255.
-	ID         int
-	Role       Role
+	ID   int
+	Role Role
+	// Labels are words by which people choose hosts: a rack, a site; see Limit.
+	Labels     []string
 	Connection Connection
 
 	SSH    SSH

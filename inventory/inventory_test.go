@@ -137,15 +137,6 @@ func TestLocalExample(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	words := []string{"address", "id", "name", "role", "identity_files"}
-	for in, want := range map[string]string{"adress": "address", "nmae": "name", "idd": "id", "colour": "", "Role": "role", "identity_file": "identity_files"} {
-		if got := nearest(in, words); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	example, err := os.ReadFile("../inventory.example.yaml")
 	if err != nil {

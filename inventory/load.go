@@ -47,6 +47,7 @@ type entry struct {
 	PeerAddress string     `yaml:"peer_address"`
 	ID          int        `yaml:"id"`
 	Role        string     `yaml:"role" oneof:"voter|observer"`
+	Labels      []string   `yaml:"labels"`
 	Connection  string     `yaml:"connection" oneof:"ssh|local"`
 	SSH         *yaml.Node `yaml:"ssh"`
 	Become      *yaml.Node `yaml:"become"`
@@ -176,7 +177,7 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 	key := fmt.Sprintf("hosts[%d]", index)
 	d.into(n, reflect.ValueOf(&e).Elem(), key, "")
 	h := Host{
-		Name: e.Name, Address: e.Address, PeerAddress: e.PeerAddress, ID: e.ID, Role: Role(e.Role),
+		Name: e.Name, Address: e.Address, PeerAddress: e.PeerAddress, ID: e.ID, Role: Role(e.Role), Labels: e.Labels,
 		Connection: Connection(e.Connection), places: places(l.file, n),
 	}
 	if n.Kind != yaml.MappingNode {
@@ -186,6 +187,11 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 		d.problem(n, "%s: has no name", key)
 	} else if !nameForm.MatchString(h.Name) {
 		d.problem(n, "%s.name: %q is not a host name", key, h.Name)
+	}
+	for _, label := range h.Labels {
+		if !nameForm.MatchString(label) {
+			l.problems.add(Problem{h.place("labels"), fmt.Sprintf("%s.labels: %q: letters, digits, '.', '_' and '-' only", key, label)})
+		}
 	}
 	if h.Address != "" && strings.ContainsAny(h.Address, " \t/'\"@") {
 		d.problem(n, "%s.address: %q is neither a name nor an IP address", key, h.Address)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/zkctl/zkctl/spelling"
 )
 
 // zooCfgKeys are the keys that may stand in zoo_cfg, with the kind of their value. Anything else goes in
@@ -90,7 +92,7 @@ func (d *decoder) checkZooCfg(section string, k, val *yaml.Node, s string) bool 
 		return true
 	}
 	if !known {
-		near := nearest(k.Value, sortedKeys(zooCfgKeys))
+		near := spelling.Nearest(k.Value, sortedKeys(zooCfgKeys))
 		if near != "" {
 			d.problem(k, "%s: unknown zoo.cfg key; did you mean %q? (keys that zkctl does not know go in zoo_cfg_extra)", full, near)
 		} else {

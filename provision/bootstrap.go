@@ -112,6 +112,9 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	}
 	programs := make([][2]bundle.Program, len(members))
 	for i, m := range members {
+		if !r.within(m.Host) {
+			continue
+		}
 		server, client, err := r.Programs(m.Host, m.facts.Arch)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Host.Name, err)
@@ -121,6 +124,9 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	it := &intent{ids: r.identify(members), members: members, names: &Plan{}, hosts: &Plan{}, users: &Plan{}, software: &Plan{},
 		out: &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}}
 	if err := r.step(ctx, stepChecks, func(context.Context) error { return r.check(members, it.ids) }); err != nil {
+		return nil, err
+	}
+	if err := r.mayLimit(members, it.ids); err != nil {
 		return nil, err
 	}
 	if it.ids.ensembleID == unchosen && !r.DryRun {
@@ -136,11 +142,12 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	// What is less than an error is among the plan's notes.
 	impossible := slices.DeleteFunc(slices.Concat(r.planNames(members, it.names), r.planHosts(members, it.hosts)),
 		func(f hostprep.Finding) bool { return f.Severity != hostprep.Error })
-	if err := r.findings(stepChecks, impossible); err != nil {
+	if err := r.findings(stepChecks, r.eased(impossible)); err != nil {
 		return nil, err
 	}
 	r.planMembers(it, programs)
 	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.users, it.software} {
+		p.only(r.within)
 		it.out.Plan.Steps = append(it.out.Plan.Steps, p.Steps...)
 	}
 	if err := votersMayChange(members, r.Inventory); err != nil {
@@ -196,6 +203,9 @@ func (r *Run) carryOut(ctx context.Context, it *intent) error {
 		return err
 	}
 	return r.step(ctx, stepReady, func(ctx context.Context) error {
+		if len(r.Limit) > 0 {
+			return r.awaitWithin(ctx, it.members, it.out)
+		}
 		seen, err := r.awaitReady(ctx, it.members)
 		if seen != nil {
 			it.out.Seen, it.out.Verdict = seen, Judge(seen)
@@ -218,11 +228,12 @@ func (r *Run) prepare(ctx context.Context, it *intent) error {
 	// The proof takes a while and needs nothing of what follows, nor the other way round.
 	proof := make(chan error, 1)
 	go func() {
-		if len(it.ring.hosts) < 2 {
+		ring := r.keyringWithin(it.ring)
+		if len(ring.hosts) < 2 {
 			proof <- nil
 			return
 		}
-		proof <- r.proveKeys(ctx, it.ring)
+		proof <- r.proveKeys(ctx, ring)
 	}()
 	err := r.apply(ctx, stepInstall, it.software)
 	return joined([]error{err, <-proof})
@@ -242,7 +253,7 @@ func (r *Run) check(members []member, ids identities) error {
 		findings = append(findings, hostprep.CheckTogether(facts, members[0].Host.System.MaxSkew)...)
 	}
 	findings = append(findings, r.checkIdentities(members, ids)...)
-	return r.findings(stepChecks, findings)
+	return r.findings(stepChecks, r.eased(findings))
 }
 
 // requirements are what the member needs of its host.
@@ -284,7 +295,7 @@ func (r *Run) findings(step string, findings []hostprep.Finding) error {
 // planNames plans /etc/hosts.
 func (r *Run) planNames(members []member, p *Plan) []hostprep.Finding {
 	var all []hostprep.Finding
-	entries := r.hostsEntries(members)
+	entries := r.hostsEntries()
 	for _, m := range machines(members) {
 		if m.Host.System.HostsFile == "manage" && privileged(m.Member) {
 			changes, findings := hostprep.PlanHosts(m.facts, entries, entryOf(entries, m.Host.Name))
@@ -336,28 +347,27 @@ func texts(findings []hostprep.Finding) []string {
 
 // hostsEntries are the lines of the block in /etc/hosts: members whose address is an IP address, one line for each
 // address, by server id: the order of hosts in the inventory may change.
-func (r *Run) hostsEntries(members []member) []hostprep.Entry {
+func (r *Run) hostsEntries() []hostprep.Entry {
 	var entries []hostprep.Entry
-	members = slices.SortedFunc(slices.Values(members), func(a, b member) int { return a.Host.ID - b.Host.ID })
-	for _, m := range members {
-		if m.Host.System.HostsFile != "manage" {
+	for _, h := range slices.SortedFunc(slices.Values(r.Inventory.Hosts), func(a, b inventory.Host) int { return a.ID - b.ID }) {
+		if h.System.HostsFile != "manage" {
 			continue
 		}
-		address, err := netip.ParseAddr(m.Host.PeerAddress)
+		address, err := netip.ParseAddr(h.PeerAddress)
 		if err != nil {
-			r.report(Event{Kind: Warning, Step: stepHostsFile, Host: m.Host.Name,
-				Text: fmt.Sprintf("%s is not an IP address: no line in /etc/hosts for it (set peer_address)", m.Host.PeerAddress)})
+			r.report(Event{Kind: Warning, Step: stepHostsFile, Host: h.Name,
+				Text: fmt.Sprintf("%s is not an IP address: no line in /etc/hosts for it (set peer_address)", h.PeerAddress)})
 			continue
 		}
 		merged := false
 		for i := range entries {
 			if entries[i].Address == address {
-				entries[i].Names = append(entries[i].Names, m.Host.Name)
+				entries[i].Names = append(entries[i].Names, h.Name)
 				merged = true
 			}
 		}
 		if !merged {
-			entries = append(entries, hostprep.Entry{Address: address, Names: []string{m.Host.Name}})
+			entries = append(entries, hostprep.Entry{Address: address, Names: []string{h.Name}})
 		}
 	}
 	return entries
@@ -406,6 +416,9 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) {
 		add(software, stepFiles, i, c, notes...)
 	}
 	for i, m := range members {
+		if !r.within(m.Host) {
+			continue
+		}
 		if !m.running {
 			out.Starts = append(out.Starts, m.Host.Name)
 		} else if why := m.needsRestart(changes[i]); why != "" {
@@ -417,7 +430,14 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) {
 // startMissing starts what does not run, then restarts, rolling, what runs something else than is configured.
 func (r *Run) startMissing(ctx context.Context, members []member, out *Outcome) error {
 	if len(out.Starts) > 0 {
-		if err := r.step(ctx, stepStart, func(ctx context.Context) error { return r.start(ctx, members) }); err != nil {
+		err := r.step(ctx, stepStart, func(ctx context.Context) error {
+			if len(r.Limit) > 0 {
+				idle := slices.DeleteFunc(r.membersWithin(members), func(m member) bool { return m.running })
+				return r.startChosen(ctx, idle)
+			}
+			return r.start(ctx, members)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -433,7 +453,11 @@ func (r *Run) startMissing(ctx context.Context, members []member, out *Outcome) 
 			}
 		}
 		// Members that were just started need a moment to join; the gate then judges what is there.
-		if _, err := r.awaitMembers(ctx, members); err != nil {
+		if len(r.Limit) > 0 {
+			if err := r.awaitChosen(ctx, r.membersWithin(members), out); err != nil {
+				return err
+			}
+		} else if _, err := r.awaitMembers(ctx, members); err != nil {
 			return err
 		}
 		return r.restartRolling(ctx, members, targets, nil)

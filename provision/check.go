@@ -152,7 +152,7 @@ func ordered(findings []hostprep.Finding, hosts, checks []string) []hostprep.Fin
 // lookAtAll gathers the facts of all hosts. What cannot be looked at is a finding.
 func (r *Run) lookAtAll(ctx context.Context, report *CheckReport) ([]member, []hostprep.Finding) {
 	const step = "connect and gather facts"
-	hosts := r.Inventory.Hosts
+	hosts := r.hostsWithin()
 	members := make([]member, len(hosts))
 	failed := make([]error, len(hosts))
 	for _, h := range hosts {

@@ -27,7 +27,9 @@ type Document struct {
 	Format   int    `json:"format"`
 	Ensemble string `json:"ensemble"`
 	// Version is that of the programs that would be pushed.
-	Version   string        `json:"version"`
+	Version string `json:"version"`
+	// Limit are the hosts to which the plan is limited; empty means all.
+	Limit     []string      `json:"limit,omitempty"`
 	Inventory FileRef       `json:"inventory"`
 	Hosts     []PlannedHost `json:"hosts"`
 	Changes   []Planned     `json:"changes"`
@@ -92,7 +94,7 @@ func (r *Run) Plan(ctx context.Context) (*Outcome, *Document, error) {
 // document is what is intended, as data.
 func (r *Run) document(it *intent) *Document {
 	d := &Document{
-		Kind: documentKind, Format: 1, Ensemble: r.Inventory.Name, Version: r.Version,
+		Kind: documentKind, Format: 1, Ensemble: r.Inventory.Name, Version: r.Version, Limit: r.Limit,
 		Inventory: FileRef{File: r.Inventory.File}, Changes: []Planned{}, Settings: []SettingChange{},
 		Starts: append([]string{}, it.out.Starts...), Restarts: []PlannedRestart{}, Elections: it.out.Elections,
 	}
@@ -101,7 +103,9 @@ func (r *Run) document(it *intent) *Document {
 	}
 	for _, m := range it.members {
 		d.Hosts = append(d.Hosts, PlannedHost{m.Host.Name, m.Host.Address, m.facts.MachineID})
-		d.Settings = append(d.Settings, m.settingChanges()...)
+		if r.within(m.Host) {
+			d.Settings = append(d.Settings, m.settingChanges()...)
+		}
 	}
 	for _, s := range it.out.Plan.Steps {
 		for _, h := range s.Hosts {
@@ -117,21 +121,32 @@ func (r *Run) document(it *intent) *Document {
 	for _, name := range it.out.Order {
 		d.Restarts = append(d.Restarts, PlannedRestart{name, it.out.Restarts[name]})
 	}
-	d.Unavailable = unavailable(r.Inventory, d.Starts, d.Elections)
+	var idle []string
+	for _, m := range it.members {
+		if !m.running {
+			idle = append(idle, m.Host.Name)
+		}
+	}
+	d.Unavailable = unavailable(r.Inventory, d.Starts, idle, d.Elections)
 	return d
 }
 
-// unavailable says for how long clients are not served, where these members do not run yet.
-func unavailable(inv *inventory.Inventory, starts []string, elections int) string {
-	running := inv.Voters()
-	for _, name := range starts {
-		if h := inv.Host(name); h != nil && h.Role == inventory.Voter {
-			running--
+// unavailable says for how long clients are not served, where the idle members do not run yet and some of them are started.
+func unavailable(inv *inventory.Inventory, starts, idle []string, elections int) string {
+	voters := func(names []string) (n int) {
+		for _, name := range names {
+			if h := inv.Host(name); h != nil && h.Role == inventory.Voter {
+				n++
+			}
 		}
+		return n
 	}
+	running := inv.Voters() - voters(idle)
 	switch {
 	case len(starts) == len(inv.Hosts):
 		return "until the first start: nothing runs yet"
+	case running+voters(starts) < inv.Voters()/2+1:
+		return "until more members are started than these: the voters that run are no majority"
 	case running < inv.Voters()/2+1:
 		return "until members are started: the voters that run are no majority"
 	case elections > 0 && inv.Voters() == 1:

@@ -75,6 +75,9 @@ func (r *Run) lookAtKeys(ctx context.Context) (*ring, error) {
 	err := r.step(ctx, stepObserveKeys, func(ctx context.Context) error {
 		return r.each(ctx, stepObserveKeys, k.hosts, func(ctx context.Context, i int) error {
 			if err := r.observeKeys(ctx, k.hosts[i], &k.members[i]); err != nil {
+				if context.Cause(ctx) == nil && r.leftOut(stepObserveKeys, k.hosts[i], err) {
+					return nil
+				}
 				return err
 			}
 			k.login[i] = r.loginKey(k.hosts[i])

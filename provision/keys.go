@@ -110,13 +110,14 @@ func (r *Run) planKeys(k *keyring) (*Plan, error) {
 		}
 		p.add(stepKeys, k.hosts[i], append(pair, mesh...), notes...)
 	}
-	return p, r.findings(stepKeys, all)
+	return p, r.findings(stepKeys, r.eased(all))
 }
 
 // applyKeys makes the missing key pairs, then gives every host the keys of all.
 func (r *Run) applyKeys(ctx context.Context, k *keyring) error {
 	return r.step(ctx, stepKeys, func(ctx context.Context) error {
-		err := r.each(ctx, stepKeys, k.hosts, func(ctx context.Context, i int) error {
+		turn := r.turn(k)
+		err := r.eachOf(ctx, stepKeys, k.hosts, turn, func(ctx context.Context, i int) error {
 			changes, _ := sshkeys.PlanKeyPair(k.members[i], sshkeys.KeyType(k.hosts[i].System.KeyType))
 			if len(changes) == 0 {
 				return nil
@@ -129,11 +130,21 @@ func (r *Run) applyKeys(ctx context.Context, k *keyring) error {
 		if err != nil {
 			return err
 		}
-		return r.each(ctx, stepKeys, k.hosts, func(ctx context.Context, i int) error {
+		return r.eachOf(ctx, stepKeys, k.hosts, turn, func(ctx context.Context, i int) error {
 			changes, _ := sshkeys.PlanMesh(k.members[i], k.members)
 			return r.changeAll(ctx, repeated(stepKeys, len(changes)), k.hosts[i], changes)
 		})
 	})
+}
+
+// turn are the places of the hosts that the operation may change.
+func (r *Run) turn(k *keyring) (turn []int) {
+	for i, h := range k.hosts {
+		if r.within(h) {
+			turn = append(turn, i)
+		}
+	}
+	return turn
 }
 
 func repeated(step string, n int) []string { return slices.Repeat([]string{step}, n) }

@@ -271,19 +271,20 @@ func (m *Matrix) nameFindings(members []member) []hostprep.Finding {
 
 // checkNetwork lets members that are about to be started for the first time find out whether they will reach one another.
 func (r *Run) checkNetwork(ctx context.Context, it *intent) error {
-	if r.SkipNetwork || len(it.out.Starts) == 0 || len(machines(it.members)) < 2 {
+	members := r.membersWithin(it.members)
+	if r.SkipNetwork || len(it.out.Starts) == 0 || len(machines(members)) < 2 {
 		return nil
 	}
 	return r.step(ctx, stepNetwork, func(ctx context.Context) error {
-		servers := make([]string, len(it.members))
-		for i, m := range it.members {
+		servers := make([]string, len(members))
+		for i, m := range members {
 			servers[i] = m.Server()
 		}
-		matrix, err := r.network(ctx, it.members, servers)
+		matrix, err := r.network(ctx, members, servers)
 		if err != nil {
 			return err
 		}
-		return r.findings(stepNetwork, matrix.findings(it.members, true))
+		return r.findings(stepNetwork, matrix.findings(members, true))
 	})
 }
 

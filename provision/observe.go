@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
@@ -112,21 +113,29 @@ func (r *Run) observe(ctx context.Context, hosts []inventory.Host) ([]member, er
 	members := make([]member, len(hosts))
 	const step = "connect and gather facts"
 	err := r.step(ctx, step, func(ctx context.Context) error {
-		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
+		return r.each(ctx, step, hosts, func(ctx context.Context, i int) (err error) {
 			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
-			host, err := r.host(hosts[i])
-			if err != nil {
-				return err
+			members[i], err = r.find(ctx, m, r.wanted(m))
+			if err != nil && context.Cause(ctx) == nil && r.leftOut(step, hosts[i], err) {
+				return nil
 			}
-			facts, err := hostprep.Gather(ctx, host, r.wanted(m))
-			if err != nil {
-				return err
-			}
-			members[i], err = found(m, facts)
 			return err
 		})
 	})
-	return members, err
+	return slices.DeleteFunc(members, func(m member) bool { return m.facts == nil }), err
+}
+
+// find connects to a member's host and asks for what is wanted.
+func (r *Run) find(ctx context.Context, m templates.Member, want hostprep.Wanted) (member, error) {
+	host, err := r.host(m.Host)
+	if err != nil {
+		return member{}, err
+	}
+	facts, err := hostprep.Gather(ctx, host, want)
+	if err != nil {
+		return member{}, err
+	}
+	return found(m, facts)
 }
 
 // found reads a member's state from its host's facts.
@@ -156,17 +165,9 @@ func (r *Run) observeServices(ctx context.Context, hosts []inventory.Host) ([]me
 	members := make([]member, len(hosts))
 	const step = "connect"
 	err := r.step(ctx, step, func(ctx context.Context) error {
-		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
+		return r.each(ctx, step, hosts, func(ctx context.Context, i int) (err error) {
 			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
-			host, err := r.host(hosts[i])
-			if err != nil {
-				return err
-			}
-			facts, err := hostprep.Gather(ctx, host, hostprep.Wanted{Root: privileged(m), Extra: r.wanted(m).Extra[:1]})
-			if err != nil {
-				return err
-			}
-			members[i], err = found(m, facts)
+			members[i], err = r.find(ctx, m, hostprep.Wanted{Root: privileged(m), Extra: r.wanted(m).Extra[:1]})
 			return err
 		})
 	})

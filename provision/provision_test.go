@@ -16,7 +16,6 @@ import (
 	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
-	"github.com/zkctl/zkctl/templates"
 )
 
 // site is an ensemble of stand-in servers on this machine, in directories and on ports of its own.
@@ -515,13 +514,9 @@ func TestChecks(t *testing.T) {
 // The order of hosts in the inventory is not that of /etc/hosts.
 func TestHostsEntriesAreByID(t *testing.T) {
 	f := newFleet(t).run("me")
-	var members []member
-	for _, h := range f.Inventory.Hosts {
-		members = append(members, member{Member: templates.Member{Ensemble: f.Inventory, Host: h}})
-	}
-	first := fmt.Sprint(f.hostsEntries(members))
-	slices.Reverse(members)
-	if again := fmt.Sprint(f.hostsEntries(members)); again != first {
+	first := fmt.Sprint(f.hostsEntries())
+	slices.Reverse(f.Inventory.Hosts)
+	if again := fmt.Sprint(f.hostsEntries()); again != first {
 		t.Errorf("%s, in another order %s", first, again)
 	}
 }

@@ -106,19 +106,11 @@ func (r *Run) observeForReset(ctx context.Context) (members []member, missing, e
 	hosts := r.Inventory.Hosts
 	all := make([]member, len(hosts))
 	err = r.step(ctx, step, func(ctx context.Context) error {
-		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
+		return r.each(ctx, step, hosts, func(ctx context.Context, i int) (err error) {
 			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
-			host, err := r.host(hosts[i])
-			if err != nil {
-				return err
-			}
 			want := r.wanted(m)
 			want.Extra = append(want.Extra, hostprep.JournalFragment(r.journalDir(hosts[i])))
-			facts, err := hostprep.Gather(ctx, host, want)
-			if err != nil {
-				return err
-			}
-			all[i], err = found(m, facts)
+			all[i], err = r.find(ctx, m, want)
 			return err
 		})
 	})

@@ -117,6 +117,12 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 			return err
 		}
 		return r.step(ctx, stepReady, func(ctx context.Context) (err error) {
+			if len(names) > 0 { // others may be missing, and have been before
+				var these Outcome
+				err = r.awaitChosen(ctx, members, &these)
+				out.Seen = these.Seen
+				return err
+			}
 			out.Seen, err = r.awaitReady(ctx, members)
 			return err
 		})

@@ -71,13 +71,7 @@ func (k *ring) kind(i int) sshkeys.KeyType { return sshkeys.KeyType(k.hosts[i].S
 
 // on runs f for the hosts whose turn it is.
 func (r *Run) on(ctx context.Context, step string, k *ring, turn []int, f func(ctx context.Context, i int) error) error {
-	hosts := make([]inventory.Host, len(turn))
-	for n, i := range turn {
-		hosts[n] = k.hosts[i]
-	}
-	return r.step(ctx, step, func(ctx context.Context) error {
-		return r.each(ctx, step, hosts, func(ctx context.Context, n int) error { return f(ctx, turn[n]) })
-	})
+	return r.step(ctx, step, func(ctx context.Context) error { return r.eachOf(ctx, step, k.hosts, turn, f) })
 }
 
 // replaceKeys is a rotation up to the point where the new keys are in place and proved. Old keys are authorized still.

@@ -44,6 +44,9 @@ type Run struct {
 	ID, Verb, Holder string
 	// Lease is how long the lock of the ensemble lasts that is not renewed; 0 is DefaultLease.
 	Lease time.Duration
+	// Limit are the names of the hosts that Plan, Apply, Check and Keys are about; nil is all. Plan and Apply look at the others
+	// as well, as far as these can be reached, and change nothing there.
+	Limit []string
 	// AdoptData takes data without a stamp for the member's own; ReuseIDs permits ids that others had.
 	AdoptData, ReuseIDs bool
 	// SkipNetwork leaves out that members try to reach one another before their first start.
@@ -174,6 +177,15 @@ func (r *Run) each(ctx context.Context, step string, hosts []inventory.Host, f f
 	}
 	group.Wait()
 	return joined(errs)
+}
+
+// eachOf is each for the hosts at some places only; f gets the place.
+func (r *Run) eachOf(ctx context.Context, step string, hosts []inventory.Host, places []int, f func(ctx context.Context, i int) error) error {
+	some := make([]inventory.Host, len(places))
+	for n, i := range places {
+		some[n] = hosts[i]
+	}
+	return r.each(ctx, step, some, func(ctx context.Context, n int) error { return f(ctx, places[n]) })
 }
 
 // joined joins errors, and leaves a single one as it is. That all hosts were interrupted is said once.

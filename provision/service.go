@@ -308,15 +308,17 @@ func (r *Run) awaitChosen(ctx context.Context, members []member, out *Outcome) e
 }
 
 // Stop stops members, observers and followers first and the leader last. Without force it refuses to stop so many that
-// the ensemble loses its quorum, unless all members are to be stopped.
+// the ensemble loses its quorum, unless it is to be stopped as a whole, by an empty list of names.
 func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, error) {
 	hosts, err := r.chosen(names)
 	if err != nil {
 		return nil, err
 	}
 	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
-	if err := r.mayStopAll(seen, hosts, force); err != nil {
-		return nil, err
+	if len(names) > 0 {
+		if err := r.mayStopAll(seen, hosts, force); err != nil {
+			return nil, err
+		}
 	}
 	members, missing, err := r.reachable(ctx, hosts)
 	if err != nil {
@@ -358,7 +360,7 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 			}
 		}
 	}
-	if left >= v.Majority || left == v.Serving || len(hosts) == len(r.Inventory.Hosts) {
+	if left >= v.Majority || left == v.Serving {
 		return nil
 	}
 	text := fmt.Sprintf("%d of %d voters serve; after this %d would, and %d are needed: the ensemble stops serving",

@@ -40,6 +40,8 @@ type Begin struct {
 	// Inventory is the file, and SHA256 that of its content.
 	Inventory string `json:"inventory"`
 	SHA256    string `json:"inventory_sha256"`
+	// Limit are the hosts to which the run was limited; empty means all.
+	Limit []string `json:"limit,omitempty"`
 }
 
 // End is the last line, which a run that was cut off lacks.

@@ -110,6 +110,9 @@ func runAuditShow(c *cli.Context) error {
 	}
 	fmt.Fprintf(w, "%s  zkctl %s\n%s by %s, process %d, zkctl %s\nensemble %s, inventory %s (sha256 %.12s)\n", r.Run, strings.Join(r.Args, " "),
 		r.Time.Local().Format(time.RFC1123Z), r.Operator, r.PID, r.Version, r.Ensemble, r.Inventory, r.SHA256)
+	if len(r.Limit) > 0 {
+		fmt.Fprintf(w, "limited to %s\n", strings.Join(r.Limit, ", "))
+	}
 	for _, line := range r.Lines[1:] {
 		var e provision.Event
 		if json.Unmarshal(line, &e) != nil {

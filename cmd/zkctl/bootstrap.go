@@ -35,8 +35,17 @@ func runBootstrap(op *operation) error { return converge(op, nil) }
 
 // converge makes the hosts what the inventory says, within what was agreed to if that is not nil.
 func converge(op *operation, agreed *provision.Document) error {
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
+	if agreed != nil {
+		names = agreed.Limit
+		op.limited = names
+	}
 	return op.change(func(ctx context.Context, run *provision.Run) error {
 		out, inv := op.out, op.inv
+		run.Limit = names
 		if run.DryRun && agreed == nil {
 			result, doc, err := run.Plan(ctx)
 			out.clear()
@@ -71,7 +80,15 @@ func converge(op *operation, agreed *provision.Document) error {
 		out.times(run.Times())
 		out.trips(run.RoundTrips())
 		if result.Nothing() {
-			fmt.Fprintf(out.stdout, "nothing to do: all %d hosts are as the inventory says\n", len(inv.Hosts))
+			who := fmt.Sprintf("all %d hosts are", len(inv.Hosts))
+			switch len(names) {
+			case 0:
+			case 1:
+				who = names[0] + " is"
+			default:
+				who = strings.Join(names, ", ") + " are"
+			}
+			fmt.Fprintf(out.stdout, "nothing to do: %s as the inventory says\n", who)
 		} else {
 			fmt.Fprintln(out.stdout, counted(run.Changes(), "change"))
 		}

@@ -29,7 +29,7 @@ Exit code 0 if no check failed, else 3. A warning is no failure, unless --fail-o
    zkctl check --only network,names       # which host reaches which, by name and port
    zkctl check --skip fsync --junit report.xml
    zkctl check --fix                      # put right what is safe to put right`,
-		Flags: flagsFor(hostFlags(), serverBinaryFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), []cli.Flag{
 			&cli.StringSliceFlag{Name: "only", Usage: "only the check with this `NAME` (repeatable, or with commas)"},
 			&cli.StringSliceFlag{Name: "skip", Usage: "all but the check with this `NAME` (repeatable, or with commas)"},
 			&cli.BoolFlag{Name: "list", Usage: "list the checks and end"},
@@ -59,11 +59,16 @@ func runCheck(op *operation) error {
 	default:
 		return usage("--fail-on: %q is neither error nor warning", s)
 	}
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	out, work := op.out, op.look
 	if op.Bool("fix") {
 		work = op.change
 	}
 	return work(func(ctx context.Context, run *provision.Run) error {
+		run.Limit = names
 		report, err := run.Check(ctx, checks, op.Bool("fix"))
 		out.clear()
 		if err != nil {

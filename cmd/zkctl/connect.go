@@ -32,7 +32,7 @@ func loadOptions(c *cli.Context) inventory.Options {
 	return inventory.Options{SSHConfig: c.String("ssh-config"), User: c.String("ssh-user"), Jump: c.StringSlice("jump")}
 }
 
-// override lets flags win over the inventory.
+// override is that of one host.
 func override(c *cli.Context, h *inventory.Host) error {
 	switch p := c.String("host-key-policy"); p {
 	case "", "strict", "accept-new", "off":
@@ -81,21 +81,22 @@ type connector struct {
 	notice  func(host, text string) // may be nil
 }
 
-// newConnector asks for the secrets that have to be typed and returns the connector, which is to be closed.
-func newConnector(inv *inventory.Inventory, notice func(host, text string)) (*connector, error) {
-	c := &connector{secrets: &secrets{}, notice: notice}
-	return c, c.secrets.ask(inv)
+// connector is for looking at client ports alone: only what leads to jump hosts is asked for. It is to be closed.
+func (op *operation) connector() (*connector, error) {
+	if err := op.override(); err != nil {
+		return nil, err
+	}
+	return &connector{secrets: op.secrets}, op.secrets.askForJumps(op.inv)
 }
 
-// connectorFor is for verbs that look at client ports alone: only what leads to jump hosts is asked for.
-func connectorFor(c *cli.Context, inv *inventory.Inventory) (*connector, error) {
-	connector := &connector{secrets: &secrets{}}
-	for i := range inv.Hosts {
-		if err := override(c, &inv.Hosts[i]); err != nil {
-			return nil, err
+// override lets flags win over the inventory.
+func (op *operation) override() error {
+	for i := range op.inv.Hosts {
+		if err := override(op.Context, &op.inv.Hosts[i]); err != nil {
+			return err
 		}
 	}
-	return connector, connector.secrets.askForJumps(inv)
+	return nil
 }
 
 // host makes the connection to a host, which is dialled at its first use.

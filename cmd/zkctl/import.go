@@ -150,12 +150,11 @@ func askPeers(c *cli.Context, hosts []convert.Host, options convert.Options) err
 	if err != nil {
 		return err
 	}
-	for i := range inv.Hosts {
-		if err := override(c, &inv.Hosts[i]); err != nil {
-			return err
-		}
+	op := newOperation(c, nil, inv)
+	connector, err := op.connector()
+	if err == nil {
+		err = op.secrets.ask(inv)
 	}
-	connector, err := newConnector(inv, nil)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -58,6 +59,15 @@ type ensembleStatus struct {
 	FailuresLeft int            `json:"failures_left"`
 	Connect      string         `json:"connect"`
 	Members      []memberStatus `json:"members"`
+	// LeftOut are members that are not shown.
+	LeftOut []string `json:"left_out,omitempty"`
+}
+
+// only leaves some members.
+func (s ensembleStatus) only(shown, others []string) ensembleStatus {
+	s.Members = slices.DeleteFunc(s.Members, func(m memberStatus) bool { return !slices.Contains(shown, m.Host) })
+	s.LeftOut = others
+	return s
 }
 
 func statusOf(name, connect string, seen []provision.Observation) ensembleStatus {

@@ -25,7 +25,7 @@ func keysCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "show whom each host lets in, and with which key it logs in to the others", ArgsUsage: "[INVENTORY]",
-				Flags:  flagsFor(hostFlags()),
+				Flags:  flagsFor(hostFlags(), limitFlag()),
 				Action: one(keysList),
 			},
 			{
@@ -41,7 +41,7 @@ which we are logged in.`,
 				Description: `Makes the next key of each host on that host, lets it in everywhere, proves it by a fresh login to every other host, puts it
 in place, proves that again, and only then removes the old one. What fails before that is taken back; a run that was
 cut off is finished by running it again. Private keys never leave their hosts.`,
-				Flags:  flagsFor(hostFlags(), chosenFlag()),
+				Flags:  flagsFor(hostFlags(), limitFlag()),
 				Action: one(keysRotate),
 			},
 			{
@@ -103,13 +103,18 @@ type keyLine struct {
 }
 
 func keysList(op *operation) error {
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	return op.look(func(ctx context.Context, run *provision.Run) error {
+		run.Limit = names
 		all, err := run.Keys(ctx)
 		op.out.clear()
 		if err != nil {
 			return err
 		}
-		lines := keyLines(all)
+		lines := slices.DeleteFunc(keyLines(all), func(l keyLine) bool { return len(names) > 0 && !slices.Contains(names, l.Host) })
 		if op.out.json {
 			op.out.line(map[string]any{"kind": "keys", "keys": lines})
 			return nil
@@ -169,8 +174,12 @@ func keysSync(op *operation) error {
 
 func keysRotate(op *operation) error {
 	out := op.out
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
-		rotated, err := run.RotateKeys(ctx, op.StringSlice("host"))
+		rotated, err := run.RotateKeys(ctx, names)
 		if err != nil {
 			return err
 		}

@@ -224,7 +224,7 @@ func exitCode(err error) int {
 	var (
 		wrong    *usageError
 		problems inventory.Problems
-		unknown  *provision.UnknownHostError
+		limit    *inventory.LimitError
 		secret   *secretError
 		refused  *provision.RefusedError
 		drift    *provision.DriftError
@@ -240,7 +240,7 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, errLocked), errors.As(err, &locked):
 		return exitLocked
-	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &unknown), errors.As(err, &secret):
+	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &limit), errors.As(err, &secret):
 		return exitUsage
 	case provision.Partial(err):
 		return exitPartial

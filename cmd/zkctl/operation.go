@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,14 @@ import (
 // operation is what a verb works with: its command line, its output, and one ensemble.
 type operation struct {
 	*cli.Context
-	out *output
-	inv *inventory.Inventory
+	out     *output
+	inv     *inventory.Inventory
+	secrets *secrets
+	limited []string // what --limit has meant, by name
+}
+
+func newOperation(c *cli.Context, out *output, inv *inventory.Inventory) *operation {
+	return &operation{Context: c, out: out, inv: inv, secrets: &secrets{}}
 }
 
 // open begins an operation on the ensemble of a name in an inventory; without a name on the only one there is.
@@ -33,7 +40,7 @@ func open(c *cli.Context, path, name string) (*operation, error) {
 		return nil, err
 	}
 	inv, err := choose(path, name, all)
-	return &operation{c, out, inv}, err
+	return newOperation(c, out, inv), err
 }
 
 // one is the action of a verb that works on one ensemble, which has to be chosen where there are several.
@@ -72,13 +79,13 @@ func each(do func(*operation) error) cli.ActionFunc {
 			if err != nil {
 				return err
 			}
-			return do(&operation{c, out, inv})
+			return do(newOperation(c, out, inv))
 		}
 		var errs []error
 		var unhealthy error // said by the output, and by the exit code where nothing worse happened
 		for _, inv := range all {
 			fmt.Fprintf(out.stderr, "zkctl: ensemble %s\n", inv.Name)
-			err := do(&operation{c, out, inv})
+			err := do(newOperation(c, out, inv))
 			endTrail(c, err)
 			switch {
 			case err == nil:
@@ -139,6 +146,65 @@ func (op *operation) change(do func(context.Context, *provision.Run) error) erro
 	})
 }
 
+// limit is what --limit means at the moment, by name and in the order of the inventory; nil without --limit. Who is left out
+// is said.
+func (op *operation) limit() ([]string, error) {
+	words := inventory.Limit(op.StringSlice("limit"))
+	if len(words) == 0 {
+		return nil, nil
+	}
+	states := map[string]string{}
+	if words.AsksStates(op.inv) {
+		connector, err := op.connector()
+		if err != nil {
+			return nil, err
+		}
+		defer connector.close()
+		ctx, cancel := withTimeout(op.Context)
+		defer cancel()
+		states = statesOf(provision.ProbeAll(ctx, op.inv, provision.FourLetters(connector.dial), op.Duration("deadline")))
+	}
+	chosen, others, err := op.choose(states)
+	if err == nil && len(others) > 0 {
+		fmt.Fprintf(op.out.stderr, "zkctl: limited to %s; left out: %s\n", strings.Join(chosen, ", "), strings.Join(others, ", "))
+	}
+	op.limited = chosen
+	return chosen, err
+}
+
+// choose says whom --limit means where the members are in these states, and whom not.
+func (op *operation) choose(states map[string]string) (chosen, others []string, err error) {
+	words := inventory.Limit(op.StringSlice("limit"))
+	hosts := op.inv.Hosts
+	if len(words) > 0 {
+		if hosts, err = words.Choose(op.inv, states); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, h := range op.inv.Hosts {
+		if slices.ContainsFunc(hosts, func(c inventory.Host) bool { return c.Name == h.Name }) {
+			chosen = append(chosen, h.Name)
+		} else {
+			others = append(others, h.Name)
+		}
+	}
+	return chosen, others, nil
+}
+
+// statesOf are the words of a limit for what members do.
+func statesOf(seen []provision.Observation) map[string]string {
+	states := map[string]string{}
+	for _, o := range seen {
+		switch o.State {
+		case provision.Leader, provision.Standalone:
+			states[o.Host.Name] = "leader"
+		case provision.Follower:
+			states[o.Host.Name] = "follower"
+		}
+	}
+	return states
+}
+
 // withTimeout bounds a context by --timeout.
 func withTimeout(c *cli.Context) (context.Context, context.CancelFunc) {
 	if limit := c.Duration("timeout"); limit > 0 {
@@ -152,21 +218,19 @@ func (op *operation) verb() string { return strings.TrimPrefix(op.Command.HelpNa
 
 // prepare makes the run that the command line asks for.
 func (op *operation) prepare() (*provision.Run, error) {
-	for i := range op.inv.Hosts {
-		if err := override(op.Context, &op.inv.Hosts[i]); err != nil {
-			return nil, err
-		}
+	if err := op.override(); err != nil {
+		return nil, err
 	}
 	for _, w := range op.inv.Warnings {
 		fmt.Fprintf(op.out.stderr, "zkctl: warning: %v\n", w)
 	}
-	connector, err := newConnector(op.inv, func(host, text string) {
-		op.out.event(provision.Event{Time: time.Now(), Kind: provision.Note, Host: host, Text: text})
-	})
-	if err != nil {
+	if err := op.secrets.ask(op.inv); err != nil {
 		return nil, err
 	}
-	op.out.redact = connector.secrets.redact
+	connector := &connector{secrets: op.secrets, notice: func(host, text string) {
+		op.out.event(provision.Event{Time: time.Now(), Kind: provision.Note, Host: host, Text: text})
+	}}
+	op.out.redact = op.secrets.redact
 	op.out.began = time.Now() // typing takes no time of the operation
 	return &provision.Run{
 		Inventory:    op.inv,

@@ -40,7 +40,7 @@ they were.
    zkctl plan                                    # what would be done
    zkctl plan --detailed-exitcode || echo drift  # for a pipeline: 0 nothing to do, 4 changes
    zkctl plan --out plan.json && zkctl apply plan.json`,
-		Flags: flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), convergeFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "also write the plan to `FILE`, for zkctl apply"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit code 4 if there are changes"},
 		}),
@@ -49,7 +49,12 @@ they were.
 }
 
 func runPlan(op *operation) error {
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	return op.look(func(ctx context.Context, run *provision.Run) error {
+		run.Limit = names
 		result, doc, err := run.Plan(ctx)
 		op.out.clear()
 		if err != nil {
@@ -87,9 +92,13 @@ finished by running it again.
 Given a plan (zkctl plan --out FILE) it does what that says and no more: if hosts, inventory or zkctl are not any more
 what they were, it refuses (exit code 7) and lists what differs.
 
+With --limit, only these hosts are changed; the others are looked at as far as they can be reached. What would need the
+others (the ensemble's id, or a change of the voters that they may not know of) is refused.
+
    zkctl apply                     # after an edit of the inventory
-   zkctl apply plan.json           # exactly what was looked at`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags()),
+   zkctl apply plan.json           # exactly what was looked at
+   zkctl apply --limit '!zk3'      # while zk3 is away`,
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), convergeFlags()),
 		Action: runApply,
 	}
 }
@@ -101,6 +110,8 @@ func runApply(c *cli.Context) error {
 		return err
 	case agreed == nil:
 		return each(runBootstrap)(c)
+	case c.IsSet("limit"):
+		return usage("%s was made for certain hosts: --limit goes with zkctl plan", c.Args().First())
 	case c.NArg() > 1:
 		return usage("one plan at most, not %s", strings.Join(c.Args().Slice(), " "))
 	}

@@ -81,6 +81,7 @@ func runResume(op *operation) error {
 // tellProgress compares what a run meant to do with what there is to do now.
 func tellProgress(op *operation, last *trail.Run) error {
 	return op.look(func(ctx context.Context, run *provision.Run) error {
+		run.Limit = last.Limit
 		_, doc, err := run.Plan(ctx)
 		op.out.clear()
 		if err != nil {

@@ -19,7 +19,7 @@ func rollingRestartCommand() *cli.Command {
 or it refuses with the numbers (exit code 7). After each: it must serve, be synced and have caught up. The first failure
 ends it with the ensemble still serving (exit code 8); run it again to go on with the members that are left.
 Meanwhile a file .rolling-restart in the install directory marks the members that are yet to come.`,
-		Flags: flagsFor(hostFlags(), chosenFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
 			&cli.BoolFlag{Name: "fresh", Usage: "restart all members, also those that an earlier, unfinished run has restarted"},
 		}),
 		Action: one(runRollingRestart),
@@ -28,8 +28,12 @@ Meanwhile a file .rolling-restart in the install directory marks the members tha
 
 func runRollingRestart(op *operation) error {
 	out, inv := op.out, op.inv
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	return op.change(func(ctx context.Context, run *provision.Run) error {
-		result, err := run.RollingRestart(ctx, op.StringSlice("host"), op.Bool("fresh"))
+		result, err := run.RollingRestart(ctx, names, op.Bool("fresh"))
 		out.clear()
 		if err != nil {
 			out.times(run.Times())

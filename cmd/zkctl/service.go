@@ -14,10 +14,10 @@ func startCommand() *cli.Command {
 	return &cli.Command{
 		Name: "start", Usage: "start the members that do not run, in inventory order", ArgsUsage: "[INVENTORY]",
 		Description: "Waits until the started members serve, as far as those that run can make a quorum.",
-		Flags:       flagsFor(hostFlags(), chosenFlag()),
+		Flags:       flagsFor(hostFlags(), limitFlag()),
 		Action: one(func(op *operation) error {
-			return runService(op, func(ctx context.Context, run *provision.Run) (*provision.Outcome, error) {
-				return run.Start(ctx, op.StringSlice("host"))
+			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
+				return run.Start(ctx, names)
 			})
 		}),
 	}
@@ -34,12 +34,15 @@ func interrupting() []cli.Flag {
 func stopCommand() *cli.Command {
 	return &cli.Command{
 		Name: "stop", Usage: "stop members, the leader last", ArgsUsage: "[INVENTORY]",
-		Description: `Without --host, stops the whole ensemble, after asking. With --host, refuses (exit code 7) if the voters that remain are no
-majority, unless --force is given.`,
-		Flags: flagsFor(hostFlags(), chosenFlag(), interrupting()),
+		Description: `Without --limit, stops the whole ensemble, after asking. With --limit, refuses (exit code 7) if the voters that remain are no
+majority, unless --force is given.
+
+   zkctl stop --limit zk3
+   zkctl stop --limit '@rack2,!leader'     # whoever leads stays`,
+		Flags: flagsFor(hostFlags(), limitFlag(), interrupting()),
 		Action: one(func(op *operation) error {
-			return runService(op, func(ctx context.Context, run *provision.Run) (*provision.Outcome, error) {
-				return run.Stop(ctx, op.StringSlice("host"), op.Bool("force"))
+			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
+				return run.Stop(ctx, names, op.Bool("force"))
 			})
 		}),
 	}
@@ -49,25 +52,29 @@ func restartCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restart", Usage: "stop members and start them again, all at once", ArgsUsage: "[INVENTORY]",
 		Description: "Clients are not served meanwhile; rolling-restart is the way without interruption.",
-		Flags:       flagsFor(hostFlags(), chosenFlag(), interrupting()),
+		Flags:       flagsFor(hostFlags(), limitFlag(), interrupting()),
 		Action: one(func(op *operation) error {
-			return runService(op, func(ctx context.Context, run *provision.Run) (*provision.Outcome, error) {
-				return run.Restart(ctx, op.StringSlice("host"), op.Bool("force"))
+			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
+				return run.Restart(ctx, names, op.Bool("force"))
 			})
 		}),
 	}
 }
 
-func runService(op *operation, do func(context.Context, *provision.Run) (*provision.Outcome, error)) error {
+func runService(op *operation, do func(context.Context, *provision.Run, []string) (*provision.Outcome, error)) error {
 	out, inv, verb := op.out, op.inv, op.verb()
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	// Asked before the run begins: what was declined is no run, and holds nobody else up.
 	if verb != "start" && !op.Bool("dry-run") && !op.Bool("yes") {
-		if err := confirm(op, op.StringSlice("host")); err != nil {
+		if err := confirm(op, names); err != nil {
 			return err
 		}
 	}
 	return op.change(func(ctx context.Context, run *provision.Run) error {
-		result, err := do(ctx, run)
+		result, err := do(ctx, run, names)
 		out.clear()
 		if err != nil {
 			if result != nil && result.Seen != nil && !out.json {
@@ -116,11 +123,6 @@ func runService(op *operation, do func(context.Context, *provision.Run) (*provis
 // confirm asks before an interruption.
 func confirm(op *operation, names []string) error {
 	inv, verb := op.inv, op.verb()
-	for _, name := range names {
-		if inv.Host(name) == nil {
-			return &provision.UnknownHostError{Name: name, Inventory: inv}
-		}
-	}
 	what, then := "the whole ensemble "+inv.Name, "No client is served meanwhile."
 	if verb == "stop" {
 		then = "No client is served until it is started again."

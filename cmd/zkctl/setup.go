@@ -47,9 +47,10 @@ func hostFlags() []cli.Flag {
 	}, sshFlags()...)
 }
 
-// chosenFlag is that of verbs that work on some members.
-func chosenFlag() []cli.Flag {
-	return []cli.Flag{&cli.StringSliceFlag{Name: "host", Usage: "this member only, by `NAME` (repeatable)"}}
+// limitFlag is that of verbs that can do without some of the hosts.
+func limitFlag() []cli.Flag {
+	return []cli.Flag{&cli.StringSliceFlag{Name: "limit", Aliases: []string{"host"},
+		Usage: "only these `HOSTS`: names, patterns (zk*), voter, observer, leader, follower, @LABEL; ! before one leaves it out (with commas, or repeatable)"}}
 }
 
 const writeOne = "`zkctl inventory init HOST... > inventory.yaml` writes one"

@@ -67,7 +67,7 @@ type auditedRun struct {
 func beginTrail(op *operation, run *provision.Run) {
 	dir, _ := os.Getwd()
 	b := trail.Begin{Time: time.Now(), Run: run.ID, Verb: run.Verb, Args: commandArgs, Dir: dir, Operator: operator(), PID: os.Getpid(),
-		Version: version, Ensemble: op.inv.Name, Inventory: op.inv.File}
+		Version: version, Ensemble: op.inv.Name, Inventory: op.inv.File, Limit: op.limited}
 	if data, err := os.ReadFile(op.inv.File); err == nil {
 		sum := sha256.Sum256(data)
 		b.SHA256 = hex.EncodeToString(sum[:])

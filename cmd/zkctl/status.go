@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 )
 
@@ -21,36 +21,48 @@ func statusCommand() *cli.Command {
 Exit code 0 if the ensemble is healthy, else 3.
 
    zkctl status --watch              # again and again, every two seconds
+   zkctl status --limit '!observer'  # the table is of the voters, the verdict of all
    zkctl status --json | jq .health`,
 		Flags: flagsFor([]cli.Flag{
 			&cli.DurationFlag{Name: "deadline", Value: 5 * time.Second, Usage: "`TIME` within which to answer"},
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat until interrupted"},
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`TIME` between two looks of --watch"},
-		}, sshFlags()),
+		}, limitFlag(), sshFlags()),
 		Action: eachUnless("watch", runStatus),
 	}
 }
 
 func runStatus(op *operation) error {
-	c, out, inv := op.Context, op.out, op.inv
-	if c.Duration("deadline") <= 0 || c.Duration("interval") <= 0 {
+	if op.Duration("deadline") <= 0 || op.Duration("interval") <= 0 {
 		return usage("--deadline and --interval must be above 0")
 	}
-	connector, err := connectorFor(c, inv)
+	connector, err := op.connector()
 	if err != nil {
 		return err
 	}
 	defer connector.close()
-	ctx, cancel := withTimeout(c)
+	ctx, cancel := withTimeout(op.Context)
 	defer cancel()
-	watching.Store(c.Bool("watch"))
+	if !op.Bool("watch") {
+		verdict, err := op.showStatus(ctx, connector)
+		if ended := context.Cause(ctx); ended != nil {
+			return ended
+		}
+		if err != nil {
+			return err
+		}
+		return healthError(verdict)
+	}
+	watching.Store(true)
 	for {
-		verdict := showStatus(ctx, out, inv, connector, c.Duration("deadline"), c.Bool("watch"))
-		if !c.Bool("watch") {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			return healthError(verdict)
+		if isTerminal(op.out.stdout) && !op.out.json {
+			fmt.Fprint(op.out.stdout, "\033[H\033[2J")
+		}
+		if !op.out.json {
+			fmt.Fprintf(op.out.stdout, "%s at %s\n", op.inv.Name, time.Now().Format(time.TimeOnly))
+		}
+		if _, err := op.showStatus(ctx, connector); err != nil {
+			fmt.Fprintf(op.out.stderr, "zkctl: %v\n", err) // nobody leads, for example: that changes
 		}
 		select {
 		case <-ctx.Done():
@@ -58,24 +70,25 @@ func runStatus(op *operation) error {
 				return nil // that is how to end it
 			}
 			return context.Cause(ctx)
-		case <-time.After(c.Duration("interval")):
+		case <-time.After(op.Duration("interval")):
 		}
 	}
 }
 
-func showStatus(ctx context.Context, out *output, inv *inventory.Inventory, connector *connector, deadline time.Duration, watching bool) provision.Verdict {
-	seen := provision.ProbeAll(ctx, inv, provision.FourLetters(connector.dial), deadline)
-	switch {
-	case out.json:
-		out.line(statusOf(inv.Name, inv.ConnectString(), seen))
-	default:
-		if watching {
-			if isTerminal(out.stdout) {
-				fmt.Fprint(out.stdout, "\033[H\033[2J")
-			}
-			fmt.Fprintf(out.stdout, "%s at %s\n", inv.Name, time.Now().Format(time.TimeOnly))
-		}
-		out.table(seen)
+// showStatus looks at all members, whoever of them is shown: the verdict is about all.
+func (op *operation) showStatus(ctx context.Context, connector *connector) (provision.Verdict, error) {
+	seen := provision.ProbeAll(ctx, op.inv, provision.FourLetters(connector.dial), op.Duration("deadline"))
+	shown, others, err := op.choose(statesOf(seen))
+	if err != nil {
+		return provision.Verdict{}, err
 	}
-	return provision.Judge(seen)
+	if op.out.json {
+		op.out.line(statusOf(op.inv.Name, op.inv.ConnectString(), seen).only(shown, others))
+	} else {
+		op.out.tableOf(shown, seen)
+		if len(others) > 0 {
+			fmt.Fprintf(op.out.stdout, "left out: %s\n", strings.Join(others, ", "))
+		}
+	}
+	return provision.Judge(seen), nil
 }

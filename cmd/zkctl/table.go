@@ -20,8 +20,18 @@ var (
 
 // table shows an ensemble to people.
 func (o *output) table(seen []provision.Observation) {
-	fmt.Fprintln(o.stdout, fitted(columns, width(o.stdout), func(columns []string) string { return o.render(seen, columns) }))
-	for _, line := range reasons(seen) {
+	var all []string
+	for _, m := range seen {
+		all = append(all, m.Host.Name)
+	}
+	o.tableOf(all, seen)
+}
+
+// tableOf shows some members, and the verdict on all.
+func (o *output) tableOf(names []string, seen []provision.Observation) {
+	shown := slices.DeleteFunc(slices.Clone(seen), func(m provision.Observation) bool { return !slices.Contains(names, m.Host.Name) })
+	fmt.Fprintln(o.stdout, fitted(columns, width(o.stdout), func(columns []string) string { return o.render(shown, seen, columns) }))
+	for _, line := range reasons(shown) {
 		fmt.Fprintln(o.stdout, line)
 	}
 	v := provision.Judge(seen)
@@ -66,8 +76,8 @@ func fitted(columns []string, width int, render func([]string) string) string {
 	return rendered
 }
 
-// render is the table of the given columns.
-func (o *output) render(seen []provision.Observation, columns []string) string {
+// render is the table of the given columns for some of the members that were seen.
+func (o *output) render(shown, seen []provision.Observation, columns []string) string {
 	t := plainTable()
 	pick := func(cells map[string]any) table.Row {
 		var row table.Row
@@ -81,7 +91,7 @@ func (o *output) render(seen []provision.Observation, columns []string) string {
 		header[c] = c
 	}
 	t.AppendHeader(pick(header))
-	for _, m := range seen {
+	for _, m := range shown {
 		t.AppendRow(pick(o.cells(seen, m)))
 	}
 	return rendered(t)

@@ -1,0 +1,12 @@
+package spelling
+
+import "testing"
+
+func TestNearest(t *testing.T) {
+	words := []string{"address", "id", "name", "role", "identity_files"}
+	for in, want := range map[string]string{"adress": "address", "nmae": "name", "idd": "id", "colour": "", "Role": "role", "identity_file": "identity_files"} {
+		if got := Nearest(in, words); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
