@@ -41,12 +41,13 @@ Exit code 0 if no check failed, else 3. A warning is no failure, unless --fail-o
 			if c.Bool("list") {
 				return runListChecks(c)
 			}
-			return one(runCheck)(c)
+			var reports junitReport // one file for all ensembles
+			return each(func(op *operation) error { return runCheck(op, &reports) })(c)
 		},
 	}
 }
 
-func runCheck(op *operation) error {
+func runCheck(op *operation, reports *junitReport) error {
 	checks, err := chosenChecks(op.StringSlice("only"), op.StringSlice("skip"))
 	if err != nil {
 		return err
@@ -75,7 +76,8 @@ func runCheck(op *operation) error {
 			return err
 		}
 		if file := op.String("junit"); file != "" {
-			if err := os.WriteFile(file, junit(op.inv.Name, report), 0o644); err != nil {
+			reports.add(op.inv.Name, report)
+			if err := os.WriteFile(file, reports.marshal(), 0o644); err != nil {
 				return err
 			}
 		}

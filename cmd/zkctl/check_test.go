@@ -45,8 +45,9 @@ b          2888 no route  -
 }
 
 func TestJUnit(t *testing.T) {
-	var back testSuites
-	data := junit("lab", checkReport())
+	var reports, back junitReport
+	reports.add("lab", checkReport())
+	data := reports.marshal()
 	if err := xml.Unmarshal(data, &back); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/spelling"
 )
 
 // ensembleFlag chooses where an inventory has several ensembles.
@@ -14,21 +15,43 @@ func ensembleFlag() cli.Flag {
 	return &cli.StringFlag{Name: "ensemble", Usage: "the ensemble of this `NAME`, where the inventory has several"}
 }
 
-// choose returns the ensemble of the name; without a name the only one there is.
-func choose(path, name string, all []*inventory.Inventory) (*inventory.Inventory, error) {
+// allEnsembles is the flag of verbs that go over all ensembles, but not unasked.
+const allEnsembles = "all-ensembles"
+
+// choose returns the ensemble of --ensemble; without that the only one there is.
+func choose(c *cli.Context, path string, all []*inventory.Inventory) (*inventory.Inventory, error) {
+	name := c.String("ensemble")
 	if name == "" && len(all) == 1 {
 		return all[0], nil
 	}
-	several := &inventory.SeveralError{Path: path}
-	for _, inv := range all {
-		several.Names = append(several.Names, inv.Name)
-	}
+	names := ensembleNames(all)
 	if name == "" {
-		return nil, &usageError{several.Error(), several.Hint()}
+		several := &inventory.SeveralError{Path: path, Names: names}
+		hint := several.Hint()
+		if slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), allEnsembles) }) {
+			hint += ", or take one after the other with --" + allEnsembles
+		}
+		return nil, &usageError{several.Error(), hint}
 	}
-	i := slices.Index(several.Names, name)
+	i := slices.Index(names, name)
 	if i < 0 {
-		return nil, usage("%s has no ensemble %q; there are %s", path, name, strings.Join(several.Names, ", "))
+		return nil, usage("%s has no ensemble %q%s", path, name, meant(name, names))
 	}
 	return all[i], nil
+}
+
+func ensembleNames(all []*inventory.Inventory) []string {
+	names := make([]string, len(all))
+	for i, inv := range all {
+		names[i] = inv.Name
+	}
+	return names
+}
+
+// meant says which word was probably meant, or which there are.
+func meant(word string, words []string) string {
+	if near := spelling.Nearest(word, words); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return "; there are " + strings.Join(words, ", ")
 }

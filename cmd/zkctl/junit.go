@@ -51,7 +51,7 @@ func checkJSON(ensemble string, r *provision.CheckReport) any {
 
 // The elements of a JUnit report that tools agree on.
 type (
-	testSuites struct {
+	junitReport struct {
 		XMLName xml.Name    `xml:"testsuites"`
 		Suites  []testSuite `xml:"testsuite"`
 	}
@@ -73,9 +73,8 @@ type (
 	}
 )
 
-// junit is a test suite for each host with a test case for each check. Errors are failures; what is less is output.
-func junit(ensemble string, r *provision.CheckReport) []byte {
-	var all testSuites
+// add adds a test suite for each host with a test case for each check. Errors are failures; what is less is output.
+func (all *junitReport) add(ensemble string, r *provision.CheckReport) {
 	for _, host := range r.Hosts {
 		s := testSuite{Name: host}
 		for _, check := range r.Checks {
@@ -105,6 +104,10 @@ func junit(ensemble string, r *provision.CheckReport) []byte {
 		}
 		all.Suites = append(all.Suites, s)
 	}
+}
+
+// marshal is the file's content.
+func (all *junitReport) marshal() []byte {
 	data, err := xml.MarshalIndent(all, "", "  ")
 	if err != nil {
 		panic(err) // plain structs of strings and numbers

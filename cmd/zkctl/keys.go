@@ -26,7 +26,7 @@ func keysCommand() *cli.Command {
 			{
 				Name: "list", Usage: "show whom each host lets in, and with which key it logs in to the others", ArgsUsage: "[INVENTORY]",
 				Flags:  flagsFor(hostFlags(), limitFlag()),
-				Action: one(keysList),
+				Action: each(keysList),
 			},
 			{
 				Name: "sync", Usage: "exchange the keys of all hosts, proved by logging in from each to each other", ArgsUsage: "[INVENTORY]",
@@ -116,7 +116,7 @@ func keysList(op *operation) error {
 		}
 		lines := slices.DeleteFunc(keyLines(all), func(l keyLine) bool { return len(names) > 0 && !slices.Contains(names, l.Host) })
 		if op.out.json {
-			op.out.line(map[string]any{"kind": "keys", "keys": lines})
+			op.out.line(map[string]any{"kind": "keys", "ensemble": op.inv.Name, "keys": lines})
 			return nil
 		}
 		w := tabwriter.NewWriter(op.out.stdout, 0, 0, 2, ' ', 0)
@@ -207,7 +207,7 @@ func keysRevoke(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	op, err := open(c, path, c.String("ensemble"))
+	op, err := open(c, path)
 	if err != nil {
 		return err
 	}

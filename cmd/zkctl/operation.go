@@ -29,8 +29,8 @@ func newOperation(c *cli.Context, out *output, inv *inventory.Inventory) *operat
 	return &operation{Context: c, out: out, inv: inv, secrets: &secrets{}}
 }
 
-// open begins an operation on the ensemble of a name in an inventory; without a name on the only one there is.
-func open(c *cli.Context, path, name string) (*operation, error) {
+// open begins an operation on the ensemble of --ensemble in an inventory; without that on the only one there is.
+func open(c *cli.Context, path string) (*operation, error) {
 	out, err := newOutput(c)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func open(c *cli.Context, path, name string) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	inv, err := choose(path, name, all)
+	inv, err := choose(c, path, all)
 	return newOperation(c, out, inv), err
 }
 
@@ -50,7 +50,7 @@ func one(do func(*operation) error) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		op, err := open(c, path, c.String("ensemble"))
+		op, err := open(c, path)
 		if err != nil {
 			return err
 		}
@@ -59,8 +59,26 @@ func one(do func(*operation) error) cli.ActionFunc {
 }
 
 // each is the action of a verb that looks or converges, and so may go over several ensembles: it does so one after the
-// other, unless one is chosen.
+// other, unless one is chosen. What is wrong with one ensemble does not keep it from the next one.
 func each(do func(*operation) error) cli.ActionFunc {
+	return over(do, func(error) bool { return true })
+}
+
+// inTurn is one, and with --all-ensembles each; but what does not end well in one ensemble is not begun in the next one.
+func inTurn(do func(*operation) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		switch {
+		case !c.Bool(allEnsembles):
+			return one(do)(c)
+		case c.String("ensemble") != "":
+			return usage("--ensemble means one, --%s means all", allEnsembles)
+		}
+		return over(do, func(err error) bool { return err == nil })(c)
+	}
+}
+
+// over is the action of a verb that goes over all ensembles, unless one is chosen, for as long as what came of one permits.
+func over(do func(*operation) error, permits func(error) bool) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		path, err := theInventory(c)
 		if err != nil {
@@ -75,7 +93,7 @@ func each(do func(*operation) error) cli.ActionFunc {
 			return err
 		}
 		if name := c.String("ensemble"); name != "" || len(all) == 1 {
-			inv, err := choose(path, name, all)
+			inv, err := choose(c, path, all)
 			if err != nil {
 				return err
 			}
@@ -83,21 +101,34 @@ func each(do func(*operation) error) cli.ActionFunc {
 		}
 		var errs []error
 		var unhealthy error // said by the output, and by the exit code where nothing worse happened
-		for _, inv := range all {
-			fmt.Fprintf(out.stderr, "zkctl: ensemble %s\n", inv.Name)
+		var elsewhere []error
+		for i, inv := range all {
+			out.heading(inv.Name, i > 0)
 			err := do(newOperation(c, out, inv))
 			endTrail(c, err)
+			limit := (*inventory.LimitError)(nil)
 			switch {
 			case err == nil:
 			case errors.Is(err, errInterrupted):
 				return err
+			case errors.As(err, &limit): // the hosts that are meant may be another ensemble's
+				elsewhere = append(elsewhere, err)
+				fmt.Fprintf(out.stderr, "zkctl: %v: nothing is done in %s\n", err, inv.Name)
+				continue
 			case silentError(err):
 				unhealthy = err
 			default:
 				errs = append(errs, fmt.Errorf("ensemble %s: %w", inv.Name, err))
 			}
+			if left := all[i+1:]; !permits(err) && len(left) > 0 {
+				fmt.Fprintf(out.stderr, "zkctl: not begun: %s\n", strings.Join(ensembleNames(left), ", "))
+				break
+			}
 		}
-		if len(errs) > 0 {
+		switch {
+		case len(elsewhere) == len(all):
+			return elsewhere[0]
+		case len(errs) > 0:
 			return errors.Join(errs...)
 		}
 		return unhealthy

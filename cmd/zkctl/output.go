@@ -96,6 +96,19 @@ func (o *output) event(e provision.Event) {
 	o.status()
 }
 
+// heading says which of several ensembles comes next: where the result goes, and also where progress goes.
+func (o *output) heading(ensemble string, more bool) {
+	if !o.json {
+		if more {
+			fmt.Fprintln(o.stdout)
+		}
+		fmt.Fprintf(o.stdout, "ensemble %s\n", ensemble)
+	}
+	if o.json || !isTerminal(o.stdout) {
+		fmt.Fprintf(o.stderr, "zkctl: ensemble %s\n", ensemble)
+	}
+}
+
 // line writes a value as one line of JSON to stdout.
 func (o *output) line(v any) {
 	data, err := json.Marshal(v)

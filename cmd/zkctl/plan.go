@@ -115,11 +115,12 @@ func runApply(c *cli.Context) error {
 	case c.NArg() > 1:
 		return usage("one plan at most, not %s", strings.Join(c.Args().Slice(), " "))
 	}
-	name := c.String("ensemble")
-	if name == "" {
-		name = agreed.Ensemble
+	if c.String("ensemble") == "" {
+		if err := c.Set("ensemble", agreed.Ensemble); err != nil {
+			return err
+		}
 	}
-	op, err := open(c, agreed.Inventory.File, name)
+	op, err := open(c, agreed.Inventory.File)
 	if err != nil {
 		return err
 	}

@@ -20,9 +20,10 @@ or it refuses with the numbers (exit code 7). After each: it must serve, be sync
 ends it with the ensemble still serving (exit code 8); run it again to go on with the members that are left.
 Meanwhile a file .rolling-restart in the install directory marks the members that are yet to come.`,
 		Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
+			&cli.BoolFlag{Name: allEnsembles, Usage: "one ensemble of the inventory after the other; what does not end well ends it"},
 			&cli.BoolFlag{Name: "fresh", Usage: "restart all members, also those that an earlier, unfinished run has restarted"},
 		}),
-		Action: one(runRollingRestart),
+		Action: inTurn(runRollingRestart),
 	}
 }
 
@@ -41,7 +42,7 @@ func runRollingRestart(op *operation) error {
 		}
 		if run.DryRun {
 			if out.json {
-				out.line(map[string]any{"kind": "plan", "restarts": result.Order})
+				out.line(map[string]any{"kind": "plan", "ensemble": op.inv.Name, "restarts": result.Order})
 				return nil
 			}
 			fmt.Fprintf(out.stdout, "would restart %s; nothing was changed\n", strings.Join(result.Order, ", then "))
