@@ -25,13 +25,17 @@ build: bundle ## build bin/zkctl (with the servers for linux/amd64 and linux/arm
 # The compressed servers that zkctl carries. Rebuilt when a source file is newer.
 SOURCES := $(shell find wire client server cmd/zkserver cmd/zkcli -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 .PHONY: bundle
-bundle: $(foreach a,$(ARCHES),bundle/files/zkserver-linux-$(a).gz bundle/files/zkcli-linux-$(a).gz)
+bundle: $(foreach a,$(ARCHES),$(foreach p,zkserver zkcli,bundle/files/$(p)-linux-$(a).gz bundle/files/$(p)-linux-$(a).sum))
 
 bundle/files/%.gz: $(SOURCES)
 	@name=$*; cmd=$${name%%-*}; arch=$${name##*-}; set -e; \
 	out=bundle/files/.$$name; \
 	GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$cmd; \
 	gzip -9 -n -c $$out > $@.tmp; mv $@.tmp $@; rm -f $$out; echo "bundled $$name"
+
+# Checksum and size of the program, so that zkctl needs not unpack it to know them.
+bundle/files/%.sum: bundle/files/%.gz
+	@gzip -dc $< | sha256sum | cut -d' ' -f1 >$@.tmp; gzip -dc $< | wc -c >>$@.tmp; mv $@.tmp $@
 
 .PHONY: demo demo-down
 demo: build ## a three-member ensemble on this machine, without root or SSH
@@ -110,4 +114,4 @@ bench-failover: ## from the leader's death to the next write, 50 times, with zks
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin bundle/files/*.gz bundle/files/*.gz.tmp bundle/files/.zk*
+	rm -rf bin bundle/files/*.gz bundle/files/*.sum bundle/files/*.tmp bundle/files/.zk*

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 )
@@ -23,9 +24,26 @@ func TestBundled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(p.Bytes[:4]) != "\x7fELF" || p.SHA256 != New("", p.Bytes).SHA256 {
-				t.Errorf("%s for %s is no executable", p.Name, arch)
+			plain, err := p.Plain()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(plain[:4]) != "\x7fELF" || p.SHA256 != New("", plain).SHA256 || p.Size != len(plain) {
+				t.Errorf("%s for %s is no executable, or not the one that it is said to be", p.Name, arch)
 			}
 		}
+	}
+}
+
+// What travels is what was given.
+func TestPacked(t *testing.T) {
+	plain := bytes.Repeat([]byte("zkserver"), 10_000)
+	p := New("zkserver", plain)
+	packed, err := p.Gzip()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := unpack("zkserver", packed); err != nil || !bytes.Equal(got, plain) || len(packed) >= len(plain) {
+		t.Errorf("%d bytes became %d, and those %d: %v", len(plain), len(packed), len(got), err)
 	}
 }
