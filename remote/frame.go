@@ -23,9 +23,22 @@ const loader = `IFS= read -r n && s=$(dd bs=1 count="$n" 2>/dev/null) && eval "$
 
 const loginCommand = `exec /bin/sh -c '` + loader + `'`
 
-// pack prepends the byte count that the loader expects.
+// pack prepends the byte count that the loader expects. Two system calls for each byte of a long script would be felt: a
+// short script reads that one.
 func pack(script string) []byte {
+	if len(script) > 2<<10 {
+		first := "s=$(" + readExactly(len(script)) + ") && eval \"$s\"\n"
+		script = first + script
+		return fmt.Appendf(nil, "%d\n%s", len(first), script)
+	}
 	return fmt.Appendf(nil, "%d\n%s", len(script), script)
+}
+
+// readExactly is a command that copies so many bytes of standard input and takes none beyond: by blocks where dd can be
+// told to fill them (GNU's and busybox's can), otherwise one by one.
+func readExactly(n int) string {
+	return fmt.Sprintf("if dd bs=65536 count=0 iflag=fullblock,count_bytes </dev/null >/dev/null 2>&1; "+
+		"then dd bs=65536 count=%d iflag=fullblock,count_bytes 2>/dev/null; else dd bs=1 count=%[1]d 2>/dev/null; fi", n)
 }
 
 // newMarker returns a word that no output contains by chance.
@@ -54,7 +67,7 @@ func wrap(marker string, cmd Command, payload int, merged bool) string {
 	case payload == 0:
 		b.WriteString(body + " </dev/null\n")
 	case payload > 0:
-		fmt.Fprintf(&b, "dd bs=1 count=%d 2>/dev/null | %s\n", payload, body)
+		fmt.Fprintf(&b, "{ %s; } | %s\n", readExactly(payload), body)
 	default:
 		b.WriteString(body + "\n")
 	}

@@ -228,11 +228,13 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 	if a.terminal || len(cmd.Stdin) == 0 {
 		payload = len(cmd.Stdin)
 	}
-	input := append(pack(wrap(c.marker, cmd, payload, a.terminal)), cmd.Stdin...)
-	send := func(b []byte, last bool) {
+	input := pack(wrap(c.marker, cmd, payload, a.terminal))
+	send := func(last bool, parts ...[]byte) {
 		// The host may not read all of it. Releasing the process ends this.
 		go func() {
-			proc.Write(b)
+			for _, b := range parts {
+				proc.Write(b)
+			}
 			if last && !a.terminal {
 				proc.CloseWrite()
 			}
@@ -242,11 +244,11 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 	switch {
 	case a.sudo && a.withPassword:
 		fed = false
-		send(pack(becomeScript(c.marker, a)), false)
+		send(false, pack(becomeScript(c.marker, a)))
 	case a.sudo:
-		send(append(pack(becomeScript(c.marker, a)), input...), true)
+		send(true, pack(becomeScript(c.marker, a)), input, cmd.Stdin)
 	default:
-		send(input, true)
+		send(true, input, cmd.Stdin)
 	}
 
 	answered := 0
@@ -269,7 +271,7 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 			prompts, ready := c.heard()
 			switch {
 			case ready:
-				send(input, true)
+				send(true, input, cmd.Stdin)
 				fed = true
 			case prompts > 1:
 				proc.release()
