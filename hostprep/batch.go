@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,11 +27,17 @@ type Batch struct {
 	Made func(i int)
 }
 
-// Exec makes the changes in order and stops at the first that fails. Each is verified before the next one begins.
+// Exec makes the changes in order and stops at the first that fails. Each is verified before the next one begins; of files
+// that follow one another, all are complete and verified beside their places before the first is put there.
 func (b Batch) Exec(ctx context.Context, host remote.Host) error {
 	for at := 0; at < len(b.Changes); {
-		end := at
+		end, fed := at, false // a script has one standard input
 		for end < len(b.Changes) && b.Changes[end].batchable() && b.Changes[end].Root == b.Changes[at].Root {
+			if feeds := len(b.Changes[end].Stdin) > 0; feeds && fed {
+				break
+			} else if feeds {
+				fed = true
+			}
 			end++
 		}
 		var err error
@@ -55,13 +64,13 @@ func (b Batch) made(i int) {
 	}
 }
 
-// batchable reports whether a change can be a part of a longer script: text of moderate size, and nothing secret.
+// batchable reports whether a change can be a part of a longer script: text of moderate size.
 func (c Change) batchable() bool {
 	switch c.Kind {
 	case WriteFile:
 		return len(c.After) <= batchFileLimit && bytes.IndexByte(c.After, 0) < 0
 	case RunScript:
-		return len(c.Stdin) == 0
+		return true
 	}
 	return false
 }
@@ -83,31 +92,49 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 	var script strings.Builder
 	script.WriteString(batchScript(journal))
 	timeout := remote.DefaultCommandTimeout
-	for i, c := range changes {
-		if journal != "" {
-			script.WriteString(c.saves())
+	var stdin []byte
+	for i := 0; i < len(changes); {
+		end := i + 1
+		for changes[i].groups() && end < len(changes) && changes[end].groups() &&
+			!slices.ContainsFunc(changes[i:end], func(c Change) bool { return c.Target == changes[end].Target }) {
+			end++
 		}
-		script.WriteString(c.script())
-		fmt.Fprintf(&script, "echo made %d\n", i)
-		timeout += max(c.Timeout, 30*time.Second)
+		group := changes[i:end]
+		if journal != "" {
+			script.WriteString(savesOf(group))
+		}
+		if group[0].groups() {
+			script.WriteString(groupScript(group, i))
+		} else {
+			fmt.Fprintf(&script, "at=%d\n%s", i, group[0].script())
+		}
+		for _, c := range group {
+			if len(c.Stdin) > 0 {
+				stdin = c.Stdin
+			}
+			timeout += max(c.Timeout, 30*time.Second)
+			fmt.Fprintf(&script, "echo made %d\n", i)
+			i++
+		}
 	}
 	label := changes[0].Summary
 	if len(changes) > 1 {
 		label = fmt.Sprintf("%s, and %d more", label, len(changes)-1)
 	}
-	res, err := host.Run(ctx, remote.Command{Label: label, Script: script.String(), Root: changes[0].Root, Timeout: min(timeout, 10*time.Minute)})
-	done := 0
+	res, err := host.Run(ctx, remote.Command{Label: label, Script: script.String(), Stdin: stdin, Root: changes[0].Root, Timeout: min(timeout, 10*time.Minute)})
+	done, failed := 0, 0
 	for line := range strings.Lines(string(res.Stdout)) {
 		if strings.TrimSpace(line) == fmt.Sprintf("made %d", done) {
 			b.made(at + done)
 			done++
 		}
+		fmt.Sscanf(line, "failed %d", &failed)
 	}
 	if err == nil && done != len(changes) {
 		err = fmt.Errorf("%s: %s: the script ended early", host.Name(), changes[done].Summary)
 	}
 	if done < len(changes) {
-		return about(err, changes[done].Summary)
+		return about(err, changes[min(max(done, failed), len(changes)-1)].Summary)
 	}
 	return err
 }
@@ -132,30 +159,36 @@ func about(err error, step string) error {
 // batchScript defines what the scripts of changes use. Scripts of changes run in a subshell each, where they may `set -e`.
 func batchScript(journal string) string {
 	return "journal=" + shell.Quote(journal) + "\n" + `
-fail() { echo "$1" >&2; exit 1; }
+at=0
+fail() { echo "failed $at"; echo "$1" >&2; exit 1; }
 hash() {
 	if command -v sha256sum >/dev/null 2>&1; then sha256sum
 	elif command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r
 	else fail "neither sha256sum nor openssl is on this host"; fi | { read -r h _; echo "$h"; }
 }
-flush() { sync -- "$1" 2>/dev/null || sync; }
+flush() { sync -- "$@" 2>/dev/null || sync; }
+sums() { if command -v sha256sum >/dev/null 2>&1; then sha256sum -- "$@"; else openssl dgst -sha256 -r "$@"; fi | while read -r h _; do echo "$h"; done; }
 relabel() { if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@" 2>/dev/null || :; fi; }
+
+# place PATH: sets path, where a file is to be, tmp, where it is made, and dir, the directory of both.
+place() {
+	path=$1
+	if [ -L "$path" ]; then path=$(readlink -f -- "$path") || fail "$1 is a symbolic link that leads nowhere"; fi
+	[ ! -d "$path" ] || fail "$path is a directory"
+	dir=${path%/*} base=${path##*/}
+	[ -n "$dir" ] || dir=/
+	[ -d "$dir" ] || fail "the directory $dir does not exist"
+	for old in "$dir/.zkctl-$base".*; do [ ! -e "$old" ] || rm -f -- "$old"; done
+	tmp=$dir/.zkctl-$base.$$
+}
 
 # put PATH MODE OWNER SUM inplace|rename CONTENT
 put() (
 	set -eu
-	path=$1
-	if [ -L "$path" ]; then path=$(readlink -f -- "$path") || fail "$1 is a symbolic link that leads nowhere"; fi
-	[ ! -d "$path" ] || fail "$path is a directory"
-	dir=${path%/*} base=${path##*/} how=$5
-	[ -n "$dir" ] || dir=/
-	[ -d "$dir" ] || fail "the directory $dir does not exist"
+	how=$5
+	place "$1"
 	[ -e "$path" ] || how=rename
-	if [ "$how" = inplace ]; then tmp=$(umask 077; mktemp "${TMPDIR:-/tmp}/zkctl.XXXXXXXXXX")
-	else
-		rm -f -- "$dir/.zkctl-$base".*
-		tmp=$dir/.zkctl-$base.$$
-	fi
+	if [ "$how" = inplace ]; then tmp=$(umask 077; mktemp "${TMPDIR:-/tmp}/zkctl.XXXXXXXXXX"); fi
 	trap 'rm -f -- "$tmp"' EXIT
 	(umask 077; printf %s "$6" >"$tmp")
 	[ "$(hash <"$tmp")" = "$4" ] || fail "$tmp does not hold what was written: is the disk full?"
@@ -174,26 +207,90 @@ put() (
 ` + journalScript
 }
 
+// groups reports whether a change can be made together with others of its kind: a file that is renamed into its place.
+func (c Change) groups() bool { return c.Kind == WriteFile && !c.InPlace && c.Verify == "" }
+
+// groupScript writes files, the first of which has the index first. A process for each step of each file would be felt, so
+// steps are taken for all files at once.
+func groupScript(files []Change, first int) string {
+	var b strings.Builder
+	variables := func(letter string, some []int) string {
+		var words []string
+		for _, i := range some {
+			words = append(words, fmt.Sprintf(`"$%s%d"`, letter, i))
+		}
+		return strings.Join(words, " ")
+	}
+	var all []int
+	var sums []string
+	owners, modes := map[string][]int{}, map[string][]int{}
+	b.WriteString("(\nset -eu\numask 077\n")
+	for i, c := range files {
+		all = append(all, i)
+		sums = append(sums, hexSum(c.After))
+		if owner := c.ownerAndGroup(); owner != "" {
+			owners[owner] = append(owners[owner], i)
+		}
+		mode := fmt.Sprintf("%04o", c.fileMode())
+		modes[mode] = append(modes[mode], i)
+		fmt.Fprintf(&b, "at=%d\nplace %s\np%d=$path d%[3]d=$dir t%[3]d=$tmp\n", first+i, shell.Quote(c.Target), i)
+	}
+	fmt.Fprintf(&b, "trap 'rm -f -- %s' EXIT\n", variables("t", all))
+	for i, c := range files {
+		fmt.Fprintf(&b, "at=%d\nprintf %%s %s >\"$t%d\" || fail \"cannot write $t%[3]d: is the disk full?\"\n", first+i, shell.Quote(string(c.After)), i)
+	}
+	fmt.Fprintf(&b, "[ \"$(sums %s)\" = %s ] || {\n", variables("t", all), shell.Quote(strings.Join(sums, "\n")))
+	for i := range files {
+		fmt.Fprintf(&b, "at=%d\n[ \"$(hash <\"$t%d\")\" = %s ] || fail \"$t%[2]d does not hold what was written: is the disk full?\"\n", first+i, i, sums[i])
+	}
+	b.WriteString("exit 1\n}\n")
+	for _, owner := range slices.Sorted(maps.Keys(owners)) {
+		fmt.Fprintf(&b, "at=%d\nchown -- %s %s || fail \"cannot give files to %[2]s\"\n", first+owners[owner][0], shell.Quote(owner), variables("t", owners[owner]))
+	}
+	for _, mode := range slices.Sorted(maps.Keys(modes)) {
+		fmt.Fprintf(&b, "chmod -- %s %s\n", mode, variables("t", modes[mode]))
+	}
+	for i := range files {
+		fmt.Fprintf(&b, "at=%d\nmv -f -- \"$t%d\" \"$p%[2]d\" || fail \"cannot replace $p%[2]d\"\n", first+i, i)
+	}
+	paths := variables("p", all)
+	fmt.Fprintf(&b, "if command -v restorecon >/dev/null 2>&1; then restorecon -- %s 2>/dev/null || restorecon %[1]s || :; fi\n", paths)
+	fmt.Fprintf(&b, "flush %s %s\n) </dev/null\nrc=$?; [ $rc = 0 ] || exit $rc\n", paths, variables("d", all))
+	return b.String()
+}
+
+// fileMode is the mode of a file, 0644 where none is given.
+func (c Change) fileMode() fs.FileMode {
+	if m := c.Mode.Perm(); m != 0 {
+		return m
+	}
+	return 0o644
+}
+
+// ownerAndGroup is what chown is given; "user:" means the user's own group.
+func (c Change) ownerAndGroup() string {
+	if c.Owner == "" && c.Group == "" {
+		return ""
+	}
+	return c.Owner + ":" + c.Group
+}
+
 // script is the change itself and its verification.
 func (c Change) script() string {
 	var b strings.Builder
 	switch c.Kind {
 	case WriteFile:
-		mode := c.Mode.Perm()
-		if mode == 0 {
-			mode = 0o644
-		}
-		owner := c.Owner
-		if owner != "" || c.Group != "" {
-			owner += ":" + c.Group // "user:" means the user's own group
-		}
 		how := "rename"
 		if c.InPlace {
 			how = "inplace"
 		}
-		fmt.Fprintf(&b, "put %s\n", shell.Join(c.Target, fmt.Sprintf("%04o", mode), owner, hexSum(c.After), how, string(c.After)))
+		fmt.Fprintf(&b, "put %s\n", shell.Join(c.Target, fmt.Sprintf("%04o", c.fileMode()), c.ownerAndGroup(), hexSum(c.After), how, string(c.After)))
 	case RunScript:
-		fmt.Fprintf(&b, "( set -- %s\neval %s ) </dev/null >&2\n", shell.Join(c.Args...), shell.Quote(c.Script))
+		from := " </dev/null"
+		if len(c.Stdin) > 0 {
+			from = ""
+		}
+		fmt.Fprintf(&b, "( set -- %s\neval %s )%s >&2\n", shell.Join(c.Args...), shell.Quote(c.Script), from)
 	}
 	b.WriteString("rc=$?; [ $rc = 0 ] || exit $rc\n")
 	if c.Verify != "" {

@@ -161,6 +161,55 @@ func TestBatchStopsAtAFailure(t *testing.T) {
 	}
 }
 
+// Files that follow one another are written together: if one cannot be, none is put in its place, and the error names that one.
+func TestBatchOfFilesFailsAsOne(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	host := remote.Count(remote.NewLocal("h", remote.Become{None: true}))
+	file := func(name, text string) Change {
+		return Change{Kind: WriteFile, Target: at(name), Summary: "write " + name, After: []byte(text), Mode: 0o640}
+	}
+	b := Batch{Changes: []Change{file("one", "1"), file("no/such/two", "2"), file("three", "3")}}
+	if err := b.Exec(t.Context(), host); err == nil || !strings.HasPrefix(err.Error(), "h: write no/such/two: exit status 1") {
+		t.Errorf("error %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	host = remote.Count(remote.NewLocal("h", remote.Become{None: true}))
+	var made []int
+	b = Batch{Changes: []Change{file("one", "1"), file("one.more", "it's\n\n"), file("one", "again")}, Made: func(i int) { made = append(made, i) }}
+	if err := b.Exec(t.Context(), host); err != nil || fmt.Sprint(made) != "[0 1 2]" || host.Writes() != 1 {
+		t.Errorf("made %v in %d scripts, error %v", made, host.Writes(), err)
+	}
+	for name, want := range map[string]string{"one": "again", "one.more": "it's\n\n"} {
+		got, err := os.ReadFile(at(name))
+		if info, _ := os.Stat(at(name)); err != nil || string(got) != want || info.Mode() != 0o640 {
+			t.Errorf("%s: %q, %v, %v", name, got, info.Mode(), err)
+		}
+	}
+}
+
+// One change of a script has its standard input, whatever is beside it.
+func TestBatchWithStandardInput(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	host := remote.Count(remote.NewLocal("h", remote.Become{None: true}))
+	payload := bytes.Repeat([]byte{0, '\n', 'x'}, 100_000)
+	take := func(name string, in []byte) Change {
+		return Change{Kind: RunScript, Summary: name, Script: `cat >"$1"`, Args: []string{at(name)}, Stdin: in}
+	}
+	b := Batch{Changes: []Change{take("none", nil), take("all", payload), {Kind: WriteFile, Target: at("file"), After: []byte("f")}, take("second", []byte("2"))}}
+	if err := b.Exec(t.Context(), host); err != nil || host.Writes() != 2 {
+		t.Errorf("%d scripts, error %v", host.Writes(), err)
+	}
+	for name, want := range map[string][]byte{"none": {}, "all": payload, "file": []byte("f"), "second": []byte("2")} {
+		if got, err := os.ReadFile(at(name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s holds %d bytes, want %d: %v", name, len(got), len(want), err)
+		}
+	}
+}
+
 func TestRestoreHosts(t *testing.T) {
 	for _, original := range []string{"127.0.0.1 localhost\n127.0.1.1 master.lab master\n", "a b", "", "x\r\ny\r\n", "127.0.0.1 localhost master # x\n"} {
 		now := HostsContent([]byte(original), members, "master")

@@ -1,7 +1,9 @@
 package hostprep
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -44,7 +46,7 @@ type Facts struct {
 	Firewall     Firewall
 	SELinux      SELinux
 	Hosts        HostsFile
-	Tools        []string // of systemctl, restorecon, crontab, ssh, ssh-keygen, logger: those present
+	Tools        []string // of systemctl, restorecon, crontab, ssh, ssh-keygen, logger, gzip: those present
 
 	Fields remote.Fields // all that was reported, for the fragments of other packages
 }
@@ -140,7 +142,6 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 		Hostname: fields.Text("hostname"), MachineID: fields.Text("machine_id"),
 		SystemdState: fields.Text("systemd"), Systemd: fields.Has("systemd"), Init: fields.Text("init"),
 		Tools: fields.Texts("tool"),
-		Files: make(map[string]remote.FileState), Contents: make(map[string][]byte),
 		Units: make(map[string]Unit), Accounts: make(map[string]Account),
 	}
 	f.MemoryKiB, _ = strconv.ParseInt(fields.Text("memory"), 10, 64)
@@ -163,18 +164,10 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 	for _, d := range fields.Texts("data") {
 		f.Data = append(f.Data, DataDir{Path: d, MyID: fields.Text("myid." + d), HasData: fields.Has("holds." + d)})
 	}
-	for _, s := range fields.Texts("stat") {
-		if st, ok := parseStat(s); ok {
-			st.Target = fields.Text("link." + st.Path)
-			f.Files[st.Path] = st
-		}
-	}
-	for name, values := range fields {
-		if path, ok := strings.CutPrefix(name, "content."); ok {
-			f.Contents[path] = values[0]
-		}
+	f.Files = parseFiles(fields)
+	for name := range fields {
 		if unit, ok := strings.CutPrefix(name, "unit."); ok {
-			f.Units[unit] = parseUnit(fields.Lines(name))
+			f.Units[unit] = parseUnit(strings.FieldsFunc(fields.Text(name), func(r rune) bool { return r == '\t' || r == '\n' }))
 		}
 	}
 	for _, a := range fields.Texts("account") {
@@ -279,20 +272,57 @@ func procAddr(s string) netip.Addr {
 	return a.Unmap()
 }
 
-func parseStat(s string) (remote.FileState, bool) {
-	w := strings.SplitN(s, " ", 8)
-	if len(w) != 8 {
-		return remote.FileState{}, false
+// parseFiles joins what was reported of files: kind, state and checksum.
+func parseFiles(fields remote.Fields) map[string]remote.FileState {
+	files := make(map[string]remote.FileState)
+	for _, line := range fields.Texts("kind") {
+		kind, path, _ := strings.Cut(line, " ")
+		files[path] = remote.FileState{Path: path, Exists: true, Kind: kind, Target: fields.Text("link." + path)}
 	}
-	st := remote.FileState{Exists: true, Kind: w[0], Owner: w[2], Group: w[3], Path: w[7]}
-	mode, _ := strconv.ParseUint(w[1], 8, 32)
-	st.Mode = fs.FileMode(mode & 0o777)
-	st.Size, _ = strconv.ParseInt(w[4], 10, 64)
-	st.ModTime, _ = strconv.ParseInt(w[5], 10, 64)
-	if w[6] != "-" {
-		st.SHA256 = w[6]
+	for _, line := range fields.Texts("stat") {
+		w := strings.SplitN(line, " ", 6)
+		if len(w) != 6 {
+			continue
+		}
+		if st, there := files[w[5]]; there {
+			mode, _ := strconv.ParseUint(w[0], 8, 32)
+			st.Mode, st.Owner, st.Group = fs.FileMode(mode&0o777), w[1], w[2]
+			st.Size, _ = strconv.ParseInt(w[3], 10, 64)
+			st.ModTime, _ = strconv.ParseInt(w[4], 10, 64)
+			files[w[5]] = st
+		}
 	}
-	return st, true
+	for _, line := range fields.Texts("sum") {
+		sum, path, _ := strings.Cut(line, " ")
+		path = strings.TrimLeft(path, " *") // paths are absolute
+		if st, there := files[path]; there {
+			st.SHA256 = sum
+			files[path] = st
+		}
+	}
+	return files
+}
+
+// parseContents divides the contents of several files, which were reported as one.
+func parseContents(fields remote.Fields, files map[string]remote.FileState) (map[string][]byte, error) {
+	contents := make(map[string][]byte)
+	rest := fields.Bytes("contents")
+	for _, line := range fields.Texts("contents.of") {
+		text, path, _ := strings.Cut(line, " ")
+		size, err := strconv.Atoi(text)
+		if err != nil || size < 0 || size > len(rest) {
+			return nil, fmt.Errorf("%s has changed while it was read: run it again", path)
+		}
+		contents[path], rest = rest[:size:size], rest[size:]
+		sum := sha256.Sum256(contents[path])
+		if known := files[path].SHA256; known != "" && known != hex.EncodeToString(sum[:]) {
+			return nil, fmt.Errorf("%s has changed while it was read: run it again", path)
+		}
+	}
+	if len(rest) > 0 {
+		return nil, errors.New("a file has changed while it was read: run it again")
+	}
+	return contents, nil
 }
 
 func parseUnit(lines []string) Unit {

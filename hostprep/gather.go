@@ -60,21 +60,25 @@ list_disks | while IFS= read -r p; do
 	field disk "$(df -Pk "$q" 2>/dev/null | sed -n '2s/^.* \([0-9][0-9]*\)  *[0-9][0-9]*  *\([0-9][0-9]*\)  *[0-9-]*% .*$/\1 \2/p') $p"
 done
 
-owner() {
-	pid=$(ls -l /proc/[0-9]*/fd 2>/dev/null |
-		sed -n "/^\/proc\//h; /socket:\[$1\]/{x;s#^/proc/\([0-9]*\)/.*#\1#p;q;}")
-	[ -n "$pid" ] && echo "$pid $(cat "/proc/$pid/comm" 2>/dev/null)" || echo '0 -'
-}
-for p in $(list_ports); do
+listening=$(for p in $(list_ports); do
 	hex=$(printf %04X "$p")
-	sed -n "s/^ *[0-9]*: \([0-9A-F]*\):$hex [0-9A-F]*:[0-9A-F]* 0A .*\$/\1 &/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-	while read -r addr _ _ _ _ _ _ _ _ _ inode _; do
-		o=$(owner "$inode"); pid=${o%% *}
-		field port "$p $addr $o"
-		[ "$pid" = 0 ] || field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
-		[ "$pid" = 0 ] || field "cgroup.$pid" "$(cat "/proc/$pid/cgroup" 2>/dev/null)"
+	sed -n "s/^ *[0-9]*: \([0-9A-F]*\):$hex [0-9A-F]*:[0-9A-F]* 0A .*\$/$p \1 &/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null
+done)
+if [ -n "$listening" ]; then
+	# The sockets of all processes, a line each: inode and process.
+	sockets=$nl$(ls -l /proc/[0-9]*/fd 2>/dev/null |
+		sed -n 's#^/proc/\([0-9]*\)/.*#\1#; /^[0-9][0-9]*$/h; /socket:/{s/.*socket:\[\([0-9]*\)\].*/\1/;G;s/\n/ /;p;}')$nl
+	printf '%s\n' "$listening" | while read -r p addr _ _ _ _ _ _ _ _ _ inode _; do
+		case $sockets in
+		*"$nl$inode "*)
+			pid=${sockets#*"$nl$inode "}; pid=${pid%%"$nl"*}
+			field port "$p $addr $pid $(cat "/proc/$pid/comm" 2>/dev/null)"
+			field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+			field "cgroup.$pid" "$(cat "/proc/$pid/cgroup" 2>/dev/null)" ;;
+		*) field port "$p $addr 0 -" ;;
+		esac
 	done
-done
+fi
 
 list_data | while IFS= read -r d; do
 	[ -d "$d" ] || continue
@@ -85,27 +89,43 @@ list_data | while IFS= read -r d; do
 	done
 done
 
-list_files | while IFS= read -r p; do
-	if [ -L "$p" ]; then k=link
-	elif [ -f "$p" ]; then k=file
-	elif [ -d "$p" ]; then k=dir
-	elif [ -e "$p" ]; then k=other
-	else continue; fi
-	s=-
-	if [ -f "$p" ] && [ -r "$p" ]; then s=$(sha256sum <"$p" 2>/dev/null || openssl dgst -sha256 -r <"$p"); s=${s%% *}; fi
-	field stat "$k $(stat -c '%a %U %G %s %Y' -- "$p") ${s:--} $p"
-	[ $k != link ] || field "link.$p" "$(readlink -- "$p")"
-done
-list_contents | while IFS= read -r p; do file "content.$p" "$p"; done
+# Many files are looked at together: processes for each would be felt.
+look_at() {
+	for p; do
+		shift
+		if [ -L "$p" ]; then field kind "link $p"; field "link.$p" "$(readlink -- "$p")"
+		elif [ -f "$p" ]; then field kind "file $p"
+		elif [ -d "$p" ]; then field kind "dir $p"
+		elif [ -e "$p" ]; then field kind "other $p"
+		else continue; fi
+		set -- "$@" "$p"
+	done
+	[ $# = 0 ] || stat -c 'stat	=%a %U %G %s %Y %n' -- "$@" 2>/dev/null
+	for p; do shift; if [ -f "$p" ] && [ -r "$p" ]; then set -- "$@" "$p"; fi; done
+	[ $# = 0 ] || { sha256sum -- "$@" 2>/dev/null || openssl dgst -sha256 -r "$@"; } | while IFS= read -r l; do field sum "$l"; done
+}
+contents_of() {
+	for p; do shift; if [ -f "$p" ] && [ -r "$p" ]; then set -- "$@" "$p"; fi; done
+	[ $# = 0 ] && return
+	stat -L -c 'contents.of	=%s %n' -- "$@"
+	printf 'contents\t%s\n' "$(cat -- "$@" | enc)"
+}
+with_files look_at
+with_contents contents_of
 
+# show_units reports units, a field each, with tabs between their properties.
+show_units() {
+	systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState -p MainPID -p ExecMainStartTimestampMonotonic "$@" 2>/dev/null | {
+		properties=
+		while IFS= read -r l; do
+			if [ -n "$l" ]; then properties="$properties	$l"; else field "unit.$1" "$properties"; properties=; shift; fi
+		done
+		[ -z "$properties" ] || field "unit.$1" "$properties"
+	}
+}
 if [ -d /run/systemd/system ]; then
 	field systemd "$(systemctl is-system-running 2>/dev/null)"
-	for u in $(list_units); do
-		field "unit.$u" "$(systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState -p MainPID -p ExecMainStartTimestampMonotonic "$u" 2>/dev/null)"
-	done
-	for u in firewalld.service ufw.service nftables.service iptables.service; do
-		field "unit.$u" "$(systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState "$u" 2>/dev/null)"
-	done
+	show_units $(list_units) firewalld.service ufw.service nftables.service iptables.service
 elif command -v firewall-cmd >/dev/null 2>&1; then
 	firewall-cmd --state >/dev/null 2>&1 && field unit.firewalld.service 'LoadState=loaded
 ActiveState=active'
@@ -134,7 +154,7 @@ command -v lsattr >/dev/null 2>&1 && field hosts_immutable "$(lsattr -d /etc/hos
 grep -hE '^ *manage_etc_hosts: *[^ ]' /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg 2>/dev/null |
 while IFS= read -r l; do field cloud_hosts "$l"; done
 
-for t in systemctl restorecon crontab ssh ssh-keygen logger; do
+for t in systemctl restorecon crontab ssh ssh-keygen logger gzip; do
 	command -v "$t" >/dev/null 2>&1 && field tool "$t"
 done
 `
@@ -163,8 +183,12 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 	list("list_disks", want.DiskPaths)
 	list("list_ports", ports)
 	list("list_data", want.DataDirs)
-	list("list_files", want.Files)
-	list("list_contents", want.Contents)
+	// These call what they are given with the list.
+	with := func(name string, items []string) {
+		fmt.Fprintf(&script, "%s() { \"$@\" %s; }\n", name, shell.Join(items...))
+	}
+	with("with_files", want.Files)
+	with("with_contents", want.Contents)
 	list("list_units", want.Units)
 	list("list_users", want.Users)
 	fmt.Fprintf(&script, "want_firewall() { %t; }\n", want.Firewall)
@@ -188,6 +212,9 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 		return nil, fmt.Errorf("%s: gather facts: %w", host.Name(), err)
 	}
 	f := parseFacts(host.Name(), fields)
+	if f.Contents, err = parseContents(fields, f.Files); err != nil {
+		return nil, fmt.Errorf("%s: gather facts: %w", host.Name(), err)
+	}
 	f.setClock(fields, before, after)
 	return f, nil
 }

@@ -73,3 +73,30 @@ func TestGather(t *testing.T) {
 	}
 	t.Logf("clock: %v ± %v", f.Skew, f.SkewUncertainty)
 }
+
+// Contents come as one, and a file that changes between two looks at it is no reason to take it for another.
+func TestParseContents(t *testing.T) {
+	sum := func(text string) string { return hexSum([]byte(text)) }
+	files := map[string]remote.FileState{"/a": {SHA256: sum("one\n")}, "/b": {SHA256: sum("")}, "/c": {}}
+	fields := func(all string, of ...string) remote.Fields {
+		f := remote.Fields{"contents": {[]byte(all)}}
+		for _, o := range of {
+			f["contents.of"] = append(f["contents.of"], []byte(o))
+		}
+		return f
+	}
+	got, err := parseContents(fields("one\nthree", "4 /a", "0 /b", "5 /c"), files)
+	if err != nil || len(got) != 3 || string(got["/a"]) != "one\n" || got["/b"] == nil || string(got["/c"]) != "three" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for name, f := range map[string]remote.Fields{
+		"longer":  fields("one\nthree!", "4 /a", "0 /b", "5 /c"),
+		"shorter": fields("one\nthre", "4 /a", "0 /b", "5 /c"),
+		"other":   fields("One\nthree", "4 /a", "0 /b", "5 /c"),
+		"no size": fields("one\n", "x /a"),
+	} {
+		if got, err := parseContents(f, files); err == nil {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

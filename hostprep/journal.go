@@ -26,35 +26,50 @@ import (
 //
 // An entry stands in the index only after what it names is on disk, and a key is recorded once: what counts is the state
 // before the first change.
+//
+// The index is on disk when `settle` returns, which is called before each change.
 const journalScript = `
-known() { [ -f "$journal/index" ] && grep -q "^[a-z]* $1 " "$journal/index"; }
+entries= unsettled=
+[ -z "$journal" ] || [ ! -f "$journal/index" ] || entries=$(cat "$journal/index")
+known() { case $entries in *" $1 "*) ;; *) return 1 ;; esac; }
 enter() {
-	printf '%s\n' "$1" >>"$journal/index"
-	flush "$journal/index"
+	printf '%s\n' "$1" >>"$journal/index" || exit 1
+	entries="$entries$1 " unsettled=1
 }
+settle() { [ -z "$unsettled" ] || flush "$journal/index"; unsettled=; }
 open_journal() { [ -d "$journal" ] || (umask 077; mkdir -p -- "$journal"); }
+# linked PATH: it or a directory above it is a symbolic link.
+linked() {
+	q=$1
+	while [ -n "$q" ]; do [ ! -L "$q" ] || return 0; q=${q%/*}; done
+	return 1
+}
 
-# save PATH inplace|rename: what it is now.
+# save PATH inplace|rename [KEY]: what it is now. KEY is the checksum of PATH.
 save() {
 	open_journal || exit 1
-	set -- "$(readlink -f -- "$1" 2>/dev/null || printf %s "$1")" "$2"
-	set -- "$1" "$2" "$(printf %s "$1" | hash)"
-	known "$3" && return
+	if linked "$1"; then set -- "$(readlink -f -- "$1" 2>/dev/null || printf %s "$1")" "$2"; fi
+	[ -n "${3:-}" ] || set -- "$1" "$2" "$(printf %s "$1" | hash)"
+	! known "$3" || return 0
 	if [ -d "$1" ]; then enter "dir $3 $(stat -c '%a %u %g' -- "$1") $1"
 	elif [ -e "$1" ]; then
 		(umask 077; cat <"$1" >"$journal/$3.bytes") || fail "cannot keep a copy of $1 in $journal"
 		flush "$journal/$3.bytes"
 		enter "file $3 $(stat -c '%a %u %g %Y' -- "$1") $2 $1"
 	else
-		case $1 in /*/*) [ -e "${1%/*}" ] || (save "${1%/*}" rename) || exit 1 ;; esac
+		case $1 in
+		/*/*) if [ ! -e "${1%/*}" ]; then
+			save "${1%/*}" rename
+		fi ;;
+		esac
 		enter "absent $3 $1"
-	fi || exit 1
+	fi
 }
 
 # remember KEY SUMMARY SCRIPT: how to take a change back.
 remember() {
 	open_journal || exit 1
-	known "$1" && return
+	! known "$1" || return 0
 	(umask 077; printf %s "$3" >"$journal/$1.sh") || exit 1
 	flush "$journal/$1.sh"
 	enter "script $1 $2" || exit 1
@@ -75,10 +90,10 @@ func (c Change) saves() string {
 		if c.InPlace {
 			how = "inplace"
 		}
-		fmt.Fprintf(&b, "save %s\n", shell.Join(c.Target, how))
+		fmt.Fprintf(&b, "save %s\n", shell.Join(c.Target, how, hexSum([]byte(c.Target))))
 	}
 	for _, p := range c.Saves {
-		fmt.Fprintf(&b, "save %s\n", shell.Join(p, "rename"))
+		fmt.Fprintf(&b, "save %s\n", shell.Join(p, "rename", hexSum([]byte(p))))
 	}
 	if c.Undo != nil {
 		script := fmt.Sprintf("set -- %s\n%s\n", shell.Join(c.Undo.Args...), c.Undo.Script)
@@ -87,10 +102,14 @@ func (c Change) saves() string {
 	return b.String()
 }
 
+// savesOf is the script that enters what several changes replace, and ends when that is on disk.
 func savesOf(changes []Change) string {
 	var b strings.Builder
 	for _, c := range changes {
 		b.WriteString(c.saves())
+	}
+	if b.Len() > 0 {
+		b.WriteString("settle\n")
 	}
 	return b.String()
 }
