@@ -7,7 +7,7 @@ func describe(path string) string { return descriptions[path] }
 var descriptions = map[string]string{
 	"name":       "The ensemble's name: in file headers, the marked block of /etc/hosts, and every output.",
 	"connection": "How hosts are reached: ssh, or local for members on this machine.",
-	"hosts":      "The members, in the order of their start.",
+	"hosts":      "The members; the first that make a majority are started first.",
 
 	"hosts.name":         "The host's name, unique in the ensemble, also in /etc/hosts.",
 	"hosts.address":      "What zkctl dials: a name or an IP address. May be left away where ssh_config knows the host by its name.",

@@ -145,7 +145,9 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if err := r.findings(stepChecks, r.eased(impossible)); err != nil {
 		return nil, err
 	}
-	r.planMembers(it, programs)
+	if err := r.planMembers(it, programs); err != nil {
+		return nil, err
+	}
 	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.users, it.software} {
 		p.only(r.within)
 		it.out.Plan.Steps = append(it.out.Plan.Steps, p.Steps...)
@@ -189,14 +191,17 @@ func (r *Run) planRestarts(ctx context.Context, it *intent) {
 
 // carryOut does what was intended, and waits until the ensemble serves.
 func (r *Run) carryOut(ctx context.Context, it *intent) error {
+	proof := func() error { return nil }
 	if !it.out.Nothing() {
 		r.report(Event{Kind: Intended, Changes: it.summaries()})
 		// Members run only after a bootstrap that got past the proof, so that a run with nothing to do needs no new one.
-		if err := r.prepare(ctx, it); err != nil {
-			return err
+		var err error
+		if proof, err = r.prepare(ctx, it); err != nil {
+			return joined([]error{err, proof()})
 		}
 	}
-	if err := r.checkNetwork(ctx, it); err != nil {
+	err := r.checkNetwork(ctx, it)
+	if err := joined([]error{err, proof()}); err != nil {
 		return err
 	}
 	if err := r.startMissing(ctx, it.members, it.out); err != nil {
@@ -214,29 +219,35 @@ func (r *Run) carryOut(ctx context.Context, it *intent) error {
 	})
 }
 
-// prepare makes the hosts ready for their members to be started.
-func (r *Run) prepare(ctx context.Context, it *intent) error {
-	if it.keys.Len() > 0 {
-		if err := r.applyKeys(ctx, it.ring); err != nil {
-			return err
-		}
-	}
+// prepare makes the hosts ready for their members to be started. The proof that they log in to one another takes a while and
+// needs nothing of what follows, nor the other way round: its result is what the function returned waits for.
+func (r *Run) prepare(ctx context.Context, it *intent) (proof func() error, err error) {
 	// What the login proof and the programs need, on all hosts.
-	if err := r.apply(ctx, stepPrepare, it.names, it.hosts, it.users); err != nil {
-		return err
+	keys := inBackground(func() error {
+		if it.keys.Len() == 0 {
+			return nil
+		}
+		return r.applyKeys(ctx, it.ring)
+	})
+	err = r.apply(ctx, stepPrepare, it.names, it.hosts, it.users)
+	if err := joined([]error{keys(), err}); err != nil {
+		return func() error { return nil }, err
 	}
-	// The proof takes a while and needs nothing of what follows, nor the other way round.
-	proof := make(chan error, 1)
-	go func() {
+	proof = inBackground(func() error {
 		ring := r.keyringWithin(it.ring)
 		if len(ring.hosts) < 2 {
-			proof <- nil
-			return
+			return nil
 		}
-		proof <- r.proveKeys(ctx, ring)
-	}()
-	err := r.apply(ctx, stepInstall, it.software)
-	return joined([]error{err, <-proof})
+		return r.proveKeys(ctx, ring)
+	})
+	return proof, r.apply(ctx, stepInstall, it.software)
+}
+
+// inBackground begins f, and returns what waits for its result.
+func inBackground(f func() error) func() error {
+	result := make(chan error, 1)
+	go func() { result <- f() }()
+	return func() error { return <-result }
 }
 
 // check applies the checks to all hosts and reports every finding.
@@ -385,7 +396,7 @@ func entryOf(entries []hostprep.Entry, name string) hostprep.Entry {
 }
 
 // planMembers plans what makes a host a member, and finds out who has to be started or restarted.
-func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) {
+func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
 	members, users, software, out := it.members, it.users, it.software, it.out
 	changes := make([][]hostprep.Change, len(members))
 	add := func(p *Plan, step string, i int, c []hostprep.Change, notes ...string) {
@@ -400,10 +411,15 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) {
 		}
 		add(users, stepUser, i, m.planUser(releases[i]))
 	}
+	pushed := parcels{}
 	for i, m := range members {
 		var c []hostprep.Change
 		if releases[i] != "" {
-			c = m.planServer(releases[i], programs[i][0], programs[i][1])
+			p, err := pushed.of(programs[i][0], programs[i][1], m.facts.HasTool("gzip"))
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.Host.Name, err)
+			}
+			c = m.planServer(releases[i], programs[i][0], programs[i][1], p)
 		}
 		add(software, stepServer, i, c)
 	}
@@ -425,6 +441,7 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) {
 			out.Restarts[m.Host.Name] = why
 		}
 	}
+	return nil
 }
 
 // startMissing starts what does not run, then restarts, rolling, what runs something else than is configured.

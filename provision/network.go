@@ -314,8 +314,13 @@ func (r *Run) pushProbe(ctx context.Context, m member) (server string, remove fu
 		// A host that is gone keeps it; the check for leftovers finds it.
 		_, _ = host.Run(limited, remote.Command{Label: "remove the probe", Root: root, Script: `rm -rf -- "$1"`, Args: []string{dir}})
 	}
+	plain, err := program.Plain()
+	if err != nil {
+		remove()
+		return "", nil, err
+	}
 	server = path.Join(dir, "zkserver")
-	if err := host.Upload(ctx, remote.File{Path: server, Content: program.Bytes, Mode: 0o700, Root: root}); err != nil {
+	if err := host.Upload(ctx, remote.File{Path: server, Content: plain, Mode: 0o700, Root: root}); err != nil {
 		remove()
 		return "", nil, err
 	}

@@ -43,9 +43,10 @@ lives() {
 }
 pid=0
 if [ "$manager" = systemd ] || { [ "$manager" = auto ] && [ -d /run/systemd/system ]; }; then
-	case $(systemctl is-active "$unit" 2>/dev/null) in active|activating|reloading) field member.running yes ;; esac
-	pid=$(systemctl show -p MainPID --value "$unit" 2>/dev/null || echo 0)
-	[ "$(systemctl show -p NeedDaemonReload --value "$unit" 2>/dev/null)" = yes ] && field member.reload yes
+	state=$nl$(systemctl show -p ActiveState -p MainPID -p NeedDaemonReload "$unit" 2>/dev/null)$nl
+	case $state in *"${nl}ActiveState=active$nl"*|*"${nl}ActiveState=activating$nl"*|*"${nl}ActiveState=reloading$nl"*) field member.running yes ;; esac
+	case $state in *"${nl}NeedDaemonReload=yes$nl"*) field member.reload yes ;; esac
+	case $state in *"${nl}MainPID="*) pid=${state#*"${nl}MainPID="}; pid=${pid%%"$nl"*} ;; esac
 else
 	if lives "$supervisor_pid_file" "$supervisor"; then field member.running yes; fi
 	if ! lives "$pid_file" zkserver; then pid=0; fi

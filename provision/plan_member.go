@@ -141,27 +141,63 @@ func (m member) hasPrograms(release string, server, client bundle.Program) bool 
 	return linked && same(m.Server(), server) && same(m.Client(), client)
 }
 
+// parcel are both programs as they travel, one behind the other: packed where the host can unpack them, which takes less
+// time there than the bytes that it saves take on any line but the fastest.
+type parcel struct {
+	bytes   []byte
+	unpack  string // a command of the host
+	summary string
+}
+
+// parcels are what is pushed to hosts, of which those with the same programs share the bytes.
+type parcels map[[3]string]parcel
+
+func (p parcels) of(server, client bundle.Program, packed bool) (parcel, error) {
+	key := [3]string{server.SHA256, client.SHA256, "plain"}
+	get, unpack, how := bundle.Program.Plain, "cat", ""
+	if packed {
+		key[2], get, unpack, how = "gzip", bundle.Program.Gzip, "gzip -dc", " by gzip"
+	}
+	if there, ok := p[key]; ok {
+		return there, nil
+	}
+	first, err := get(server)
+	if err != nil {
+		return parcel{}, err
+	}
+	second, err := get(client)
+	if err != nil {
+		return parcel{}, err
+	}
+	made := parcel{bytes: slices.Concat(first, second), unpack: unpack}
+	made.summary = fmt.Sprintf("push zkserver (%d KiB, sha256 %.12s) and zkcli (%d KiB, sha256 %.12s), %d KiB%s",
+		server.Size/1024, server.SHA256, client.Size/1024, client.SHA256, len(made.bytes)/1024, how)
+	p[key] = made
+	return made, nil
+}
+
 // planServer plans the programs: pushed beside the ones in use, then switched to.
-func (m member) planServer(release string, server, client bundle.Program) []hostprep.Change {
-	owner := m.root()
+func (m member) planServer(release string, server, client bundle.Program, pushed parcel) []hostprep.Change {
 	bin := path.Join(release, "bin")
-	var changes []hostprep.Change
-	both := path.Join(bin, ".programs")
-	changes = append(changes, hostprep.Change{
-		Kind: hostprep.WriteFile, Target: both, Mode: 0o600, Owner: owner, Root: privileged(m.Member), Timeout: 10 * time.Minute,
-		Summary: fmt.Sprintf("push zkserver (%d KiB, sha256 %.12s) and zkcli (%d KiB, sha256 %.12s)",
-			len(server.Bytes)/1024, server.SHA256, len(client.Bytes)/1024, client.SHA256),
-		After: slices.Concat(server.Bytes, client.Bytes),
-	}, hostprep.Change{
-		Kind: hostprep.RunScript, Target: bin, Summary: "unpack zkserver and zkcli", Root: privileged(m.Member), Timeout: 2 * time.Minute,
-		Args: []string{both, bin, fmt.Sprint(len(server.Bytes)), server.SHA256, client.SHA256},
+	changes := []hostprep.Change{{
+		Kind: hostprep.RunScript, Target: bin, Root: privileged(m.Member), Timeout: 10 * time.Minute, Summary: pushed.summary,
+		Args:  []string{bin, fmt.Sprint(server.Size), server.SHA256, client.SHA256, path.Join(bin, ".programs")},
+		Stdin: pushed.bytes,
+		// What is put in force is verified before; the rest of a push that was cut off is overwritten.
 		Script: `set -e
-head -c "$3" "$1" >"$2/zkserver.new"
-tail -c +$(($3 + 1)) "$1" >"$2/zkcli.new"
-for f in zkserver zkcli; do chmod 755 "$2/$f.new"; mv -f "$2/$f.new" "$2/$f"; flush "$2/$f"; done
-rm -f "$1"`,
-		Verify: `[ "$(hash <"$2/zkserver")" = "$4" ] && [ "$(hash <"$2/zkcli")" = "$5" ]`,
-	})
+umask 077
+` + pushed.unpack + ` >"$5"
+head -c "$2" "$5" >"$1/zkserver.new"
+tail -c +$(($2 + 1)) "$5" >"$1/zkcli.new"
+rm -f "$5"
+[ "$(hash <"$1/zkserver.new")" = "$3" ] && [ "$(hash <"$1/zkcli.new")" = "$4" ] || fail "the bytes that arrived are not the bytes that were sent"
+chmod 755 "$1/zkserver.new" "$1/zkcli.new"
+flush "$1/zkserver.new"
+flush "$1/zkcli.new"
+mv -f "$1/zkserver.new" "$1/zkserver"
+mv -f "$1/zkcli.new" "$1/zkcli"
+flush "$1"`,
+	}}
 	return append(changes, hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Current(), Summary: "switch " + m.Current() + " to " + path.Base(release),
 		Root: privileged(m.Member), Args: []string{m.Current(), path.Join("releases", path.Base(release)), release},

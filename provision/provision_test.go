@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -205,7 +206,11 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 		t.Errorf("then there is still something to do: %v", again.Restarts)
 	}
 	// A new server is pushed beside the old one, and both stay.
-	s.server = bundle.New("zkserver", append(slices.Clone(s.server.Bytes), "new"...))
+	plain, err := s.server.Plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server = bundle.New("zkserver", append(slices.Clone(plain), "new"...))
 	out = s.bootstrap()
 	if len(out.Restarts) != 3 {
 		t.Errorf("restarts %v", out.Restarts)
@@ -519,4 +524,52 @@ func TestHostsEntriesAreByID(t *testing.T) {
 	if again := fmt.Sprint(f.hostsEntries()); again != first {
 		t.Errorf("%s, in another order %s", first, again)
 	}
+}
+
+// Programs travel packed where the host can unpack them, and hosts with the same programs share the bytes.
+func TestParcels(t *testing.T) {
+	server, client := bundle.New("zkserver", bytes.Repeat([]byte("s"), 1<<20)), bundle.New("zkcli", []byte("c"))
+	all := parcels{}
+	plain, err := all.of(server, client, false)
+	if err != nil || plain.unpack != "cat" || len(plain.bytes) != 1<<20+1 {
+		t.Errorf("plain: %d bytes for %s, %v", len(plain.bytes), plain.unpack, err)
+	}
+	packed, err := all.of(server, client, true)
+	if err != nil || packed.unpack != "gzip -dc" || len(packed.bytes) > 1<<16 {
+		t.Errorf("packed: %d bytes for %s, %v", len(packed.bytes), packed.unpack, err)
+	}
+	if again, _ := all.of(server, client, true); &again.bytes[0] != &packed.bytes[0] || len(all) != 2 {
+		t.Error("it is packed again for each host")
+	}
+}
+
+// A host without gzip is sent the programs as they are.
+func TestBootstrapWithoutGzip(t *testing.T) {
+	long(t)
+	s := newSite(t, 1)
+	r := s.run()
+	defer r.Close()
+	connect := r.Connect
+	r.Connect = func(h inventory.Host) (remote.Host, error) {
+		host, err := connect(h)
+		return withoutGzip{host}, err
+	}
+	if _, err := r.Bootstrap(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.ContainsFunc(s.events, func(e Event) bool {
+		return strings.HasPrefix(e.Text, "push zkserver") && !strings.Contains(e.Text, "gzip")
+	}) {
+		t.Error("nothing was pushed as it is")
+	}
+}
+
+// withoutGzip is a host that lacks the program.
+type withoutGzip struct{ remote.Host }
+
+func (h withoutGzip) Run(ctx context.Context, c remote.Command) (remote.Result, error) {
+	c.Script = "command() { case $2 in gzip) return 1 ;; esac; type \"$2\"; }; gzip() { return 127; }\n" + c.Script
+	return h.Host.Run(ctx, c)
 }

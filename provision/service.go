@@ -27,36 +27,48 @@ exit 1`,
 	}
 }
 
-// start starts the members that do not run, in inventory order. A lone member of three never serves, so up to the
-// majority only the process is waited for, and from then on for a leader.
+// start starts the members that do not run. A lone member of three never serves: first come those that make a majority with
+// the ones that run, in inventory order, and a leader is waited for; the others find it when they come. (A member that comes in
+// the middle of an election may send it back to its beginning.) Members that have nothing to wait for are started at once.
 func (r *Run) start(ctx context.Context, members []member) error {
 	voters, majority := 0, r.Inventory.Voters()/2+1
-	for i := range members {
-		m := &members[i]
-		if !m.running {
-			began := time.Now()
-			r.report(Event{Kind: HostBegins, Step: stepStart, Host: m.Host.Name})
-			err := r.call(ctx, stepStart, *m, "start")
-			e := Event{Kind: HostEnds, Step: stepStart, Host: m.Host.Name, Elapsed: time.Since(began)}
-			if err != nil {
-				e.Error = err.Error()
-				r.report(e)
-				return err
-			}
-			r.report(e)
-			m.running = !r.DryRun
+	var first, rest []int
+	for i, m := range members {
+		if voters < majority {
+			first = append(first, i)
+		} else {
+			rest = append(rest, i)
 		}
 		if m.Host.Role == inventory.Voter {
 			voters++
 		}
-		if r.DryRun || voters < majority {
-			continue
-		}
-		if err := r.await(ctx, "a leader", led, members, nil); err != nil {
-			return err
+	}
+	if err := r.startTogether(ctx, members, first); err != nil || r.DryRun || voters < majority {
+		return err
+	}
+	if err := r.await(ctx, "a leader", led, members, nil); err != nil || len(rest) == 0 {
+		return err
+	}
+	return r.startTogether(ctx, members, rest)
+}
+
+// startTogether starts those of the given members that do not run, all at once.
+func (r *Run) startTogether(ctx context.Context, members []member, which []int) error {
+	var hosts []inventory.Host
+	var targets []*member
+	for _, i := range which {
+		if !members[i].running {
+			hosts = append(hosts, members[i].Host)
+			targets = append(targets, &members[i])
 		}
 	}
-	return nil
+	return r.each(ctx, stepStart, hosts, func(ctx context.Context, i int) error {
+		if err := r.call(ctx, stepStart, *targets[i], "start"); err != nil {
+			return err
+		}
+		targets[i].running = !r.DryRun
+		return nil
+	})
 }
 
 // led says what keeps the ensemble from having a leader with a quorum.
