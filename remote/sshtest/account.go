@@ -47,10 +47,14 @@ func (s *Server) installAccount() error {
 
 // authorized are the keys of authorized_keys at this moment.
 func (s *Server) authorized() []ssh.PublicKey {
-	if !s.opts.Account {
+	file := s.opts.Authorized
+	if file == "" && s.opts.Account {
+		file = filepath.Join(s.Home, ".ssh", "authorized_keys")
+	}
+	if file == "" {
 		return nil
 	}
-	text, err := os.ReadFile(filepath.Join(s.Home, ".ssh", "authorized_keys"))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -54,6 +55,12 @@ type Options struct {
 	HangingSCP  bool          // an scp program that never answers
 	ReadOnly    bool          // an sftp subsystem that may write nowhere
 	Sudo        *Sudo         // nil leaves the test process's own identity and sudo
+
+	// For a host of its own, as in a namespace: where it listens, the authorized_keys file whose keys are accepted beside
+	// Keys, and what runs a command there, in the place of Shell.
+	Listener   net.Listener
+	Authorized string
+	Command    func(command string) *exec.Cmd
 }
 
 // Sudo puts stand-ins for sudo and id first in PATH; the login user is then
@@ -68,7 +75,7 @@ type Sudo struct {
 
 // Server is a running server.
 type Server struct {
-	Host string // 127.0.0.1
+	Host string // 127.0.0.1, or where the Listener listens
 	Port int
 	Home string // directory in which commands run
 
@@ -119,13 +126,16 @@ func Start(t testing.TB, opts Options) *Server {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	l := opts.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.listener = l
 	addr := l.Addr().(*net.TCPAddr)
-	s.Host, s.Port = "127.0.0.1", addr.Port
+	s.Host, s.Port = addr.IP.String(), addr.Port
 	s.serving.Go(s.accept)
 	t.Cleanup(func() {
 		s.frozen.Store(false)
@@ -303,7 +313,7 @@ func (s *Server) serverConfig() *ssh.ServerConfig {
 			KeyboardInteractiveCallback: s.ask("Verification code: ", s.opts.Code, func() (*ssh.Permissions, error) { return nil, nil }),
 		}}
 	}
-	if len(s.opts.Keys) > 0 || s.opts.UserCA != nil || s.opts.Account {
+	if len(s.opts.Keys) > 0 || s.opts.UserCA != nil || s.opts.Account || s.opts.Authorized != "" {
 		checker := ssh.CertChecker{
 			IsUserAuthority: func(key ssh.PublicKey) bool { return s.opts.UserCA != nil && equal(key, s.opts.UserCA) },
 			UserKeyFallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {

@@ -108,6 +108,9 @@ func (s *session) exec(command string) {
 	cmd := exec.Command(shell[0], append(append([]string(nil), shell[1:]...), "-c", command)...)
 	cmd.Dir = s.server.Home
 	cmd.Env = []string{"HOME=" + s.server.Home, "PATH=" + s.path(), "TMPDIR=" + os.TempDir()}
+	if run := s.server.opts.Command; run != nil {
+		cmd = run(command)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 
 	var copying sync.WaitGroup
