@@ -182,10 +182,10 @@ func (r *Run) proveKeys(ctx context.Context, k *keyring) error {
 // proveFrom logs in from one host to the others, with the private key in a file of the host, or as ssh does by itself.
 func (r *Run) proveFrom(ctx context.Context, k *keyring, i int, identity string) error {
 	var targets []sshkeys.Target
-	for j, h := range k.hosts {
-		if i == j {
-			continue
-		}
+	// Each begins with the one behind it, so that not all call the same one at once.
+	for step := 1; step < len(k.hosts); step++ {
+		j := (i + step) % len(k.hosts)
+		h := k.hosts[j]
 		names := []string{h.PeerAddress}
 		if k.hosts[i].System.HostsFile == "manage" && h.Name != h.PeerAddress {
 			names = append(names, h.Name)
@@ -199,6 +199,10 @@ func (r *Run) proveFrom(ctx context.Context, k *keyring, i int, identity string)
 		return err
 	}
 	failures, err := sshkeys.ProveWith(ctx, host, identity, targets)
+	at := func(f *sshkeys.Failure) int {
+		return slices.IndexFunc(k.hosts, func(h inventory.Host) bool { return h.Name == f.Target.Member })
+	}
+	slices.SortStableFunc(failures, func(a, b *sshkeys.Failure) int { return at(a) - at(b) })
 	errs := []error{err}
 	for _, f := range failures {
 		errs = append(errs, f)

@@ -19,8 +19,8 @@ type Target struct {
 }
 
 // proveScript logs in to each target, four words each after the private key's file or
-// "-": label, host, user or "-", port. It goes on after failures and prints one line
-// for each. A server under many logins at once drops some (MaxStartups), so those
+// "-": label, host, user or "-", port, four at a time. It goes on after failures and prints
+// one line for each. A server under many logins at once drops some (MaxStartups), so those
 // are tried again. Each login is a fresh one, whatever ssh_config says of sharing.
 const proveScript = `
 key=$1; shift
@@ -30,18 +30,27 @@ login() {
 	if [ "$key" != - ]; then shift; set -- ssh -i "$key" -o IdentitiesOnly=yes "$@"; fi
 	"$@" true
 }
-while [ $# -ge 4 ]; do
-	label=$1 host=$2 user=$3 port=$4; shift 4
+prove() {
+	label=$1 host=$2 user=$3 port=$4 tries=0
 	[ "$user" != - ] || user=$(id -un)
-	tries=0
 	while :; do
 		said=$(login 2>&1 >/dev/null) && { field ok "$label"; break; }
 		tries=$((tries+1))
-		case $said in *onnection*closed*|*onnection*reset*|*exchange_identification*) [ $tries -lt 4 ] && sleep 1 && continue ;; esac
+		case $said in *onnection*closed*|*onnection*reset*|*exchange_identification*) [ $tries -lt 8 ] && sleep 1 && continue ;; esac
 		field failed "$label $said"
 		break
 	done
-done
+}
+# A login is mostly waiting, so that several go side by side.
+lane() {
+	mine=$1 at=0; shift
+	while [ $# -ge 4 ]; do
+		[ $((at % 4)) != "$mine" ] || prove "$1" "$2" "$3" "$4"
+		at=$((at+1)); shift 4
+	done
+}
+for lane in 0 1 2 3; do lane $lane "$@" & done
+wait
 :
 `
 
