@@ -3,7 +3,10 @@ package remote_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -502,5 +505,19 @@ func waitFor(t *testing.T, file string) {
 		case <-t.Context().Done():
 			return
 		}
+	}
+}
+
+// A host that wants a terminal for sudo is sent megabytes through it, every byte as it is.
+func TestTerminalCarriesPrograms(t *testing.T) {
+	payload := make([]byte, 3<<20)
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	for i := range payload {
+		payload[i] = byte(random.Uint32())
+	}
+	_, h := dial(t, sshtest.Options{Sudo: &sshtest.Sudo{RequireTTY: true}}, func(cfg *remote.SSHConfig) {})
+	got := output(t, h, remote.Command{Label: "sum", Script: "sha256sum", Root: true, Stdin: payload})
+	if want := fmt.Sprintf("%x  -\n", sha256.Sum256(payload)); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
