@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -95,6 +96,7 @@ func loadAll(c *cli.Context, path string) ([]*inventory.Inventory, error) {
 
 // programs finds what is pushed: the named binary, else the inventory's, else the bundled one.
 func programs(flag string) func(inventory.Host, string) (bundle.Program, bundle.Program, error) {
+	executable := readOnce()
 	return func(h inventory.Host, arch string) (server, client bundle.Program, err error) {
 		file := flag
 		if file == "" {
@@ -130,6 +132,25 @@ func programs(flag string) func(inventory.Host, string) (bundle.Program, bundle.
 			err = fmt.Errorf("zkcli, the client for the host, is neither beside %s nor bundled: %w", file, err)
 		}
 		return server, client, err
+	}
+}
+
+// readOnce is executable for many hosts, which share what was read.
+func readOnce() func(name, file, arch string) (bundle.Program, error) {
+	var mu sync.Mutex
+	read := map[[3]string]bundle.Program{}
+	return func(name, file, arch string) (bundle.Program, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := [3]string{name, file, arch}
+		if p, ok := read[key]; ok {
+			return p, nil
+		}
+		p, err := executable(name, file, arch)
+		if err == nil {
+			read[key] = p
+		}
+		return p, err
 	}
 }
 
