@@ -414,8 +414,8 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
 	pushed := parcels{}
 	for i, m := range members {
 		var c []hostprep.Change
-		if releases[i] != "" {
-			p, err := pushed.of(programs[i][0], programs[i][1], m.facts.HasTool("gzip"))
+		if releases[i] != "" && programs[i][0].Size > 0 { // of hosts outside the limit they are not known
+			p, err := pushed.of(programs[i][0], programs[i][1], m.Host.Connection == inventory.OverSSH && m.facts.HasTool("gzip"))
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.Host.Name, err)
 			}

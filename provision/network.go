@@ -19,9 +19,11 @@ import (
 
 const stepNetwork = "names and ports between the hosts"
 
-// probeGrace is how long hosts try to reach one another. All begin at about the same time; where everything is open,
-// it takes as long as a connection does.
-const probeGrace = 8 * time.Second
+// probeGrace is how long so many hosts try to reach one another. All begin at about the same time; where everything is
+// open, it takes as long as a connection does.
+func probeGrace(hosts int) time.Duration {
+	return 8*time.Second + time.Duration(hosts)*100*time.Millisecond
+}
 
 // Reach is whether one host reaches a port of another member.
 type Reach struct {
@@ -96,7 +98,8 @@ func (m member) binds(use string) string {
 
 func (r *Run) probeFrom(ctx context.Context, members []member, i int, server string) (reach, closed []Reach, names map[string][]string, err error) {
 	self := members[i]
-	args := []string{server, "probe-peers", "-name", self.Host.Name, "-grace", probeGrace.String()}
+	grace := probeGrace(len(members))
+	args := []string{server, "probe-peers", "-name", self.Host.Name, "-grace", grace.String()}
 	ports := []int{self.Host.Server.Ports.Client, self.Host.Server.Ports.Peer, self.Host.Server.Ports.Election}
 	if !self.running {
 		for _, p := range ports {
@@ -129,7 +132,7 @@ func (r *Run) probeFrom(ctx context.Context, members []member, i int, server str
 	}
 	res, err := host.Run(ctx, remote.Command{
 		Label: "try to reach the other members", Script: `server=$1; shift; exec "$server" "$@"`, Args: args, ReadOnly: true,
-		Root: privileged(self.Member), Timeout: probeGrace + 30*time.Second,
+		Root: privileged(self.Member), Timeout: grace + 30*time.Second,
 	})
 	if err != nil {
 		return nil, nil, nil, err

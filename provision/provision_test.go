@@ -542,34 +542,3 @@ func TestParcels(t *testing.T) {
 		t.Error("it is packed again for each host")
 	}
 }
-
-// A host without gzip is sent the programs as they are.
-func TestBootstrapWithoutGzip(t *testing.T) {
-	long(t)
-	s := newSite(t, 1)
-	r := s.run()
-	defer r.Close()
-	connect := r.Connect
-	r.Connect = func(h inventory.Host) (remote.Host, error) {
-		host, err := connect(h)
-		return withoutGzip{host}, err
-	}
-	if _, err := r.Bootstrap(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !slices.ContainsFunc(s.events, func(e Event) bool {
-		return strings.HasPrefix(e.Text, "push zkserver") && !strings.Contains(e.Text, "gzip")
-	}) {
-		t.Error("nothing was pushed as it is")
-	}
-}
-
-// withoutGzip is a host that lacks the program.
-type withoutGzip struct{ remote.Host }
-
-func (h withoutGzip) Run(ctx context.Context, c remote.Command) (remote.Result, error) {
-	c.Script = "command() { case $2 in gzip) return 1 ;; esac; type \"$2\"; }; gzip() { return 127; }\n" + c.Script
-	return h.Host.Run(ctx, c)
-}

@@ -89,7 +89,8 @@ func (r *Run) awaitFor(ctx context.Context, most time.Duration, what string, met
 	last *[]Observation) error {
 	limit := time.NewTimer(most)
 	defer limit.Stop()
-	pause := 20 * time.Millisecond
+	// Often for few members, whose answers cost nothing.
+	pause, longest := 20*time.Millisecond, min(250*time.Millisecond, max(50*time.Millisecond, time.Duration(len(r.Inventory.Hosts))*5*time.Millisecond))
 	for {
 		seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
 		if last != nil {
@@ -108,7 +109,7 @@ func (r *Run) awaitFor(ctx context.Context, most time.Duration, what string, met
 		case <-limit.C:
 			return &NotReadyError{What: what, Missing: missing, After: most, Details: r.details(ctx, seen, members)}
 		case <-time.After(pause):
-			pause = min(2*pause, 250*time.Millisecond)
+			pause = min(2*pause, longest)
 		}
 	}
 }
