@@ -112,6 +112,14 @@ resource-test: build ## descriptors, memory, ten thousand sessions at once, floo
 bench-failover: ## from the leader's death to the next write, 50 times, with zkserver and Apache ZooKeeper
 	$(GO) run ./test/bench -failover 50
 
+HOSTS ?= 3,9,100
+DELAYS ?= 0,20,100
+ROUNDS ?= 3
+.PHONY: bench-provision
+bench-provision: build ## zkctl beside Ansible on HOSTS hosts over lines of DELAYS ms, ROUNDS times (root; Debian: ansible-core)
+	@set -o pipefail; $(GO) test -tags bench -count=1 -timeout 0 -v ./test/provisionbench -run TestProvision -args \
+	  -hosts=$(HOSTS) -delays=$(DELAYS) -rounds=$(ROUNDS) | grep -E '^(\||Measured|$$)|SKIP:|FAIL|_test.go:'
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin bundle/files/*.gz bundle/files/*.sum bundle/files/*.tmp bundle/files/.zk*
