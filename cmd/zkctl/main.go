@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -78,8 +77,6 @@ func usage(format string, args ...any) error {
 var watching atomic.Bool
 
 func main() {
-	// A run is short and waits most of the time: memory for a hundred hosts counts more than the collector's time.
-	debug.SetGCPercent(50)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

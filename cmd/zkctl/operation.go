@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -261,6 +262,8 @@ func (op *operation) prepare() (*provision.Run, error) {
 	connector := &connector{secrets: op.secrets, notice: func(host, text string) {
 		op.out.event(provision.Event{Time: time.Now(), Kind: provision.Note, Host: host, Text: text})
 	}}
+	// A run waits most of the time, so that the collector may work more often than it would: a hundred hosts take less than 100 MB.
+	debug.SetMemoryLimit(48<<20 + int64(len(op.inv.Hosts))*200<<10)
 	op.out.redact = op.secrets.redact
 	op.out.began = time.Now() // typing takes no time of the operation
 	return &provision.Run{
