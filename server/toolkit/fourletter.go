@@ -46,7 +46,8 @@ func fourLetterWord(args []string, o IO) int {
 	if err != nil {
 		return o.end(err)
 	}
-	if n, err := io.Copy(o.Out, conn); err != nil && n == 0 {
+	// Only its reader: a file would take what comes from the descriptor of a connection, which with TLS is encrypted.
+	if n, err := io.Copy(o.Out, struct{ io.Reader }{conn}); err != nil && n == 0 {
 		return o.end(err)
 	}
 	fmt.Fprintln(o.Out)

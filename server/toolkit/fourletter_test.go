@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -90,6 +91,31 @@ func TestFourLetterWordOverTLS(t *testing.T) {
 		if code != want || (stdout == "<srvr>\n") != (want == 0) {
 			t.Errorf("%s: exit code %d, %q, %s", flags, code, stdout, stderr)
 		}
+	}
+}
+
+// What comes over TLS is readable in a file, too, into which the system would copy a socket by itself.
+func TestFourLetterWordIntoAFile(t *testing.T) {
+	dir := t.TempDir()
+	good := authority.New(t, "good")
+	settings := secure.Defaults(false)
+	settings.KeyStore = secure.Store{Location: authority.Write(t, dir, "key.pem", good.Named(t, "server").PEM(t)), Type: keystore.PEM}
+	settings.TrustStore = secure.Store{Location: authority.Write(t, dir, "trust.pem", good.PEM()), Type: keystore.PEM}
+	server, err := secure.New(settings, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port := answering(t, tls.NewListener(listen(t), server.ServerConfig()))
+	t.Setenv("CLIENT_JVMFLAGS", "-Dzookeeper.ssl.keyStore.location="+settings.KeyStore.Location+" -Dzookeeper.ssl.trustStore.location="+settings.TrustStore.Location)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	code := fourLetterWord([]string{host, port, "srvr", "true"}, IO{Out: w, Err: io.Discard})
+	w.Close()
+	if said, err := io.ReadAll(r); code != 0 || string(said) != "<srvr>\n" {
+		t.Errorf("exit code %d, %q, %v", code, said, err)
 	}
 }
 
