@@ -65,6 +65,10 @@ Programs that try out a host before a server runs there, as zkctl starts them:
 
   zkserver probe-peers       opens a member's ports and greets those of the others
   zkserver probe-disk DIR... measures how long a synced write takes
+  zkserver probe-tls HOST:PORT...
+                             says which certificates are shown there
+  zkserver make-key FILE     makes a private key, and beside it FILE.csr, a request for its
+                             certificate; a key that is there is kept
 
 Environment: the -D words of SERVER_JVMFLAGS and JVMFLAGS count like those of the command
 line, which wins.

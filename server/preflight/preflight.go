@@ -1,5 +1,6 @@
 // Package preflight is what zkserver can find out on a host before it runs there as a member: whether the members reach one
-// another by their names and ports, and how long the disk takes to make a write durable.
+// another by their names and ports, and how long the disk takes to make a write durable. Besides, it makes the key of a
+// member there, so that it never travels.
 //
 // Each program prints one fact in a line, a name, a tab, an equals sign and the value, and exits with 0 whatever the facts
 // are: judging them is up to who asked.
@@ -17,6 +18,8 @@ import (
 var programs = map[string]func(args []string, stdout io.Writer) error{
 	"probe-peers": probePeers,
 	"probe-disk":  probeDisk,
+	"make-key":    makeKey,
+	"probe-tls":   probeTLS,
 }
 
 // Find returns the program with a name. Its result is the exit code.
