@@ -46,6 +46,7 @@ var descriptions = map[string]string{
 	"server.service":           "The name of unit, profile script and init script.",
 	"server.ports":             "The ports of a member.",
 	"server.ports.client":      "The port for clients.",
+	"server.ports.secure":      "The port for clients that speak TLS; open where tls.client is optional or required.",
 	"server.ports.peer":        "The port on which followers reach the leader.",
 	"server.ports.election":    "The port of the election.",
 	"server.ports.metrics":     "The port of Prometheus metrics; 0 switches them off.",
@@ -60,6 +61,20 @@ var descriptions = map[string]string{
 
 	"zoo_cfg":       "Settings of zoo.cfg, checked. dataDir, ports and server lines are written by zkctl.",
 	"zoo_cfg_extra": "Copied into zoo.cfg without a check of the key.",
+
+	"tls":                        "Where members speak TLS, and where certificates come from. zkctl apply switches without downtime.",
+	"tls.client":                 "off: clients speak plain; optional: at a port of its own TLS, too; required: nothing but TLS.",
+	"tls.quorum":                 "on: members speak TLS among themselves; off.",
+	"tls.client_auth":            "Whether clients over TLS have to show a certificate: need, want or none.",
+	"tls.ca":                     "own: zkctl certs init makes an authority on this machine; files: certificates of yours.",
+	"tls.days":                   "How long certificates of the own authority are valid.",
+	"tls.names":                  "Names and addresses in certificates besides the host's name, address and peer_address.",
+	"tls.passphrase":             "The passphrase of the own authority's key. Default: the key is not encrypted.",
+	"tls.ca_file":                "With ca: files, the certificates that are trusted (PEM).",
+	"tls.certificate_file":       "With ca: files, the host's certificate and its chain (PEM).",
+	"tls.key_file":               "With ca: files, the host's private key, not encrypted (PEM).",
+	"tls.zkctl_certificate_file": "With ca: files, the certificate with which zkctl itself comes to members (PEM).",
+	"tls.zkctl_key_file":         "With ca: files, the private key of zkctl_certificate_file (PEM).",
 
 	"system":                 "How far the hosts themselves are prepared. leave means: do not touch.",
 	"system.ssh_keys":        "manage: every host logs in to every other by key; exclusive: zkctl keys sync takes all other keys out; leave.",

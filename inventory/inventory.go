@@ -2,7 +2,7 @@
 // run. Reading is strict. An unknown key, a value of the wrong type, a conflict between two hosts: every problem is
 // reported with file, line and column, all of them at once.
 //
-// The file has one section per concern (ssh, become, server, zoo_cfg, zoo_cfg_extra, system). Each section may be
+// The file has one section per concern (ssh, become, server, zoo_cfg, zoo_cfg_extra, tls, system). Each section may be
 // repeated in a host's entry, where it overrides key by key. A Host holds the result with every default filled in, so
 // that nothing downstream merges anything.
 //
@@ -67,6 +67,7 @@ type Host struct {
 	Server Server
 	// ZooCfg are further zoo.cfg settings by key, known and extra ones together.
 	ZooCfg map[string]string
+	TLS    TLS
 	System System
 
 	places map[string]Place
@@ -142,9 +143,10 @@ type Server struct {
 	OpenFiles int `yaml:"open_files" range:"64-1048576"`
 }
 
-// Ports of a member. Metrics 0 means no metrics endpoint.
+// Ports of a member. Metrics 0 means no metrics endpoint. Secure is open where clients may speak TLS.
 type Ports struct {
 	Client   int `yaml:"client" range:"1-65535"`
+	Secure   int `yaml:"secure" range:"1-65535"`
 	Peer     int `yaml:"peer" range:"1-65535"`
 	Election int `yaml:"election" range:"1-65535"`
 	Metrics  int `yaml:"metrics" range:"0-65535"`
@@ -158,6 +160,33 @@ type Paths struct {
 	Config  string `yaml:"config" kind:"hostpath"`
 	Log     string `yaml:"log" kind:"hostpath"`
 }
+
+// TLS says where members speak TLS, and where certificates come from.
+type TLS struct {
+	// Client is whether clients may or must speak TLS, Quorum whether members do so among themselves. Both are the same
+	// for all members, and so is Authority.
+	Client string `yaml:"client" oneof:"off|optional|required"`
+	Quorum string `yaml:"quorum" oneof:"off|on"`
+	// ClientAuth says whether clients have to show a certificate.
+	ClientAuth string `yaml:"client_auth" oneof:"none|want|need"`
+	// Authority is own where zkctl issues the certificates, files where they are given.
+	Authority string `yaml:"ca" oneof:"own|files"`
+	// Days is how long certificates of the own authority are valid, Names what they are for besides the host's name and
+	// addresses, Passphrase that of the authority's key.
+	Days       int      `yaml:"days" range:"1-3650"`
+	Names      []string `yaml:"names"`
+	Passphrase Secret   `yaml:"passphrase"`
+	// The given files, all PEM: whom members trust, the member's certificate with its chain and key, and those with which
+	// zkctl itself comes to members.
+	CAFile               string `yaml:"ca_file" kind:"localpath"`
+	CertificateFile      string `yaml:"certificate_file" kind:"localpath"`
+	KeyFile              string `yaml:"key_file" kind:"localpath"`
+	ZkctlCertificateFile string `yaml:"zkctl_certificate_file" kind:"localpath"`
+	ZkctlKeyFile         string `yaml:"zkctl_key_file" kind:"localpath"`
+}
+
+// On reports whether anything is spoken over TLS.
+func (t TLS) On() bool { return t.Client != "off" || t.Quorum != "off" }
 
 // System says how far the host itself is prepared.
 type System struct {
@@ -175,9 +204,17 @@ type System struct {
 	MinFree        int           `yaml:"min_free_mib" range:"0-1073741824"`
 }
 
+// ClientPort is the port at which clients are served: the one for TLS where that is required.
+func (h Host) ClientPort() int {
+	if h.TLS.Client == "required" {
+		return h.Server.Ports.Secure
+	}
+	return h.Server.Ports.Client
+}
+
 // ClientAddress is host:port of the member's client port as we reach it.
 func (h Host) ClientAddress() string {
-	return net.JoinHostPort(h.Address, strconv.Itoa(h.Server.Ports.Client))
+	return net.JoinHostPort(h.Address, strconv.Itoa(h.ClientPort()))
 }
 
 // ConnectString is what a client of the whole ensemble is given: the client addresses of all members, joined by commas.
@@ -187,7 +224,7 @@ func (inv *Inventory) ConnectString() string {
 		if i > 0 {
 			s += ","
 		}
-		s += net.JoinHostPort(h.PeerAddress, strconv.Itoa(h.Server.Ports.Client))
+		s += net.JoinHostPort(h.PeerAddress, strconv.Itoa(h.ClientPort()))
 	}
 	return s
 }
@@ -222,7 +259,7 @@ func defaults(connection Connection) settings {
 			Version: "bundled",
 			User:    "zookeeper",
 			Service: "zookeeper",
-			Ports:   Ports{Client: 2181, Peer: 2888, Election: 3888, Metrics: 7000},
+			Ports:   Ports{Client: 2181, Secure: 2281, Peer: 2888, Election: 3888, Metrics: 7000},
 			Paths: Paths{
 				Data: "/var/lib/zookeeper", Install: "/opt/zookeeper", Config: "/etc/zookeeper", Log: "/var/log/zookeeper",
 			},
@@ -233,6 +270,7 @@ func defaults(connection Connection) settings {
 			"tickTime": "2000", "initLimit": "10", "syncLimit": "5",
 			"autopurge.snapRetainCount": "5", "autopurge.purgeInterval": "6",
 		},
+		TLS: TLS{Client: "off", Quorum: "off", ClientAuth: "need", Authority: "own", Days: 365},
 		System: System{
 			SSHKeys: "manage", KeyType: "ed25519", HostsFile: "manage", Firewall: "disable", SELinux: "disabled",
 			Profile: "manage", Service: "auto", MaxSkew: 5 * time.Second, MinFree: 512,

@@ -24,6 +24,7 @@ type settings struct {
 	Server      Server            `yaml:"server"`
 	ZooCfg      map[string]string `yaml:"zoo_cfg"`
 	ZooCfgExtra map[string]string `yaml:"zoo_cfg_extra"`
+	TLS         TLS               `yaml:"tls"`
 	System      System            `yaml:"system"`
 }
 
@@ -36,6 +37,7 @@ type document struct {
 	Server      *yaml.Node `yaml:"server"`
 	ZooCfg      *yaml.Node `yaml:"zoo_cfg"`
 	ZooCfgExtra *yaml.Node `yaml:"zoo_cfg_extra"`
+	TLS         *yaml.Node `yaml:"tls"`
 	System      *yaml.Node `yaml:"system"`
 	Hosts       *yaml.Node `yaml:"hosts"`
 }
@@ -54,6 +56,7 @@ type entry struct {
 	Server      *yaml.Node `yaml:"server"`
 	ZooCfg      *yaml.Node `yaml:"zoo_cfg"`
 	ZooCfgExtra *yaml.Node `yaml:"zoo_cfg_extra"`
+	TLS         *yaml.Node `yaml:"tls"`
 	System      *yaml.Node `yaml:"system"`
 }
 
@@ -212,7 +215,7 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 		l.way(&h, &s.SSH, n, key)
 	}
 	h.PeerAddress = cmp.Or(h.PeerAddress, h.Address)
-	h.SSH, h.Become, h.Server, h.ZooCfg, h.System = s.SSH, s.Become, s.Server, s.ZooCfg, s.System
+	h.SSH, h.Become, h.Server, h.ZooCfg, h.TLS, h.System = s.SSH, s.Become, s.Server, s.ZooCfg, s.TLS, s.System
 	maps.Copy(h.ZooCfg, s.ZooCfgExtra)
 	if h.Server.Paths.TxnLog == "" {
 		h.Server.Paths.TxnLog = h.Server.Paths.Data
@@ -281,6 +284,7 @@ func (l *loader) section(doc document, e entry, h Host, ensemble string) setting
 	from("server", &s.Server, doc.Server, e.Server)
 	from("zoo_cfg", &s.ZooCfg, doc.ZooCfg, e.ZooCfg)
 	from("zoo_cfg_extra", &s.ZooCfgExtra, doc.ZooCfgExtra, e.ZooCfgExtra)
+	from("tls", &s.TLS, doc.TLS, e.TLS)
 	from("system", &s.System, doc.System, e.System)
 	return s
 }

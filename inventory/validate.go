@@ -17,6 +17,7 @@ func (l *loader) validate(inv *Inventory) {
 	})
 	for i := range inv.Hosts {
 		l.ownPorts(inv.Hosts[i])
+		l.tls(inv.Hosts[0], inv.Hosts[i])
 		for j := range i {
 			l.sameMachine(inv.Hosts[j], inv.Hosts[i])
 		}
@@ -49,20 +50,25 @@ func (l *loader) unique(inv *Inventory, key string, value func(Host) string) {
 }
 
 // portNames are the ports of a member in the order in which conflicts are reported.
-func portNames(p Ports) []struct {
+func portNames(h Host) []struct {
 	name string
 	port int
 } {
+	p := h.Server.Ports
+	secure := p.Secure
+	if h.TLS.Client == "off" {
+		secure = 0
+	}
 	return []struct {
 		name string
 		port int
-	}{{"client", p.Client}, {"peer", p.Peer}, {"election", p.Election}, {"metrics", p.Metrics}}
+	}{{"client", p.Client}, {"secure", secure}, {"peer", p.Peer}, {"election", p.Election}, {"metrics", p.Metrics}}
 }
 
 // ownPorts refuses two uses of one port by one member.
 func (l *loader) ownPorts(h Host) {
 	taken := map[int]string{}
-	for _, p := range portNames(h.Server.Ports) {
+	for _, p := range portNames(h) {
 		if p.port < 1 || p.port > 65535 {
 			continue // off, or reported where it stands
 		}
@@ -95,8 +101,8 @@ func (l *loader) sameMachine(a, b Host) {
 		return
 	}
 	if !local || a.Address == b.Address {
-		for _, p := range portNames(a.Server.Ports) {
-			for _, q := range portNames(b.Server.Ports) {
+		for _, p := range portNames(a) {
+			for _, q := range portNames(b) {
 				if p.port != 0 && p.port == q.port {
 					conflict("server", "server.ports.%s is %d, the same port", q.name, q.port)
 				}

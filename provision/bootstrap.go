@@ -59,8 +59,13 @@ type intent struct {
 	members                             []member
 	ring                                *keyring
 	keys, names, hosts, users, software *Plan
-	ids                                 identities
-	out                                 *Outcome
+	// certificates come after the programs, which make keys, and before the files, which need them.
+	certificates, files *Plan
+	switching           switching
+	// leader is who leads, "" where nobody has to be restarted.
+	leader string
+	ids    identities
+	out    *Outcome
 }
 
 // Bootstrap makes the hosts a serving ensemble: it finds out what is missing, does it, starts what does not run, and
@@ -86,6 +91,7 @@ func (r *Run) Apply(ctx context.Context, agreed *Document) (*Outcome, error) {
 	if it.out.Nothing() {
 		return it.out, r.carryOut(ctx, it)
 	}
+	out := it.out
 	seen := map[string]int{}
 	for _, m := range it.members {
 		seen[m.Host.Name] = readLock(m.Host.Name, m.facts.Fields).Generation
@@ -97,11 +103,39 @@ func (r *Run) Apply(ctx context.Context, agreed *Document) (*Outcome, error) {
 			err = agreed.permits(r.document(again))
 		}
 		if err == nil {
-			*it = *again
+			*it, out = *again, again.out
 		}
 		return err
-	}, func(ctx context.Context) error { return r.carryOut(ctx, it) })
-	return it.out, err
+	}, func(ctx context.Context) error {
+		err := r.carryOut(ctx, it)
+		for err == nil && !it.switching.last() {
+			if it, err = r.nextRound(ctx, it, agreed); err == nil {
+				err = r.carryOut(ctx, it)
+				out.follow(it.out)
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
+// nextRound looks at the hosts again after a round of the switch to or from TLS, and decides on the next one.
+func (r *Run) nextRound(ctx context.Context, before *intent, agreed *Document) (*intent, error) {
+	it, err := r.intend(ctx)
+	if err == nil && agreed != nil {
+		err = agreed.permits(r.document(it))
+	}
+	if err == nil && it.switching.now == before.switching.now {
+		err = errors.New("members run with other settings than a moment ago, so that TLS is not further than it was")
+	}
+	return it, err
+}
+
+// follow adds what a later round came to.
+func (o *Outcome) follow(next *Outcome) {
+	o.Order = append(o.Order, next.Order...)
+	o.Elections += next.Elections
+	o.Seen, o.Verdict = next.Seen, next.Verdict
 }
 
 // intend looks at all hosts and decides what to do. It changes nothing.
@@ -122,12 +156,16 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 		programs[i] = [2]bundle.Program{server, client}
 	}
 	it := &intent{ids: r.identify(members), members: members, names: &Plan{}, hosts: &Plan{}, users: &Plan{}, software: &Plan{},
+		certificates: &Plan{}, files: &Plan{}, switching: planStages(members),
 		out: &Outcome{Plan: &Plan{}, Restarts: map[string]string{}}}
 	if err := r.step(ctx, stepChecks, func(context.Context) error { return r.check(members, it.ids) }); err != nil {
 		return nil, err
 	}
 	if err := r.mayLimit(members, it.ids); err != nil {
 		return nil, err
+	}
+	if len(r.Limit) > 0 && (it.switching.changes() || !it.switching.last()) {
+		return nil, &RefusedError{Host: r.Limit[0], Text: "TLS is switched on or off for all members together, round by round", Remedy: "leave --limit away"}
 	}
 	if it.ids.ensembleID == unchosen && !r.DryRun {
 		it.ids.ensembleID = newEnsembleID()
@@ -148,7 +186,11 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if err := r.planMembers(it, programs); err != nil {
 		return nil, err
 	}
-	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.users, it.software} {
+	err = r.planCertificates(members, it.certificates, func(m member) bool { return m.Host.TLS.On() && r.within(m.Host) })
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []*Plan{it.keys, it.names, it.hosts, it.users, it.software, it.certificates, it.files} {
 		p.only(r.within)
 		it.out.Plan.Steps = append(it.out.Plan.Steps, p.Steps...)
 	}
@@ -184,7 +226,8 @@ func (r *Run) planRestarts(ctx context.Context, it *intent) {
 		}
 	}
 	it.out.Order = namesOf(leaderLast(targets, seen))
-	if it.out.Restarts[Judge(seen).Leader] != "" {
+	it.leader = Judge(seen).Leader
+	if it.out.Restarts[it.leader] != "" {
 		it.out.Elections = 1
 	}
 }
@@ -204,7 +247,7 @@ func (r *Run) carryOut(ctx context.Context, it *intent) error {
 	if err := joined([]error{err, proof()}); err != nil {
 		return err
 	}
-	if err := r.startMissing(ctx, it.members, it.out); err != nil {
+	if err := r.startMissing(ctx, it.members, it.switching, it.out); err != nil {
 		return err
 	}
 	return r.step(ctx, stepReady, func(ctx context.Context) error {
@@ -240,7 +283,7 @@ func (r *Run) prepare(ctx context.Context, it *intent) (proof func() error, err 
 		}
 		return r.proveKeys(ctx, ring)
 	})
-	return proof, r.apply(ctx, stepInstall, it.software)
+	return proof, r.install(ctx, it)
 }
 
 // inBackground begins f, and returns what waits for its result.
@@ -248,6 +291,21 @@ func inBackground(f func() error) func() error {
 	result := make(chan error, 1)
 	go func() { result <- f() }()
 	return func() error { return <-result }
+}
+
+// install brings programs, certificates and files.
+func (r *Run) install(ctx context.Context, it *intent) error {
+	if it.certificates.Len() == 0 {
+		return r.apply(ctx, stepInstall, it.software, it.files)
+	}
+	err := r.apply(ctx, stepInstall, it.software)
+	if err == nil {
+		err = r.putCertificates(ctx, it.members, it.certificates)
+	}
+	if err == nil {
+		err = r.apply(ctx, stepInstall, it.files)
+	}
+	return err
 }
 
 // check applies the checks to all hosts and reports every finding.
@@ -273,7 +331,7 @@ func (m member) requirements() hostprep.Requirements {
 	return hostprep.Requirements{
 		ID: m.Host.ID, NeedRoot: privileged(m.Member), DataDir: s.Paths.Data,
 		MinAvailKiB: int64(m.Host.System.MinFree) * 1024,
-		Ports:       []int{s.Ports.Client, s.Ports.Peer, s.Ports.Election, s.Ports.Metrics},
+		Ports:       append(m.allClientPorts(), s.Ports.Peer, s.Ports.Election, s.Ports.Metrics),
 		Ours: func(l hostprep.Listener) bool {
 			return l.PID != 0 && l.PID == m.pid || strings.Contains(l.Command, m.Config()) || m.running && l.PID == 0
 		},
@@ -328,7 +386,7 @@ func (r *Run) planHosts(members []member, p *Plan) []hostprep.Finding {
 		for _, o := range members {
 			if len(machines([]member{m, o})) == 1 {
 				s := o.Host.Server.Ports
-				ports = append(ports, s.Client, s.Peer, s.Election)
+				ports = append(append(ports, o.allClientPorts()...), s.Peer, s.Election)
 				if s.Metrics != 0 {
 					ports = append(ports, s.Metrics)
 				}
@@ -397,7 +455,7 @@ func entryOf(entries []hostprep.Entry, name string) hostprep.Entry {
 
 // planMembers plans what makes a host a member, and finds out who has to be started or restarted.
 func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
-	members, users, software, out := it.members, it.users, it.software, it.out
+	members, users, software, files, out := it.members, it.users, it.software, it.files, it.out
 	changes := make([][]hostprep.Change, len(members))
 	add := func(p *Plan, step string, i int, c []hostprep.Change, notes ...string) {
 		p.add(step, members[i].Host, c, notes...)
@@ -429,7 +487,7 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
 		if !privileged(m.Member) || len(machines(members[:i+1])) > len(machines(members[:i])) {
 			c = append(c, r.planRoster(m, it.ids)...)
 		}
-		add(software, stepFiles, i, c, notes...)
+		add(files, stepFiles, i, c, notes...)
 	}
 	for i, m := range members {
 		if !r.within(m.Host) {
@@ -445,7 +503,7 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
 }
 
 // startMissing starts what does not run, then restarts, rolling, what runs something else than is configured.
-func (r *Run) startMissing(ctx context.Context, members []member, out *Outcome) error {
+func (r *Run) startMissing(ctx context.Context, members []member, switched switching, out *Outcome) error {
 	if len(out.Starts) > 0 {
 		err := r.step(ctx, stepStart, func(ctx context.Context) error {
 			if len(r.Limit) > 0 {
@@ -462,6 +520,7 @@ func (r *Run) startMissing(ctx context.Context, members []member, out *Outcome) 
 		return nil
 	}
 	return r.step(ctx, stepRestart, func(ctx context.Context) error {
+		switched.note(r)
 		var targets []member
 		for _, m := range members {
 			if why := out.Restarts[m.Host.Name]; why != "" {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/zkctl/zkctl/hostprep"
@@ -38,6 +39,8 @@ type Document struct {
 	Starts   []string        `json:"starts"`
 	// Restarts are in the order in which members would be restarted.
 	Restarts []PlannedRestart `json:"restarts"`
+	// Rounds are those in which TLS is switched on or off, the first one being that of Changes and Restarts.
+	Rounds []PlannedRound `json:"tls_rounds,omitempty"`
 	// Elections is how many the restarts are expected to cost.
 	Elections int `json:"elections"`
 	// Unavailable says for how long clients would not be served.
@@ -121,6 +124,10 @@ func (r *Run) document(it *intent) *Document {
 	for _, name := range it.out.Order {
 		d.Restarts = append(d.Restarts, PlannedRestart{name, it.out.Restarts[name]})
 	}
+	d.Rounds = it.rounds()
+	if len(d.Rounds) > 1 && it.leader != "" {
+		d.Elections += len(d.Rounds) - 1
+	}
 	var idle []string
 	for _, m := range it.members {
 		if !m.running {
@@ -151,8 +158,10 @@ func unavailable(inv *inventory.Inventory, starts, idle []string, elections int)
 		return "until members are started: the voters that run are no majority"
 	case elections > 0 && inv.Voters() == 1:
 		return "while the only voter is restarted"
-	case elections > 0:
+	case elections == 1:
 		return "for one election; sessions survive it"
+	case elections > 1:
+		return "for one election at a time; sessions survive them"
 	}
 	return Served
 }
@@ -229,7 +238,11 @@ func (d *Document) permits(now *Document) error {
 		}
 	}
 	agreed, targets := map[string]bool{}, map[string]bool{}
-	for _, c := range d.Changes {
+	changes := slices.Clone(d.Changes)
+	for _, round := range d.Rounds {
+		changes = append(changes, round.Changes...)
+	}
+	for _, c := range changes {
 		agreed[c.Digest] = true
 		targets[c.Host+" "+c.Target] = true
 	}
@@ -254,6 +267,11 @@ func (d *Document) permits(now *Document) error {
 	// What a start of the plan has started runs with the old configuration until the files of the plan are there.
 	for _, r := range d.Restarts {
 		may[r.Host] = true
+	}
+	for _, round := range d.Rounds {
+		for _, r := range round.Restarts {
+			may[r.Host] = true
+		}
 	}
 	for _, r := range now.Restarts {
 		if !may[r.Host] {

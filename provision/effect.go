@@ -42,6 +42,11 @@ func effectOf(m member, c hostprep.Change) Effect {
 			return Restart
 		}
 		return NoEffect // comments and order, or an edit that no server has seen
+	case m.KeyStore(), m.TrustStore():
+		if m.stageOrNone() != (templates.Stage{}) {
+			return Live
+		}
+		return NoEffect
 	case "/etc/hosts", "firewalld.service", "selinux", m.facts.SELinux.Path:
 		return Live
 	}

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/templates"
 )
 
 const stepNetwork = "names and ports between the hosts"
@@ -82,7 +84,36 @@ func (r *Run) network(ctx context.Context, members []member, servers []string) (
 // portUse are the ports that others dial.
 func (m member) portUse() map[int]string {
 	p := m.Host.Server.Ports
-	return map[int]string{p.Client: "client", p.Peer: "peer", p.Election: "election"}
+	use := map[int]string{p.Peer: "peer", p.Election: "election"}
+	for _, port := range m.clientPorts() {
+		use[port] = "client"
+	}
+	return use
+}
+
+// clientPorts are the ports that the member has open for clients, or will have.
+func (m member) clientPorts() []int {
+	stage, running := m.stage()
+	if !running {
+		stage = m.Stage()
+	}
+	return portsAt(m.Host, stage)
+}
+
+func portsAt(h inventory.Host, stage templates.Stage) []int {
+	p := h.Server.Ports
+	return [][]int{{p.Client}, {p.Client, p.Secure}, {p.Secure}}[stage.Client]
+}
+
+// allClientPorts are those, and the ones that the inventory wants.
+func (m member) allClientPorts() []int {
+	ports := m.clientPorts()
+	for _, p := range portsAt(m.Host, templates.WantedStage(m.Host.TLS)) {
+		if !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
 }
 
 // binds is the address on which the member opens a port.
@@ -100,7 +131,7 @@ func (r *Run) probeFrom(ctx context.Context, members []member, i int, server str
 	self := members[i]
 	grace := probeGrace(len(members))
 	args := []string{server, "probe-peers", "-name", self.Host.Name, "-grace", grace.String()}
-	ports := []int{self.Host.Server.Ports.Client, self.Host.Server.Ports.Peer, self.Host.Server.Ports.Election}
+	ports := append(self.clientPorts(), self.Host.Server.Ports.Peer, self.Host.Server.Ports.Election)
 	if !self.running {
 		for _, p := range ports {
 			args = append(args, "-listen", net.JoinHostPort(self.binds(self.portUse()[p]), strconv.Itoa(p)))
@@ -117,10 +148,10 @@ func (r *Run) probeFrom(ctx context.Context, members []member, i int, server str
 			continue
 		}
 		flag, p := "-peer", m.Host.Server.Ports
-		dial := []int{p.Client, p.Peer, p.Election}
+		dial := append(m.clientPorts(), p.Peer, p.Election)
 		if m.running {
 			// Of the servers that run only the leader listens on its peer port.
-			flag, dial = "-serving", []int{p.Client, p.Election}
+			flag, dial = "-serving", append(m.clientPorts(), p.Election)
 		}
 		for _, port := range dial {
 			args = append(args, flag, m.Host.Name+"="+net.JoinHostPort(m.Host.PeerAddress, strconv.Itoa(port)))

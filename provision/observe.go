@@ -29,6 +29,8 @@ type member struct {
 	reload, boots bool
 	// boot is how a supervised server is started at boot: openrc, sysv, cron or none.
 	boot string
+	// certificate is what its files say of TLS.
+	certificate shownCertificate
 }
 
 // privileged reports whether the member's host is worked on as root: everywhere but for members on this machine that
@@ -36,8 +38,8 @@ type member struct {
 func privileged(m templates.Member) bool { return m.User() != "" }
 
 // serviceFragment reports the state of the service, by the functions of remote.FieldsScript. Its arguments, as shell
-// variables: unit, link, pid_file, supervisor_pid_file, supervisor, started, marked, manager.
-const serviceFragment = `
+// variables: unit, link, pid_file, supervisor_pid_file, supervisor, started, marked, manager, and those of certificateFragment.
+const serviceFragment = certificateFragment + `
 lives() {
 	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"
 }
@@ -75,19 +77,23 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 	contents := []string{m.Identity(), m.Stamp(), m.IdentityCheck(), r.rosterFile(m.Host), m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
 		m.UnitFile(), profilePath(m), bootPath(m, "openrc"), bootPath(m, "sysv"), bootPath(m, "cron")}
 	contents = append(contents, m.ToolPaths()...)
-	files := append([]string{s.Paths.Data, s.Paths.TxnLog, s.Paths.Install, s.Paths.Config, s.Paths.Log,
+	files := append([]string{m.Certificates(), s.Paths.Data, s.Paths.TxnLog, s.Paths.Install, s.Paths.Config, s.Paths.Log,
 		path.Join(s.Paths.Install, "bin"), path.Join(s.Paths.Install, "releases"), m.Server(), m.Client()}, contents...)
 	variables := ""
 	for _, v := range [][2]string{
 		{"unit", s.Service}, {"link", m.Current()}, {"pid_file", m.PidFile()}, {"supervisor_pid_file", m.SupervisorPidFile()},
 		{"supervisor", m.Supervisor()}, {"started", m.Started()}, {"marked", (member{Member: m}).markFile()},
 		{"manager", m.Host.System.Service},
+		{"key_store", m.KeyStore()}, {"trust_store", m.TrustStore()}, {"next_key", (member{Member: m}).nextKey()},
 	} {
 		variables += v[0] + "=" + shell.Quote(v[1]) + "\n"
 	}
 	ports := []int{s.Ports.Client, s.Ports.Peer, s.Ports.Election}
 	if s.Ports.Metrics != 0 {
 		ports = append(ports, s.Ports.Metrics)
+	}
+	if m.Host.TLS.Client != "off" {
+		ports = append(ports, s.Ports.Secure)
 	}
 	want := hostprep.Wanted{
 		Root:      privileged(m),
@@ -152,7 +158,7 @@ func found(m templates.Member, facts *hostprep.Facts) (member, error) {
 	got := member{
 		Member: m, facts: facts, running: f.Has("member.running"), exe: f.Text("member.exe"), wanted: f.Text("member.wanted"),
 		started: f.Bytes("member.started"), boot: f.Text("member.boot"),
-		reload: f.Has("member.reload"), boots: f.Has("member.boots"),
+		reload: f.Has("member.reload"), boots: f.Has("member.boots"), certificate: certificateOf(f),
 	}
 	fmt.Sscan(f.Text("member.pid"), &got.pid)
 	if !privileged(m) {

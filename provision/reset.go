@@ -144,9 +144,9 @@ func (m member) planRemoval(keepData bool, journal []hostprep.JournalEntry) []ho
 	bin := path.Join(s.Paths.Install, "bin")
 	files := []string{t.Config(), t.Identity(), t.ServerScript(), t.ClientScript(), t.IdentityCheck(), t.Supervisor(), t.Current(), m.markFile(),
 		t.Log(), t.Log() + ".1"}
-	files = append(files, t.ToolPaths()...)
+	files = append(append(files, t.ToolPaths()...), m.certificateFiles()...)
 	trees := []string{path.Join(s.Paths.Install, "releases")}
-	dirs := []string{bin, s.Paths.Config, s.Paths.Log}
+	dirs := []string{bin, t.Certificates(), s.Paths.Config, s.Paths.Log}
 	var kept []string
 	if !keepData {
 		files = append(files, path.Join(s.Paths.Data, "myid"), t.Stamp(), t.Started(), t.PidFile(), t.SupervisorPidFile(),

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zkctl/zkctl/bundle"
+	"github.com/zkctl/zkctl/certs"
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
@@ -27,6 +28,8 @@ type Run struct {
 	Closed func()
 	// Programs returns what is pushed to a host of the architecture.
 	Programs func(h inventory.Host, arch string) (server, client bundle.Program, err error)
+	// Authority is that of the ensemble's certificates, on this machine; needed where the inventory says tls.ca: own.
+	Authority *certs.Store
 	// Version names the release of the programs.
 	Version string
 	// Probe asks members how they are.

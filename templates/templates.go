@@ -37,6 +37,8 @@ type Member struct {
 	Ensemble *inventory.Inventory
 	Host     inventory.Host
 	Manager  Manager
+	// TLS is how far TLS is switched on; nil for as far as the inventory wants it.
+	TLS *Stage
 }
 
 // Setting is one line of zoo.cfg.
@@ -201,6 +203,15 @@ func (m Member) UnitFile() string {
 	return "/etc/systemd/system/" + m.Host.Server.Service + ".service"
 }
 
+// Certificates is the directory of the member's certificate, its key and whom it trusts.
+func (m Member) Certificates() string { return path.Join(m.Host.Server.Paths.Config, "tls") }
+
+// KeyStore is the file with the member's key and certificate.
+func (m Member) KeyStore() string { return path.Join(m.Certificates(), "server.pem") }
+
+// TrustStore is the file with the certificates of those whom the member trusts.
+func (m Member) TrustStore() string { return path.Join(m.Certificates(), "trust.pem") }
+
 // User runs the server; "" means whoever starts it, as for a local member without a change of user.
 func (m Member) User() string {
 	if m.Host.Connection == inventory.Local && m.Host.Become.Method == "none" {
@@ -212,11 +223,26 @@ func (m Member) User() string {
 // LocalServer is the address of the member for a client on its own host.
 func (m Member) LocalServer() string {
 	host := m.Host.ZooCfg["clientPortAddress"]
-	if host == "" || host == "0.0.0.0" || host == "::" {
+	if anyAddress(host) {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, strconv.Itoa(m.Host.Server.Ports.Client))
 }
+
+// SecureHost is the host part of that address over TLS, which must be one that the certificate names.
+func (m Member) SecureHost() string {
+	if host := m.Host.ZooCfg["clientPortAddress"]; !anyAddress(host) {
+		return host
+	}
+	return m.Host.PeerAddress
+}
+
+// SecureServer is LocalServer over TLS.
+func (m Member) SecureServer() string {
+	return net.JoinHostPort(m.SecureHost(), strconv.Itoa(m.Host.Server.Ports.Secure))
+}
+
+func anyAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 // Settings are the lines of zoo.cfg without the server lines, sorted by key.
 func (m Member) Settings() []Setting {
@@ -244,6 +270,7 @@ func (m Member) Settings() []Setting {
 	if !asked {
 		values["admin.enableServer"] = "false"
 	}
+	m.tlsSettings(values)
 	settings := make([]Setting, 0, len(values))
 	for k, v := range values {
 		settings = append(settings, Setting{k, strings.ReplaceAll(v, `\`, `\\`)})

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
-	"net"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/zkctl/zkctl/certs"
 	"github.com/zkctl/zkctl/inventory"
-	"github.com/zkctl/zkctl/provision"
 	"github.com/zkctl/zkctl/remote"
 )
 
@@ -79,6 +77,8 @@ type connector struct {
 	secrets *secrets
 	fleet   remote.Fleet
 	notice  func(host, text string) // may be nil
+	// authority is that of the ensemble's certificates, on this machine.
+	authority *certs.Store
 }
 
 // connector is for looking at client ports alone: only what leads to jump hosts is asked for. It is to be closed.
@@ -86,7 +86,11 @@ func (op *operation) connector() (*connector, error) {
 	if err := op.override(); err != nil {
 		return nil, err
 	}
-	return &connector{secrets: op.secrets}, op.secrets.askForJumps(op.inv)
+	authority, err := op.authority()
+	if err != nil {
+		return nil, err
+	}
+	return &connector{secrets: op.secrets, authority: authority}, op.secrets.askForJumps(op.inv)
 }
 
 // override lets flags win over the inventory.
@@ -153,18 +157,6 @@ func (c *connector) config(name, address string, s inventory.SSH) remote.SSHConf
 		}
 	}
 	return cfg
-}
-
-// dial connects to a member's client port: from the last jump host where there is one.
-func (c *connector) dial(ctx context.Context, h inventory.Host) (net.Conn, error) {
-	via, err := c.jump(h)
-	if err != nil {
-		return nil, err
-	}
-	if via == nil {
-		return provision.Direct(ctx, h)
-	}
-	return via.DialFrom(ctx, h.ClientAddress())
 }
 
 // close ends the connections to jump hosts.

@@ -44,6 +44,8 @@ type memberStatus struct {
 	Connections int     `json:"connections"`
 	UptimeMs    int64   `json:"uptime_ms"`
 	LatencyMs   float64 `json:"latency_ms"`
+	// Certificate is what the member shows where it speaks TLS; of status only.
+	Certificate *certificateStatus `json:"certificate,omitempty"`
 }
 
 // ensembleStatus is an ensemble in JSON.

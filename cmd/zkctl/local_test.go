@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zkctl/zkctl/provision"
 	"github.com/zkctl/zkctl/test/ensemble"
 	"github.com/zkctl/zkctl/test/listing"
 	"github.com/zkctl/zkctl/test/workload"
@@ -28,6 +29,7 @@ type local struct {
 	inventory string
 	server    string
 	clients   []string // addresses of client ports
+	secure    []string // and of those for TLS
 }
 
 var zkctlProgram = sync.OnceValues(func() (string, error) {
@@ -66,12 +68,13 @@ zoo_cfg: {tickTime: 1000}
 hosts:
 `
 	for i := range members {
-		ports, err := ensemble.FreePorts(3)
+		ports, err := ensemble.FreePorts(4)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text += fmt.Sprintf("  - {name: m%d, id: %d, server: {ports: {client: %d, peer: %d, election: %d, metrics: 0}}}\n",
-			i+1, i+1, ports[0], ports[1], ports[2])
+		text += fmt.Sprintf("  - {name: m%d, id: %d, server: {ports: {client: %d, peer: %d, election: %d, secure: %d, metrics: 0}}}\n",
+			i+1, i+1, ports[0], ports[1], ports[2], ports[3])
+		l.secure = append(l.secure, fmt.Sprintf("127.0.0.1:%d", ports[3]))
 		l.clients = append(l.clients, fmt.Sprintf("127.0.0.1:%d", ports[0]))
 	}
 	l.inventory = filepath.Join(l.dir, "inventory.yaml")
@@ -125,6 +128,21 @@ func (l *local) must(args ...string) string {
 // was done before.
 func (l *local) killAt(boundary int, args ...string) (step string, killed bool) {
 	l.t.Helper()
+	seen := 0
+	killed = l.killWhen(func(e provision.Event) bool {
+		if e.Kind != provision.StepBegins && e.Kind != provision.StepEnds {
+			return false
+		}
+		seen++
+		step = string(e.Kind) + " " + e.Step
+		return seen == boundary
+	}, args...)
+	return step, killed
+}
+
+// killWhen runs zkctl and kills it with SIGKILL when it reports such an event; false if it was done before.
+func (l *local) killWhen(now func(provision.Event) bool, args ...string) (killed bool) {
+	l.t.Helper()
 	cmd := l.command(append(args, "--json")...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -133,21 +151,19 @@ func (l *local) killAt(boundary int, args ...string) (step string, killed bool) 
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}
-	seen := 0
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		var e struct{ Kind, Step string }
-		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Kind != "step" && e.Kind != "step-done" {
+		var e provision.Event
+		if killed || json.Unmarshal(lines.Bytes(), &e) != nil {
 			continue
 		}
-		if seen++; seen == boundary {
-			step, killed = e.Kind+" "+e.Step, true
+		if killed = now(e); killed {
 			cmd.Process.Kill()
 		}
 	}
 	if err := cmd.Wait(); err != nil && !killed {
 		l.t.Fatalf("zkctl %s: %v", strings.Join(args, " "), err)
 	}
-	return step, killed
+	return killed
 }
 
 // result is all that is on the members' disks, but for what servers write and what differs from ensemble to ensemble.

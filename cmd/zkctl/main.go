@@ -16,6 +16,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/zkctl/zkctl/certs"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 	"github.com/zkctl/zkctl/remote"
@@ -134,7 +135,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 		},
 		Commands: []*cli.Command{
 			bootstrapCommand(), planCommand(), applyCommand(), checkCommand(), statusCommand(), rollingRestartCommand(),
-			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), keysCommand(), lockCommand(), auditCommand(),
+			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), keysCommand(), certsCommand(), lockCommand(), auditCommand(),
 			inventoryCommand(), completionCommand(), versionCommand(),
 		},
 	}
@@ -230,6 +231,7 @@ func exitCode(err error) int {
 		drift    *provision.DriftError
 		locked   *provision.LockedError
 		late     *provision.NotReadyError
+		missing  *certs.MissingError
 	)
 	switch {
 	case err == nil:
@@ -240,7 +242,7 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, errLocked), errors.As(err, &locked):
 		return exitLocked
-	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &limit), errors.As(err, &secret):
+	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &limit), errors.As(err, &secret), errors.As(err, &missing):
 		return exitUsage
 	case provision.Partial(err):
 		return exitPartial

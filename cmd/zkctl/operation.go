@@ -259,7 +259,11 @@ func (op *operation) prepare() (*provision.Run, error) {
 	if err := op.secrets.ask(op.inv); err != nil {
 		return nil, err
 	}
-	connector := &connector{secrets: op.secrets, notice: func(host, text string) {
+	authority, err := op.authority()
+	if err != nil {
+		return nil, err
+	}
+	connector := &connector{secrets: op.secrets, authority: authority, notice: func(host, text string) {
 		op.out.event(provision.Event{Time: time.Now(), Kind: provision.Note, Host: host, Text: text})
 	}}
 	// A run waits most of the time, so that the collector may work more often than it would: a hundred hosts take less than 100 MB.
@@ -270,6 +274,7 @@ func (op *operation) prepare() (*provision.Run, error) {
 		Inventory:    op.inv,
 		Connect:      connector.host,
 		Closed:       connector.close,
+		Authority:    connector.authority,
 		Programs:     programs(op.String("server-binary")),
 		Version:      version,
 		Probe:        provision.FourLetters(connector.dial),

@@ -82,8 +82,8 @@ func (o *output) event(e provision.Event) {
 		case o.verbose:
 			o.print("    %s: done in %s", e.Host, short(e.Elapsed))
 		}
-	case provision.Changed:
-		o.print("    %s: %s", e.Host, e.Text)
+	case provision.Changed: // without a host: on this machine
+		o.print("    %s", strings.TrimPrefix(e.Host+": "+e.Text, ": "))
 	case provision.Marked:
 		if o.verbose {
 			o.print("    %s: %s", e.Host, e.Text)

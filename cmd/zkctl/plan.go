@@ -166,6 +166,12 @@ func showPlan(out *output, result *provision.Outcome, doc *provision.Document) e
 			fmt.Fprintf(out.stdout, "  %s: %s\n", r.Host, r.Why)
 		}
 	}
+	if len(doc.Rounds) > 0 {
+		fmt.Fprintf(out.stdout, "TLS is switched in %s of rolling restarts, one after the other\n", counted(len(doc.Rounds), "round"))
+		for i, round := range doc.Rounds {
+			fmt.Fprintf(out.stdout, "  %d. %s\n", i+1, round.What)
+		}
+	}
 	if len(doc.Restarts) > 0 || len(doc.Starts) > 0 {
 		fmt.Fprintln(out.stdout, interruption(doc))
 	}

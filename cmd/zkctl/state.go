@@ -20,7 +20,7 @@ import (
 // stateFlag says where this machine keeps its audit trail.
 func stateFlag() cli.Flag {
 	return &cli.StringFlag{Name: "state-dir", EnvVars: []string{"ZKCTL_STATE_DIR"}, DefaultText: "$XDG_STATE_HOME/zkctl or ~/.local/state/zkctl",
-		Usage: "`DIR` of the audit trail on this machine"}
+		Usage: "`DIR` of the audit trail and the certificate authorities on this machine"}
 }
 
 func stateDir(c *cli.Context) (string, error) {

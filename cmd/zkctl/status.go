@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/zkctl/zkctl/certs"
 	"github.com/zkctl/zkctl/provision"
 )
 
@@ -18,12 +20,14 @@ func statusCommand() *cli.Command {
 		Usage:     "show every member and whether the ensemble is healthy",
 		ArgsUsage: "[INVENTORY]",
 		Description: `Asks all members at once through their client ports; needs no SSH, but for jump hosts. Answers within --deadline, whatever is down.
+Certificates that end in less than 30 days are told of; with --json, the end of each is always there.
 Exit code 0 if the ensemble is healthy, else 3.
 
    zkctl status --watch              # again and again, every two seconds
    zkctl status --limit '!observer'  # the table is of the voters, the verdict of all
    zkctl status --json | jq .health`,
 		Flags: flagsFor([]cli.Flag{
+			stateFlag(),
 			&cli.DurationFlag{Name: "deadline", Value: 5 * time.Second, Usage: "`TIME` within which to answer"},
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat until interrupted"},
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`TIME` between two looks of --watch"},
@@ -41,6 +45,9 @@ func runStatus(op *operation) error {
 		return err
 	}
 	defer connector.close()
+	if err := connector.canDial(op.inv); err != nil {
+		return err
+	}
 	ctx, cancel := withTimeout(op.Context)
 	defer cancel()
 	if !op.Bool("watch") {
@@ -77,17 +84,31 @@ func runStatus(op *operation) error {
 
 // showStatus looks at all members, whoever of them is shown: the verdict is about all.
 func (op *operation) showStatus(ctx context.Context, connector *connector) (provision.Verdict, error) {
+	limited, cancel := context.WithTimeout(ctx, op.Duration("deadline"))
+	defer cancel()
+	certificates := make(chan []*x509.Certificate, 1)
+	go func() { certificates <- connector.served(limited, op.inv) }()
 	seen := provision.ProbeAll(ctx, op.inv, provision.FourLetters(connector.dial), op.Duration("deadline"))
+	served := <-certificates
 	shown, others, err := op.choose(statesOf(seen))
 	if err != nil {
 		return provision.Verdict{}, err
 	}
 	if op.out.json {
-		op.out.line(statusOf(op.inv.Name, op.inv.ConnectString(), seen).only(shown, others))
+		s := statusOf(op.inv.Name, op.inv.ConnectString(), seen)
+		for i, leaf := range served {
+			if leaf != nil {
+				s.Members[i].Certificate = &certificateStatus{leaf.NotAfter.UTC(), certs.DaysLeft(leaf, time.Now()), certs.Fingerprint(leaf)}
+			}
+		}
+		op.out.line(s.only(shown, others))
 	} else {
 		op.out.tableOf(shown, seen)
 		if len(others) > 0 {
 			fmt.Fprintf(op.out.stdout, "left out: %s\n", strings.Join(others, ", "))
+		}
+		for _, line := range expiries(op.inv, served, time.Now()) {
+			fmt.Fprintln(op.out.stdout, line)
 		}
 	}
 	return provision.Judge(seen), nil

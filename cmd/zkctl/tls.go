@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/zkctl/zkctl/certs"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/provision"
+)
+
+// expiryWarning is how many days before its end a certificate is told of unasked.
+const expiryWarning = 30
+
+// authority is the directory of the ensemble's certificate authority on this machine.
+func (op *operation) authority() (*certs.Store, error) {
+	dir, err := stateDir(op.Context)
+	if err != nil {
+		return nil, err
+	}
+	return &certs.Store{Dir: filepath.Join(dir, op.inv.Name, "tls"), Ensemble: op.inv.Name,
+		Passphrase: op.secrets.reader("passphrase of the certificate authority of "+op.inv.Name, op.inv.Hosts[0].TLS.Passphrase)}, nil
+}
+
+// dialPort connects to a port of a member: from the last jump host where there is one.
+func (c *connector) dialPort(ctx context.Context, h inventory.Host, port int) (net.Conn, error) {
+	via, err := c.jump(h)
+	if err != nil {
+		return nil, err
+	}
+	address := net.JoinHostPort(h.Address, strconv.Itoa(port))
+	if via == nil {
+		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	}
+	return via.DialFrom(ctx, address)
+}
+
+// dial connects to a member as a client: at the port of which the inventory says that clients are served, else, because the
+// member may not have come to be what the inventory says, at the other one, with or without TLS.
+func (c *connector) dial(ctx context.Context, h inventory.Host) (net.Conn, error) {
+	ways := []func(context.Context, inventory.Host) (net.Conn, error){c.dialPlain, c.dialTLS}
+	switch {
+	case h.TLS.Client == "required":
+		ways[0], ways[1] = ways[1], ways[0]
+	case h.TLS.Client == "off" && !c.authority.Exists():
+		ways = ways[:1]
+	}
+	conn, err := ways[0](ctx, h)
+	for _, way := range ways[1:] {
+		if err != nil && ctx.Err() == nil {
+			if other, failed := way(ctx, h); failed == nil {
+				return other, nil
+			}
+		}
+	}
+	return conn, err
+}
+
+func (c *connector) dialPlain(ctx context.Context, h inventory.Host) (net.Conn, error) {
+	return c.dialPort(ctx, h, h.Server.Ports.Client)
+}
+
+func (c *connector) dialTLS(ctx context.Context, h inventory.Host) (net.Conn, error) {
+	cfg, err := c.clientTLS(h)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.dialPort(ctx, h, h.Server.Ports.Secure)
+	if err != nil {
+		return nil, err
+	}
+	secured := tls.Client(conn, cfg)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+// clientTLS is how zkctl speaks TLS with a member. It is read anew each time: an operation may change it.
+func (c *connector) clientTLS(h inventory.Host) (*tls.Config, error) {
+	trusted, err := c.trusted(h)
+	if err != nil {
+		return nil, err
+	}
+	own, err := c.ownCertificate(h)
+	if err != nil {
+		return nil, err
+	}
+	return provision.ClientTLS(h, trusted, own), nil
+}
+
+func (c *connector) trusted(h inventory.Host) ([]*x509.Certificate, error) {
+	if h.TLS.Authority == "own" {
+		return c.authority.Certificates()
+	}
+	text, err := os.ReadFile(h.TLS.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return certs.Parse(text)
+}
+
+// ownCertificate is that with which zkctl comes to a member; nil where it comes without.
+func (c *connector) ownCertificate(h inventory.Host) (*tls.Certificate, error) {
+	var own tls.Certificate
+	var err error
+	switch {
+	case h.TLS.Authority == "own":
+		own, err = c.authority.Client()
+	case h.TLS.ZkctlCertificateFile == "":
+		return nil, nil
+	default:
+		own, err = tls.LoadX509KeyPair(h.TLS.ZkctlCertificateFile, h.TLS.ZkctlKeyFile)
+	}
+	return &own, err
+}
+
+// canDial refuses to go on where no member could be reached for lack of an authority.
+func (c *connector) canDial(inv *inventory.Inventory) error {
+	if h := inv.Hosts[0]; h.TLS.Client == "required" {
+		_, err := c.clientTLS(h)
+		return err
+	}
+	return nil
+}
+
+// certificateStatus is a member's certificate in JSON.
+type certificateStatus struct {
+	NotAfter    time.Time `json:"not_after"`
+	DaysLeft    int       `json:"days_left"`
+	Fingerprint string    `json:"fingerprint"`
+}
+
+// served looks which certificates the members show. It takes no longer than ctx.
+func (c *connector) served(ctx context.Context, inv *inventory.Inventory) []*x509.Certificate {
+	return provision.ServedCertificates(ctx, inv, c.dialPort, c.ownCertificate)
+}
+
+// expiries are the lines about certificates that end soon.
+func expiries(inv *inventory.Inventory, served []*x509.Certificate, now time.Time) []string {
+	var lines []string
+	for i, leaf := range served {
+		if leaf == nil {
+			continue
+		}
+		switch days := certs.DaysLeft(leaf, now); {
+		case days < 0:
+			lines = append(lines, fmt.Sprintf("%s: its certificate ended on %s: zkctl certs rotate", inv.Hosts[i].Name, leaf.NotAfter.UTC().Format(time.DateOnly)))
+		case days < expiryWarning:
+			lines = append(lines, fmt.Sprintf("%s: its certificate ends in %s, on %s: zkctl certs rotate", inv.Hosts[i].Name, counted(days, "day"), leaf.NotAfter.UTC().Format(time.DateOnly)))
+		}
+	}
+	return lines
+}
