@@ -297,7 +297,11 @@ func hostInit(dir, name string) error {
 func undress(name string) error {
 	var errs []error
 	for _, p := range []string{"/etc/zookeeper", "/var/lib/zookeeper", "/var/log/zookeeper", "/opt/zookeeper", "/var/lib/zkctl", "/etc/profile.d/zookeeper.sh", "/etc/init.d/zookeeper"} {
-		errs = append(errs, os.RemoveAll(p))
+		err := os.RemoveAll(p)
+		for try := 0; err != nil && try < 5; try++ { // the machine itself may be writing there just now
+			err = os.RemoveAll(p)
+		}
+		errs = append(errs, err)
 	}
 	keys, _ := filepath.Glob("/etc/ssh/ssh_host_*")
 	for _, k := range keys {

@@ -46,6 +46,10 @@ func zkctl(t testing.TB, program string, args ...string) run {
 		t.Fatalf("zkctl %s: %v\n%s%s", strings.Join(args, " "), err, r.stdout, r.stderr)
 	}
 	r.rss = memory()
+	if _, steps, ok := strings.Cut(r.stderr, "took "); ok && testing.Verbose() {
+		steps, _, _ = strings.Cut(steps, "\n")
+		fmt.Println("    zkctl took", steps)
+	}
 	_, line, found := strings.Cut(r.stderr, "round trips: ")
 	line, _, _ = strings.Cut(line, "\n")
 	for part := range strings.SplitSeq(line, ", ") {
