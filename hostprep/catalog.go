@@ -6,6 +6,8 @@ var Checks = []struct{ Name, What string }{
 	{"privilege", "we can act as root where that is needed"},
 	{"os", "the host runs Linux"},
 	{"arch", "there is a server for its processor"},
+	{"java", "there is a Java for Apache ZooKeeper, where a member is to run one"},
+	{"release", "the host can have the release of Apache ZooKeeper that it is to run"},
 	{"cpu", "there is more than one processor"},
 	{"memory", "there is enough memory"},
 	{"swap", "the server will not be swapped out"},

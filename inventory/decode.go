@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,6 +162,10 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, key string, tag reflect.St
 			return
 		}
 	}
+	if f, ok := forms[tag.Get("form")]; ok && !strings.Contains(s, "{{") && !f.pattern.MatchString(s) {
+		d.problem(n, "%s: %q is not %s", key, s, f.what)
+		return
+	}
 	switch tag.Get("kind") {
 	case "localpath":
 		s = d.localPath(s)
@@ -182,6 +187,16 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, key string, tag reflect.St
 		}
 	}
 	v.SetString(s)
+}
+
+// forms are what texts with the tag form look like.
+var forms = map[string]struct {
+	pattern *regexp.Regexp
+	what    string
+}{
+	"heap":    {regexp.MustCompile(`^[1-9][0-9]*[kKmMgG]$`), "a size for java such as 512m or 4g"},
+	"flag":    {regexp.MustCompile(`^-[^\r\n]+$`), "a flag for java: it begins with a dash, and each flag is one item of the list"},
+	"package": {regexp.MustCompile(`^[a-z][a-z0-9+._-]*$`), "the name of a package"},
 }
 
 // scalar returns a scalar's text with templates resolved.

@@ -125,9 +125,34 @@ type Secret struct {
 // IsZero reports whether no secret is referred to.
 func (s Secret) IsZero() bool { return s == Secret{} }
 
-// Server says what the member runs and where.
+// Kind is an implementation of the server.
+type Kind string
+
+// The kinds of servers.
+const (
+	Zkserver Kind = "zkserver"
+	Apache   Kind = "apache"
+)
+
+// Server says what the member runs and where. What is about Apache ZooKeeper only means nothing to a zkserver, so that an
+// inventory may go from one kind to the other and back.
 type Server struct {
-	// Version is "bundled", or the version that the server binary must report.
+	Kind Kind `yaml:"kind" oneof:"zkserver|apache"`
+	// Archive is a release of Apache ZooKeeper on this machine, Package the distribution's package of it on the host. A
+	// server of the kind Apache has one of the two.
+	Archive string `yaml:"archive" kind:"localpath"`
+	Package string `yaml:"package" form:"package"`
+	// Java says whether a Java that the host lacks is installed from its packages or is an error.
+	Java string `yaml:"java" oneof:"check|install"`
+	// JavaHome is the Java to use on the host; "" looks for one.
+	JavaHome string `yaml:"java_home" kind:"hostpath"`
+	// Heap bounds the heap, in java's words, and JVMFlags are further words for java.
+	Heap     string   `yaml:"heap" form:"heap"`
+	JVMFlags []string `yaml:"jvm_flags" form:"flag"`
+	// Logging says where the log goes: to the console, which is the journal or a supervisor's file, or to a rolling file.
+	Logging string `yaml:"logging" oneof:"console|file"`
+
+	// Version is "bundled", or the version that the server binary or the archive must have.
 	Version string `yaml:"version"`
 	// File is a server binary on this machine to push instead of the bundled one.
 	File string `yaml:"file" kind:"localpath"`
@@ -256,6 +281,7 @@ func defaults(connection Connection) settings {
 		SSH:    SSH{Agent: true, ConnectWait: 10 * time.Second},
 		Become: Become{Method: "auto"},
 		Server: Server{
+			Kind: Zkserver, Java: "check", Heap: "512m", Logging: "console",
 			Version: "bundled",
 			User:    "zookeeper",
 			Service: "zookeeper",

@@ -220,12 +220,25 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 	if h.Server.Paths.TxnLog == "" {
 		h.Server.Paths.TxnLog = h.Server.Paths.Data
 	}
+	l.apache(d, n, h)
 	for what, word := range map[string]string{"server.user": h.Server.User, "server.service": h.Server.Service} {
 		if !wordForm.MatchString(word) && (what != "server.user" || h.Connection != Local) {
 			d.problem(n, "%s: %s %q: lower-case letters, digits, '_', '.' and '-' only", key, what, word)
 		}
 	}
 	return h
+}
+
+// apache checks that a server of the kind Apache comes from somewhere.
+func (l *loader) apache(d *decoder, n *yaml.Node, h Host) {
+	s := h.Server
+	switch {
+	case s.Kind != Apache:
+	case s.Archive == "" && s.Package == "":
+		d.problem(n, "%s: server.kind is apache: give server.archive (a release on this machine) or server.package (zookeeper)", h.Name)
+	case s.Archive != "" && s.Package != "":
+		d.problem(n, "%s: server.archive and server.package are two ways to get Apache ZooKeeper: give one", h.Name)
+	}
 }
 
 // way completes how a host is reached. Where the address is left away, ssh_config must know the host by its name.

@@ -106,6 +106,9 @@ func valueSchema(t reflect.Type, tag reflect.StructTag, path string) schema {
 		s.Type, s.Pattern = "string", `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|\{\{`
 	case t.Kind() == reflect.String:
 		s.Type = []string{"string", "number"}
+		if f, ok := forms[tag.Get("form")]; ok {
+			s.Type, s.Pattern = "string", f.pattern.String()+`|\{\{`
+		}
 		if words := tag.Get("oneof"); words != "" {
 			s.Enum = strings.Split(words, "|")
 			s.Type, s.Enum = nil, nil

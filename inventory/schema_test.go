@@ -188,20 +188,25 @@ func samples(t *testing.T, k key) (good, bad []string) {
 	case k.kind.Kind() == reflect.String:
 		if words := k.tag.Get("oneof"); words != "" {
 			for _, w := range strings.Split(words, "|") {
-				if w != "local" && w != "observer" {
+				if w != "local" && w != "observer" && w != "apache" { // these need more than one key
 					good = append(good, w)
 				}
 			}
 			return good, []string{"perhaps", "[x]"}
 		}
-		v := map[string]string{"address": "10.0.0.9", "peer_address": "10.0.0.9", "user": "somebody", "service": "zk", "config": "none"}[last]
+		v := map[string]string{"address": "10.0.0.9", "peer_address": "10.0.0.9", "user": "somebody", "service": "zk", "config": "none",
+			"heap": "2g", "package": "zookeeper"}[last]
 		switch {
 		case k.tag.Get("kind") == "hostpath":
 			v = "/srv/zk"
 		case v == "":
 			v = "word"
 		}
-		return []string{v}, []string{"[x]", "{a: b}"}
+		bad = []string{"[x]", "{a: b}"}
+		if k.tag.Get("form") != "" {
+			bad = append(bad, "Word, and more", "1.5")
+		}
+		return []string{v}, bad
 	case k.kind.Kind() == reflect.Int:
 		var low, high int
 		v := 7
@@ -217,6 +222,9 @@ func samples(t *testing.T, k key) (good, bad []string) {
 		v := "[a, b]"
 		if last == "jump" {
 			v = "['a', 'me@b:22', '[fd00::1]:22']"
+		}
+		if last == "jvm_flags" {
+			return []string{"[-Xss1m, '-Da=b c']"}, []string{"-Xss1m", "[Xss1m]"}
 		}
 		return []string{v}, []string{"a", "{a: b}", "[[a]]"}
 	case k.kind.Kind() == reflect.Map:

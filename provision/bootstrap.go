@@ -146,7 +146,7 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	}
 	programs := make([][2]bundle.Program, len(members))
 	for i, m := range members {
-		if !r.within(m.Host) {
+		if m.RunsApache() || !r.within(m.Host) {
 			continue
 		}
 		server, client, err := r.Programs(m.Host, m.facts.Arch)
@@ -314,6 +314,7 @@ func (r *Run) check(members []member, ids identities) error {
 	var facts []*hostprep.Facts
 	for _, m := range members {
 		findings = append(findings, hostprep.Check(m.facts, m.requirements())...)
+		findings = append(findings, m.apacheFindings()...)
 		if m.Host.Connection == inventory.OverSSH {
 			facts = append(facts, m.facts)
 		}
@@ -463,23 +464,39 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
 	}
 	releases := make([]string, len(members)) // "" where the programs are there
 	for i, m := range members {
-		release := m.release(r.Version, programs[i][0], programs[i][1])
-		if !m.hasPrograms(release, programs[i][0], programs[i][1]) {
-			releases[i] = release
+		if !m.RunsApache() {
+			release := m.release(r.Version, programs[i][0], programs[i][1])
+			if !m.hasPrograms(release, programs[i][0], programs[i][1]) {
+				releases[i] = release
+			}
 		}
 		add(users, stepUser, i, m.planUser(releases[i]))
+	}
+	var java []member // of those that need one, the first on each machine brings it
+	for i, m := range members {
+		if m.RunsApache() && len(machines(append(java, m))) > len(machines(java)) {
+			java = append(java, m)
+			add(software, stepJava, i, m.planJava())
+		}
 	}
 	pushed := parcels{}
 	for i, m := range members {
 		var c []hostprep.Change
-		if releases[i] != "" && programs[i][0].Size > 0 { // of hosts outside the limit they are not known
+		var notes []string
+		switch {
+		case m.RunsApache() && !m.hasApache():
+			c = m.planApache()
+			if !m.running && !r.SkipNetwork && len(machines(members)) > 1 {
+				notes = append(notes, bringsProbe)
+			}
+		case releases[i] != "" && programs[i][0].Size > 0: // of hosts outside the limit they are not known
 			p, err := pushed.of(programs[i][0], programs[i][1], m.Host.Connection == inventory.OverSSH && m.facts.HasTool("gzip"))
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.Host.Name, err)
 			}
 			c = m.planServer(releases[i], programs[i][0], programs[i][1], p)
 		}
-		add(software, stepServer, i, c)
+		add(software, stepServer, i, c, notes...)
 	}
 	for i, m := range members {
 		c, notes := m.planFiles(it.ids.ensembleID)

@@ -171,7 +171,9 @@ func (r *Run) lookAtAll(ctx context.Context, report *CheckReport) ([]member, []h
 					[]string{"/etc", s.Config, s.Data, path.Join(s.Install, "bin"), "/etc/systemd/system", "/etc/profile.d"}))
 				var facts *hostprep.Facts
 				if facts, err = hostprep.Gather(ctx, host, want); err == nil {
-					members[i], err = found(m, facts)
+					if members[i], err = found(m, facts); err == nil {
+						err = members[i].know()
+					}
 				}
 			}
 			failed[i] = err
@@ -202,7 +204,8 @@ func (r *Run) examine(members []member) []hostprep.Finding {
 	firsts := machines(members)
 	for _, m := range members {
 		need := m.requirements()
-		if _, _, err := r.Programs(m.Host, m.facts.Arch); errors.Is(err, bundle.ErrMissing) {
+		out = append(out, m.apacheFindings()...)
+		if _, _, err := r.Programs(m.Host, m.facts.Arch); errors.Is(err, bundle.ErrMissing) && !m.RunsApache() {
 			out = append(out, hostprep.Finding{Host: m.Host.Name, Check: "arch", Severity: hostprep.Error,
 				Text: fmt.Sprintf("there is no server for %s", m.facts.Arch), Remedy: "give one with server.file or --server-binary"})
 		}

@@ -34,6 +34,9 @@ type SettingChange struct {
 
 // effectOf is what a planned change means for the member's server.
 func effectOf(m member, c hostprep.Change) Effect {
+	if m.RunsApache() && slices.Contains(m.StartFiles()[2:], c.Target) {
+		return Restart
+	}
 	switch c.Target {
 	case m.Current(), m.UnitFile(), m.Supervisor(), m.Host.Server.Paths.Data + "/myid":
 		return Restart

@@ -313,6 +313,14 @@ func (r *Run) checkNetwork(ctx context.Context, it *intent) error {
 		servers := make([]string, len(members))
 		for i, m := range members {
 			servers[i] = m.Server()
+			if m.RunsApache() {
+				server, remove, err := r.pushProbe(ctx, m)
+				if err != nil {
+					return fmt.Errorf("%w (--skip-network-check starts the members without it)", err)
+				}
+				defer remove()
+				servers[i] = server
+			}
 		}
 		matrix, err := r.network(ctx, members, servers)
 		if err != nil {

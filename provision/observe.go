@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/zkctl/zkctl/apache"
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote/shell"
@@ -20,8 +21,13 @@ type member struct {
 	running bool
 	// pid is the server's process id, 0 where it does not run.
 	pid int
-	// exe is the file that the process runs, wanted the one that it would run if it were started now.
+	// exe is the file that the process runs, wanted the one that it would run if it were started now; of Apache ZooKeeper the
+	// directories of the releases.
 	exe, wanted string
+	// runs is the kind of server that the process is.
+	runs inventory.Kind
+	// archive is what the member's Apache ZooKeeper is unpacked from; nil for all others.
+	archive *apache.Release
 	// started is what it was started with, nil if unknown; see templates.StartedWith.
 	started []byte
 	// reload says that systemd has not read the unit since it was changed, boots that OpenRC or init will start the
@@ -38,7 +44,7 @@ type member struct {
 func privileged(m templates.Member) bool { return m.User() != "" }
 
 // serviceFragment reports the state of the service, by the functions of remote.FieldsScript. Its arguments, as shell
-// variables: unit, link, pid_file, supervisor_pid_file, supervisor, started, marked, manager, and those of certificateFragment.
+// variables: unit, link, program, config, pid_file, supervisor_pid_file, supervisor, started, marked, manager, and those of certificateFragment.
 const serviceFragment = certificateFragment + `
 lives() {
 	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"
@@ -51,11 +57,14 @@ if [ "$manager" = systemd ] || { [ "$manager" = auto ] && [ -d /run/systemd/syst
 	case $state in *"${nl}MainPID="*) pid=${state#*"${nl}MainPID="}; pid=${pid%%"$nl"*} ;; esac
 else
 	if lives "$supervisor_pid_file" "$supervisor"; then field member.running yes; fi
-	if ! lives "$pid_file" zkserver; then pid=0; fi
+	if ! lives "$pid_file" "$config"; then pid=0; fi
 fi
 field member.pid "${pid:-0}"
-[ "${pid:-0}" = 0 ] || field member.exe "$(readlink "/proc/$pid/exe" 2>/dev/null)"
-field member.wanted "$(readlink -f "$link/bin/zkserver" 2>/dev/null)"
+if [ "${pid:-0}" != 0 ]; then
+	field member.exe "$(readlink "/proc/$pid/exe" 2>/dev/null)"
+	field member.release "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n 's/^-Dzkctl\.release=//p')"
+fi
+field member.wanted "$(readlink -f "$program" 2>/dev/null)"
 field member.link "$(readlink "$link" 2>/dev/null)"
 file member.started "$started"
 [ -e "$marked" ] && field member.marked yes
@@ -77,11 +86,24 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 	contents := []string{m.Identity(), m.Stamp(), m.IdentityCheck(), r.rosterFile(m.Host), m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
 		m.UnitFile(), profilePath(m), bootPath(m, "openrc"), bootPath(m, "sysv"), bootPath(m, "cron")}
 	contents = append(contents, m.ToolPaths()...)
+	programs := []string{m.Server(), m.Client()}
+	program := m.Server()
+	service := serviceFragment
+	if m.RunsApache() {
+		program, programs = m.Current(), nil
+		contents = append(append(contents, m.LauncherPath()), m.LogConfigPaths()...)
+		service += m.FindJava() + "\n" + packageJars + "package=" + shell.Quote(s.Package) + apacheFragment
+		if r, err := release(m.Host); err == nil && r != nil {
+			for _, j := range r.Jars {
+				programs = append(programs, path.Join(s.Paths.Install, "releases", r.Name(), j.Path))
+			}
+		}
+	}
 	files := append([]string{m.Certificates(), s.Paths.Data, s.Paths.TxnLog, s.Paths.Install, s.Paths.Config, s.Paths.Log,
-		path.Join(s.Paths.Install, "bin"), path.Join(s.Paths.Install, "releases"), m.Server(), m.Client()}, contents...)
+		path.Join(s.Paths.Install, "bin"), path.Join(s.Paths.Install, "releases")}, append(programs, contents...)...)
 	variables := ""
 	for _, v := range [][2]string{
-		{"unit", s.Service}, {"link", m.Current()}, {"pid_file", m.PidFile()}, {"supervisor_pid_file", m.SupervisorPidFile()},
+		{"unit", s.Service}, {"link", m.Current()}, {"program", program}, {"config", m.Config()}, {"pid_file", m.PidFile()}, {"supervisor_pid_file", m.SupervisorPidFile()},
 		{"supervisor", m.Supervisor()}, {"started", m.Started()}, {"marked", (member{Member: m}).markFile()},
 		{"manager", m.Host.System.Service},
 		{"key_store", m.KeyStore()}, {"trust_store", m.TrustStore()}, {"next_key", (member{Member: m}).nextKey()},
@@ -104,7 +126,7 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 		Contents:  contents,
 		Units:     []string{s.Service + ".service"},
 		Firewall:  m.Host.System.Firewall == "open-ports",
-		Extra:     append([]string{variables + serviceFragment}, append(r.keyFragments(m), lockFragment(r.lockDir(m.Host)))...),
+		Extra:     append([]string{variables + service}, append(r.keyFragments(m), lockFragment(r.lockDir(m.Host)))...),
 	}
 	if m.Host.Connection == inventory.OverSSH {
 		want.LoginUser = m.Host.SSH.User
@@ -125,6 +147,9 @@ func (r *Run) observe(ctx context.Context, hosts []inventory.Host) ([]member, er
 			members[i], err = r.find(ctx, m, r.wanted(m))
 			if err != nil && context.Cause(ctx) == nil && r.leftOut(step, hosts[i], err) {
 				return nil
+			}
+			if err == nil {
+				err = members[i].know()
 			}
 			return err
 		})
@@ -159,6 +184,10 @@ func found(m templates.Member, facts *hostprep.Facts) (member, error) {
 		Member: m, facts: facts, running: f.Has("member.running"), exe: f.Text("member.exe"), wanted: f.Text("member.wanted"),
 		started: f.Bytes("member.started"), boot: f.Text("member.boot"),
 		reload: f.Has("member.reload"), boots: f.Has("member.boots"), certificate: certificateOf(f),
+	}
+	got.runs = kindOf(got.exe, f.Text("member.release"))
+	if got.runs == inventory.Apache {
+		got.exe = f.Text("member.release")
 	}
 	fmt.Sscan(f.Text("member.pid"), &got.pid)
 	if !privileged(m) {

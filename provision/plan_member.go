@@ -11,6 +11,7 @@ import (
 
 	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/templates"
 )
 
@@ -93,7 +94,7 @@ else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 	if release != "" {
 		wanted = append(wanted, directory{path.Join(release, "bin"), m.root(), 0o755})
 	}
-	if m.Manager == templates.Supervisor {
+	if m.Manager == templates.Supervisor || m.LogsToFile() {
 		wanted = append(wanted, directory{paths.Log, user, 0o755})
 	}
 	var args, names []string
@@ -224,6 +225,13 @@ func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes [
 	changes = append(changes, m.planIdentity(ensembleID)...)
 	changes = append(changes, m.file(t.ServerScript(), templates.ServerScript(t), 0o755, m.root())...)
 	changes = append(changes, m.file(t.ClientScript(), templates.ClientScript(t), 0o755, m.root())...)
+	if m.RunsApache() {
+		changes = append(changes, m.file(t.LauncherPath(), templates.Launcher(t), 0o755, m.root())...)
+		for _, f := range templates.LogConfigs(t) {
+			changes = append(changes, m.file(f.Path, f.Content, 0o644, m.root())...)
+		}
+		notes = t.LeftOut()
+	}
 	for _, tool := range templates.Tools(t) {
 		changes = append(changes, m.file(tool.Path, tool.Content, 0o755, m.root())...)
 	}
@@ -231,11 +239,11 @@ func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes [
 		changes = append(changes, m.file(profilePath(t), templates.Profile(t), 0o644, "root")...)
 	}
 	if m.Manager == templates.Systemd {
-		return append(changes, m.planUnit()...), nil
+		return append(changes, m.planUnit()...), notes
 	}
 	changes = append(changes, m.file(t.Supervisor(), templates.SupervisorScript(t), 0o755, m.root())...)
 	if !privileged(t) {
-		return changes, nil
+		return changes, notes
 	}
 	boot := bootPath(t, m.boot)
 	switch m.boot {
@@ -304,9 +312,15 @@ func bootPath(m templates.Member, boot string) string {
 	return ""
 }
 
+// kindName are the kinds of servers as people call them.
+var kindName = map[inventory.Kind]string{inventory.Zkserver: "zkserver", inventory.Apache: "Apache ZooKeeper"}
+
 func (m member) needsRestart(changes []hostprep.Change) string {
 	if !m.running {
 		return ""
+	}
+	if m.runs != "" && m.runs != m.Host.Server.Kind {
+		return fmt.Sprintf("it becomes %s (is %s)", kindName[m.Host.Server.Kind], kindName[m.runs])
 	}
 	for _, c := range changes {
 		switch {
@@ -316,7 +330,7 @@ func (m member) needsRestart(changes []hostprep.Change) string {
 			// What it was started with says more than what lies there now.
 		case c.Target == m.Config() && len(m.settingChanges()) > 0:
 			return "zoo.cfg changes"
-		case c.Target == m.UnitFile(), c.Target == m.Supervisor():
+		case c.Target == m.UnitFile(), c.Target == m.Supervisor(), m.RunsApache() && slices.Contains(m.StartFiles(), c.Target):
 			return "the service changes"
 		}
 	}

@@ -41,7 +41,8 @@ type Observation struct {
 	State State
 	// Reason says why the member is not serving.
 	Reason string
-	// Version is the server's, up to the first dash.
+	// Kind is what the server says it is, Version its own.
+	Kind    inventory.Kind
 	Version string
 	// Zxid is the last one the member applied.
 	Zxid uint64
@@ -180,7 +181,7 @@ func readServerStats(answer string, o *Observation) {
 		key, value, _ := strings.Cut(lines.Text(), ": ")
 		switch key {
 		case "Zookeeper version":
-			o.Version = serverVersion(value)
+			o.Kind, o.Version = serverVersion(value)
 		case "Latency min/avg/max":
 			if parts := strings.Split(value, "/"); len(parts) == 3 {
 				o.LatencyMillis, _ = strconv.ParseFloat(parts[1], 64)
@@ -205,15 +206,15 @@ func readServerStats(answer string, o *Observation) {
 	}
 }
 
-// serverVersion is the release of Apache ZooKeeper without the hash behind it, or that of zkserver, which names itself
-// behind the release of Apache ZooKeeper that it is like: 3.8.0-zkserver-1.0.0.
-func serverVersion(text string) string {
+// serverVersion is the kind of a server and its release: of Apache ZooKeeper without the hash behind it; of zkserver, which
+// names itself behind the release of Apache ZooKeeper that it is like, its own: 3.8.0-zkserver-1.0.0.
+func serverVersion(text string) (inventory.Kind, string) {
 	text, _, _ = strings.Cut(text, ",")
 	release, rest, _ := strings.Cut(text, "-")
 	if own, ok := strings.CutPrefix(rest, "zkserver-"); ok {
-		return own
+		return inventory.Zkserver, own
 	}
-	return release
+	return inventory.Apache, release
 }
 
 // readMonitor reads the answer to mntr; what it lacks stays as it is.

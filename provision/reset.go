@@ -142,8 +142,13 @@ func (r *Run) stopForReset(ctx context.Context, members []member) error {
 func (m member) planRemoval(keepData bool, journal []hostprep.JournalEntry) []hostprep.Change {
 	s, t := m.Host.Server, m.Member
 	bin := path.Join(s.Paths.Install, "bin")
-	files := []string{t.Config(), t.Identity(), t.ServerScript(), t.ClientScript(), t.IdentityCheck(), t.Supervisor(), t.Current(), m.markFile(),
-		t.Log(), t.Log() + ".1"}
+	files := []string{t.Config(), t.Identity(), t.ServerScript(), t.ClientScript(), t.IdentityCheck(), t.Supervisor(), m.markFile(),
+		t.LauncherPath(), t.Log(), t.Log() + ".1"}
+	files = append(append(files, t.Links()...), t.LogConfigPaths()...)
+	files = append(files, t.RollingLog())
+	for i := 1; i <= 5; i++ {
+		files = append(files, fmt.Sprintf("%s.%d", t.RollingLog(), i))
+	}
 	files = append(append(files, t.ToolPaths()...), m.certificateFiles()...)
 	trees := []string{path.Join(s.Paths.Install, "releases")}
 	dirs := []string{bin, t.Certificates(), s.Paths.Config, s.Paths.Log}

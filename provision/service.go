@@ -157,8 +157,12 @@ func (r *Run) lastWords(ctx context.Context, m templates.Member) string {
 	}
 	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	log, manager := m.Log(), string(m.Manager)
+	if m.LogsToFile() {
+		log, manager = m.RollingLog(), "file"
+	}
 	res, err := host.Run(limited, remote.Command{
-		Label: "read the end of the log", Root: privileged(m), ReadOnly: true, Args: []string{m.Host.Server.Service, m.Log(), string(m.Manager)},
+		Label: "read the end of the log", Root: privileged(m), ReadOnly: true, Args: []string{m.Host.Server.Service, log, manager},
 		Script: `if [ "$3" = systemd ]; then journalctl -q --no-pager -o cat -n 8 -u "$1"; else tail -n 8 "$2"; fi 2>/dev/null`,
 	})
 	if err != nil || len(res.Stdout) == 0 {

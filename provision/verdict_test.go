@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -118,11 +119,13 @@ func TestReadServerStats(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	for text, want := range map[string]string{
-		"3.8.0-zkserver-1.2.0, built on 2026-02-11 20:15 UTC": "1.2.0",
-		"3.4.13-2d71af4dbe, built on 06/29/2018 04:05 GMT":    "3.4.13",
-		"3.9": "3.9",
+		"3.8.0-zkserver-1.2.0, built on 2026-02-11 20:15 UTC": "zkserver 1.2.0",
+		"3.4.13-2d71af4dbe, built on 06/29/2018 04:05 GMT":    "apache 3.4.13",
+		"3.9":                "apache 3.9",
+		"3.8.0--1, built on": "apache 3.8.0",
 	} {
-		if got := serverVersion(text); got != want {
+		kind, version := serverVersion(text)
+		if got := fmt.Sprintf("%s %s", kind, version); got != want {
 			t.Errorf("the version in %q is %q, want %q", text, got, want)
 		}
 	}

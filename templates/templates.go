@@ -15,13 +15,16 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/zkctl/zkctl/apache"
 	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote/shell"
 )
 
 //go:embed files
 var files embed.FS
 
-var parsed = template.Must(template.New("").Option("missingkey=error").ParseFS(files, "files/*"))
+var parsed = template.Must(template.New("").Option("missingkey=error").
+	Funcs(template.FuncMap{"quote": func(words []string) string { return shell.Join(words...) }}).ParseFS(files, "files/*"))
 
 // Manager is what keeps the server running on a host.
 type Manager string
@@ -39,6 +42,16 @@ type Member struct {
 	Manager  Manager
 	// TLS is how far TLS is switched on; nil for as far as the inventory wants it.
 	TLS *Stage
+	// Apache is what is known of its Apache ZooKeeper, if it is to run one.
+	Apache Apache
+}
+
+// Apache is what an Apache ZooKeeper is able to do.
+type Apache struct {
+	// Version is 0.0.0 where it is not known.
+	Version apache.Version
+	// Prometheus says that it has the provider of Prometheus metrics.
+	Prometheus bool
 }
 
 // Setting is one line of zoo.cfg.
@@ -87,6 +100,33 @@ func Tools(m Member) []Tool {
 	return tools
 }
 
+// Launcher renders the script that starts the programs of Apache ZooKeeper.
+func Launcher(m Member) []byte { return m.render("zookeeper-java") }
+
+// File is a file of a member.
+type File struct {
+	Path    string
+	Content []byte
+}
+
+// LogConfigs renders what tells Apache ZooKeeper where to log: for both of the libraries that releases log with, of the
+// server first, then of the programs that people type.
+func LogConfigs(m Member) []File {
+	var out []File
+	for _, p := range m.LogConfigPaths() {
+		out = append(out, File{p, m.render(path.Base(p))})
+	}
+	return out
+}
+
+// TxnLogTool is the class that shows a txn log.
+func (m Member) TxnLogTool() string {
+	if m.Apache.Version != (apache.Version{}) && m.Apache.Version.Before(3, 5, 0) {
+		return "org.apache.zookeeper.server.LogFormatter"
+	}
+	return "org.apache.zookeeper.server.persistence.TxnLogToolkit"
+}
+
 // IdentityScript renders the check that the data is the member's own.
 func IdentityScript(m Member) []byte { return m.render("identity.sh") }
 
@@ -113,14 +153,49 @@ func (m Member) render(name string) []byte {
 // Config is the path of zoo.cfg.
 func (m Member) Config() string { return path.Join(m.Host.Server.Paths.Config, "zoo.cfg") }
 
-// Current is the link to the release in use.
-func (m Member) Current() string { return path.Join(m.Host.Server.Paths.Install, "current") }
+// RunsApache reports whether the member is to run Apache ZooKeeper.
+func (m Member) RunsApache() bool { return m.Host.Server.Kind == inventory.Apache }
 
-// Server is the path of the server binary in use.
-func (m Member) Server() string { return path.Join(m.Current(), "bin/zkserver") }
+// Current is the link to the release in use. Each kind has one of its own: what is still to be restarted goes on with its own.
+func (m Member) Current() string {
+	if m.RunsApache() {
+		return path.Join(m.Host.Server.Paths.Install, "apache")
+	}
+	return path.Join(m.Host.Server.Paths.Install, "current")
+}
 
-// Client is the path of the client binary in use.
+// Links are the links of all kinds.
+func (m Member) Links() []string {
+	return []string{path.Join(m.Host.Server.Paths.Install, "current"), path.Join(m.Host.Server.Paths.Install, "apache")}
+}
+
+// Server is the path of the program that is the server: zkserver, or the launcher of Apache ZooKeeper.
+func (m Member) Server() string {
+	if m.RunsApache() {
+		return m.LauncherPath()
+	}
+	return path.Join(m.Current(), "bin/zkserver")
+}
+
+// Client is the path of zkcli.
 func (m Member) Client() string { return path.Join(m.Current(), "bin/zkcli") }
+
+// LauncherPath is the path of Launcher.
+func (m Member) LauncherPath() string {
+	return path.Join(m.Host.Server.Paths.Install, "bin/zookeeper-java")
+}
+
+// LogConfigPaths are the paths of LogConfigs.
+func (m Member) LogConfigPaths() []string {
+	var paths []string
+	for _, name := range []string{"log4j.properties", "logback.xml", "log4j-client.properties", "logback-client.xml"} {
+		paths = append(paths, path.Join(m.Host.Server.Paths.Config, name))
+	}
+	return paths
+}
+
+// FindJava is a shell function, find_java, that prints the path of the java to use, or fails.
+func (m Member) FindJava() string { return strings.TrimSuffix(string(m.render("find-java.sh")), "\n") }
 
 // ServerScript is the path of zkServer.sh.
 func (m Member) ServerScript() string {
@@ -161,6 +236,14 @@ func (m Member) IdentityCheck() string {
 // Log is where a supervised server writes.
 func (m Member) Log() string { return path.Join(m.Host.Server.Paths.Log, m.Host.Server.Service+".log") }
 
+// RollingLog is where an Apache ZooKeeper writes that is to log to a file.
+func (m Member) RollingLog() string {
+	return path.Join(m.Host.Server.Paths.Log, m.Host.Server.Service+"-server.log")
+}
+
+// LogsToFile reports whether the server writes to RollingLog.
+func (m Member) LogsToFile() bool { return m.RunsApache() && m.Host.Server.Logging == "file" }
+
 // PidFile holds the server's process id while a supervisor runs it, at the place where Apache's zkServer.sh has it.
 func (m Member) PidFile() string { return path.Join(m.Host.Server.Paths.Data, "zookeeper_server.pid") }
 
@@ -169,15 +252,33 @@ func (m Member) SupervisorPidFile() string {
 	return path.Join(m.Host.Server.Paths.Data, "supervisor.pid")
 }
 
-// Started is a copy, made at each start, of what the server is started with: zoo.cfg and ServiceFile.
+// Started is a copy, made at each start, of what the server is started with: StartFiles.
 func (m Member) Started() string { return path.Join(m.Host.Server.Paths.Data, "started-with") }
+
+// StartFiles are zoo.cfg, ServiceFile and what else counts at a start.
+func (m Member) StartFiles() []string {
+	files := []string{m.Config(), m.ServiceFile()}
+	if m.RunsApache() {
+		files = append(append(files, m.LauncherPath()), m.LogConfigPaths()[:2]...)
+	}
+	return files
+}
 
 // StartedWith is the content of Started if the server was started with what the inventory says.
 func StartedWith(m Member) []byte {
+	content := ZooCfg(m)
 	if m.Manager == Systemd {
-		return append(ZooCfg(m), Unit(m)...)
+		content = append(content, Unit(m)...)
+	} else {
+		content = append(content, SupervisorScript(m)...)
 	}
-	return append(ZooCfg(m), SupervisorScript(m)...)
+	if m.RunsApache() {
+		content = append(content, Launcher(m)...)
+		for _, f := range LogConfigs(m)[:2] {
+			content = append(content, f.Content...)
+		}
+	}
+	return content
 }
 
 // Environment is shell script that takes over the settings in zookeeper-env.sh and java.env beside zoo.cfg.
@@ -246,17 +347,37 @@ func anyAddress(host string) bool { return host == "" || host == "0.0.0.0" || ho
 
 // Settings are the lines of zoo.cfg without the server lines, sorted by key.
 func (m Member) Settings() []Setting {
+	used, _ := m.settings()
+	return used
+}
+
+// LeftOut says of each setting that is not in zoo.cfg because the member's Apache ZooKeeper does not know it why that is so.
+func (m Member) LeftOut() []string {
+	_, leftOut := m.settings()
+	return leftOut
+}
+
+// neededWords are the four-letter words that zkctl asks by.
+var neededWords = []string{"srvr", "mntr"}
+
+func (m Member) settings() (used []Setting, leftOut []string) {
 	server := m.Host.Server
+	words := slices.Clone(server.FourLetterWords)
+	for _, w := range neededWords {
+		if !slices.Contains(words, w) && !slices.Contains(words, "*") {
+			words = append(words, w)
+		}
+	}
 	values := map[string]string{
 		"dataDir":                server.Paths.Data,
 		"clientPort":             strconv.Itoa(server.Ports.Client),
-		"4lw.commands.whitelist": strings.Join(server.FourLetterWords, ", "),
+		"4lw.commands.whitelist": strings.Join(words, ", "),
 	}
 	if server.Paths.TxnLog != server.Paths.Data {
 		values["dataLogDir"] = server.Paths.TxnLog
 	}
 	if server.Ports.Metrics != 0 {
-		values["metricsProvider.className"] = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+		values["metricsProvider.className"] = apache.PrometheusProvider
 		values["metricsProvider.httpPort"] = strconv.Itoa(server.Ports.Metrics)
 	}
 	if m.Host.Role == inventory.Observer {
@@ -271,12 +392,32 @@ func (m Member) Settings() []Setting {
 		values["admin.enableServer"] = "false"
 	}
 	m.tlsSettings(values)
-	settings := make([]Setting, 0, len(values))
 	for k, v := range values {
-		settings = append(settings, Setting{k, strings.ReplaceAll(v, `\`, `\\`)})
+		if why := m.unknown(k); why != "" {
+			if k != "metricsProvider.className" && k != "admin.enableServer" { // said once; nothing is lost
+				leftOut = append(leftOut, why)
+			}
+			continue
+		}
+		used = append(used, Setting{k, strings.ReplaceAll(v, `\`, `\\`)})
 	}
-	slices.SortFunc(settings, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
-	return settings
+	slices.SortFunc(used, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
+	slices.Sort(leftOut)
+	return used, leftOut
+}
+
+// unknown says why a setting means nothing to the member's server, "" where it means something.
+func (m Member) unknown(key string) string {
+	if !m.RunsApache() || m.Apache.Version == (apache.Version{}) {
+		return ""
+	}
+	if since, known := m.Apache.Version.Knows(key); !known {
+		return fmt.Sprintf("%s is left out of zoo.cfg: Apache ZooKeeper knows it since %v, this is %v", key, since, m.Apache.Version)
+	}
+	if strings.HasPrefix(key, "metricsProvider.") && !m.Apache.Prometheus {
+		return key + " is left out of zoo.cfg: this Apache ZooKeeper has no jar with the Prometheus provider"
+	}
+	return ""
 }
 
 // Members are the server lines of zoo.cfg, sorted by id, the same on every host.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zkctl/zkctl/apache"
 	"github.com/zkctl/zkctl/inventory"
 )
 
@@ -36,6 +37,10 @@ func member(t *testing.T, name string, manager Manager) Member {
 func TestGolden(t *testing.T) {
 	master := member(t, "master", Systemd)
 	supervised := member(t, "slave1", Supervisor)
+	java, classic := apacheMember(t, "master", Systemd, "3.8.4"), apacheMember(t, "far", Supervisor, "3.4.8")
+	java.Apache.Prometheus = true
+	java.Host.Server.Logging, java.Host.Server.JVMFlags = "file", []string{"-XX:+UseG1GC", "-Dnote=it's here"}
+	classic.Host.Server.JavaHome = "/opt/jdk8"
 	for name, got := range map[string][]byte{
 		"master.zoo.cfg":                       ZooCfg(master),
 		"slave1.zoo.cfg":                       ZooCfg(supervised),
@@ -57,6 +62,20 @@ func TestGolden(t *testing.T) {
 		"zkSnapShotToolkit.sh":                 tool(t, master, "zkSnapShotToolkit.sh"),
 		"zkSnapshotComparer.sh":                tool(t, master, "zkSnapshotComparer.sh"),
 		"zkSnapshotRecursiveSummaryToolkit.sh": tool(t, master, "zkSnapshotRecursiveSummaryToolkit.sh"),
+		"apache.zoo.cfg":                       ZooCfg(java),
+		"apache.service":                       Unit(java),
+		"apache.zkServer.sh":                   ServerScript(java),
+		"apache.zkCli.sh":                      ClientScript(java),
+		"apache.zookeeper-java":                Launcher(java),
+		"apache.supervisor.sh":                 SupervisorScript(classic),
+		"classic.zookeeper-java":               Launcher(classic),
+		"classic.zoo.cfg":                      ZooCfg(classic),
+		"log4j.properties":                     LogConfigs(classic)[0].Content,
+		"logback.xml":                          LogConfigs(classic)[1].Content,
+		"log4j-client.properties":              LogConfigs(classic)[2].Content,
+		"logback-client.xml":                   LogConfigs(classic)[3].Content,
+		"file.log4j.properties":                LogConfigs(java)[0].Content,
+		"file.logback.xml":                     LogConfigs(java)[1].Content,
 	} {
 		file := filepath.Join("testdata", name)
 		if *update {
@@ -77,6 +96,66 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
+}
+
+// apacheMember is a member that runs this version of Apache ZooKeeper.
+func apacheMember(t *testing.T, name string, manager Manager, version string) Member {
+	t.Helper()
+	m := member(t, name, manager)
+	m.Host.Server.Kind = inventory.Apache
+	v, err := apache.ParseVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Apache.Version = v
+	return m
+}
+
+// What a version does not know, or has no jar for, is left out, and it is said why.
+func TestLeftOut(t *testing.T) {
+	old := apacheMember(t, "master", Systemd, "3.4.8")
+	old.Host.ZooCfg["enforceQuota"] = "true"
+	said := strings.Join(old.LeftOut(), "\n")
+	for _, want := range []string{"enforceQuota is left out of zoo.cfg: Apache ZooKeeper knows it since 3.7.0, this is 3.4.8", "metricsProvider.httpPort is left out"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	for _, key := range []string{"enforceQuota", "etrics", "admin."} {
+		if bytes.Contains(ZooCfg(old), []byte(key)) {
+			t.Errorf("%s is in\n%s", key, ZooCfg(old))
+		}
+	}
+	bare := apacheMember(t, "master", Systemd, "3.8.0")
+	if said := bare.LeftOut(); len(said) != 1 || !strings.Contains(said[0], "has no jar with the Prometheus provider") || bytes.Contains(ZooCfg(bare), []byte("metricsProvider")) {
+		t.Errorf("without the jar: %q", said)
+	}
+	bare.Apache.Prometheus = true
+	if said := bare.LeftOut(); len(said) != 0 || !bytes.Contains(ZooCfg(bare), []byte("metricsProvider.httpPort=7000")) {
+		t.Errorf("with the jar: %q", said)
+	}
+	if said := member(t, "master", Systemd).LeftOut(); len(said) != 0 {
+		t.Errorf("zkserver: %q", said)
+	}
+}
+
+// zkctl asks by srvr and mntr, whatever the inventory allows others.
+func TestNeededWords(t *testing.T) {
+	for words, want := range map[string]string{"ruok": "ruok, srvr, mntr", "mntr srvr": "mntr, srvr", "*": "*", "": "srvr, mntr"} {
+		m := member(t, "master", Systemd)
+		m.Host.Server.FourLetterWords = strings.Fields(words)
+		if got := settingsOf(m)["4lw.commands.whitelist"]; got != want {
+			t.Errorf("%q: %q, want %q", words, got, want)
+		}
+	}
+}
+
+func settingsOf(m Member) map[string]string {
+	all := map[string]string{}
+	for _, s := range m.Settings() {
+		all[s.Key] = s.Value
+	}
+	return all
 }
 
 // tool is the script of this name.

@@ -38,6 +38,7 @@ type memberStatus struct {
 	Role        string  `json:"role"`
 	State       string  `json:"state"`
 	Reason      string  `json:"reason,omitempty"`
+	Kind        string  `json:"kind,omitempty"`
 	Version     string  `json:"version,omitempty"`
 	Zxid        string  `json:"zxid,omitempty"`
 	Lag         *uint64 `json:"lag,omitempty"`
@@ -81,7 +82,7 @@ func statusOf(name, connect string, seen []provision.Observation) ensembleStatus
 	for _, o := range seen {
 		m := memberStatus{
 			Host: o.Host.Name, Address: o.Host.ClientAddress(), ID: o.Host.ID, Role: string(o.Host.Role), State: string(o.State),
-			Reason: o.Reason, Version: o.Version, Connections: o.Connections, UptimeMs: o.Uptime.Milliseconds(), LatencyMs: o.LatencyMillis,
+			Reason: o.Reason, Kind: string(o.Kind), Version: o.Version, Connections: o.Connections, UptimeMs: o.Uptime.Milliseconds(), LatencyMs: o.LatencyMillis,
 		}
 		if o.Serving() {
 			m.Zxid = fmt.Sprintf("0x%x", o.Zxid)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/zkctl/zkctl/apache"
 	"github.com/zkctl/zkctl/certs"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
@@ -224,6 +225,7 @@ func hintOf(err error) string {
 func exitCode(err error) int {
 	var (
 		wrong    *usageError
+		archive  *apache.Error
 		problems inventory.Problems
 		limit    *inventory.LimitError
 		secret   *secretError
@@ -242,7 +244,7 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, errLocked), errors.As(err, &locked):
 		return exitLocked
-	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &limit), errors.As(err, &secret), errors.As(err, &missing):
+	case errors.As(err, &wrong), errors.As(err, &problems), errors.As(err, &limit), errors.As(err, &secret), errors.As(err, &missing), errors.As(err, &archive):
 		return exitUsage
 	case provision.Partial(err):
 		return exitPartial

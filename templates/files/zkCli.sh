@@ -12,4 +12,4 @@ if grep -q '^secureClientPort=' "$config" 2>/dev/null && ! grep -q '^clientPort=
     export CLIENT_JVMFLAGS ;;
   esac
 fi
-exec {{ .Client }} -default-server "$server" "$@"
+exec {{ if .RunsApache }}{{ .Server }} cli{{ else }}{{ .Client }}{{ end }} -default-server "$server" "$@"

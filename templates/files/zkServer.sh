@@ -223,7 +223,7 @@ start-foreground)
   exec "$server" --config "$config" $autocreate ;;
 status) status ;;
 version) exec "$server" --version ;;
-print-cmd) echo "$server --config $config${autocreate:+ $autocreate}" ;;
+print-cmd) {{ if .RunsApache }}exec "$server" --print-command "$config" $autocreate{{ else }}echo "$server --config $config${autocreate:+ $autocreate}"{{ end }} ;;
 upgrade) echo "Nothing to do: the server reads the files of every release since 3.4. zkctl bootstrap brings a newer server." >&2 ;;
 *) usage ;;
 esac

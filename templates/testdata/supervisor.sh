@@ -16,7 +16,7 @@ while [ -z "$stopping" ]; do
   # One old log is kept; what is written now goes to a new one.
   if [ -n "$(find "$log" -size +65536k 2>/dev/null)" ]; then mv -f "$log" "$log.1"; fi
   # What the server was started with tells the next bootstrap whether it needs a restart.
-  cat "$config" /opt/zookeeper/bin/zookeeper-supervisor >/var/lib/zookeeper/started-with
+  cat /etc/zookeeper/zoo.cfg /opt/zookeeper/bin/zookeeper-supervisor >/var/lib/zookeeper/started-with
   # What users of a JVM set in java.env counts here, too.
   (test ! -f /etc/zookeeper/zookeeper-env.sh || . /etc/zookeeper/zookeeper-env.sh; test ! -f /etc/zookeeper/java.env || . /etc/zookeeper/java.env; export SERVER_JVMFLAGS JVMFLAGS; /opt/zookeeper/bin/zookeeper-identity && exec /opt/zookeeper/current/bin/zkserver --config "$config") >>"$log" 2>&1 &
   child=$!
