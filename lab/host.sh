@@ -21,6 +21,7 @@ host_create() {
 	mkdir -p "$dir/disk" "$dir/root"
 	[ -f "$dir/number" ] || echo "$number" >"$dir/number"
 	[ -f "$dir/init" ] || host_init_wanted "$number" >"$dir/init"
+	[ -z "${ZKCTL_LAB_JAVA:-}" ] || [ -f "$dir/java" ] || java_layer >"$dir/java" || return 1
 	link=$(host_link "$name") ns=$(host_netns "$name")
 	if [ ! -f "$dir/disk.ext4" ]; then
 		truncate -s "$disk_size" "$dir/disk.ext4.new" &&
@@ -45,6 +46,25 @@ host_init_wanted() {
 	echo "${words[$1 - 1]:-${words[-1]}}"
 }
 
+# java_layer prints the directory of a layer that gives hosts the Java of this machine, copied once.
+java_layer() {
+	local home layer etc
+	home=$(readlink -f "$(command -v java)") || skip "this machine has no Java to give to hosts"
+	home=${home%/bin/java}
+	layer=$lab_cache/java-$(cat "$home/release" "$lab_source/host.sh" | sha256sum | cut -c1-12)
+	if [ ! -d "$layer" ]; then
+		rm -rf "$layer.copying"
+		mkdir -p "$layer.copying$home" "$layer.copying/usr/bin" || return 1
+		cp -a "$home/bin" "$home/conf" "$home/lib" "$home/release" "$layer.copying$home/" || return 1
+		for etc in /etc/java-*; do # where Debian keeps what conf links to
+			[ ! -d "$etc" ] || { mkdir -p "$layer.copying/etc" && cp -a "$etc" "$layer.copying/etc/"; } || return 1
+		done
+		ln -s "$home/bin/java" "$layer.copying/usr/bin/java"
+		mv "$layer.copying" "$layer" || return 1
+	fi
+	echo "$layer"
+}
+
 # host_dress gives a new host its identity: names, keys, and the line that maps the own name to loopback as the usual
 # boxes have it.
 host_dress() {
@@ -67,13 +87,14 @@ host_dress() {
 }
 
 host_mount() {
-	local dir=$lab_dir/$1
+	local dir=$lab_dir/$1 layers=$lab_base
+	[ ! -f "$dir/java" ] || layers=$(cat "$dir/java"):$layers
 	if ! mountpoint -q "$dir/disk"; then
 		mount -o loop "$dir/disk.ext4" "$dir/disk" || return 1
 		mkdir -p "$dir/disk/upper" "$dir/disk/work"
 	fi
 	mountpoint -q "$dir/root" ||
-		mount -t overlay overlay -o "lowerdir=$lab_base,upperdir=$dir/disk/upper,workdir=$dir/disk/work" "$dir/root"
+		mount -t overlay overlay -o "lowerdir=$layers,upperdir=$dir/disk/upper,workdir=$dir/disk/work" "$dir/root"
 }
 
 host_unmount() {

@@ -24,7 +24,7 @@
 # Environment: ZKCTL_LAB (lab number 0..9, default 0: each has its own network 10.99.<number>.0/24 and hosts),
 # ZKCTL_LAB_CACHE (base image, default /var/cache/zkctl-lab), ZKCTL_LAB_DIR (disks, default /var/lib/zkctl-lab),
 # ZKCTL_LAB_INIT (what new hosts boot: systemd, or sysv: init scripts only, without systemd and firewalld; one word, or one
-# for each host, with commas between).
+# for each host, with commas between), ZKCTL_LAB_JAVA (not empty: new hosts have the Java of this machine).
 #
 # A host is a systemd-nspawn container in its own network namespace, control group and loop-mounted ext4 file system.
 # Where hosts cannot run, "up" prints "SKIP: reason" and ends with status 77.
