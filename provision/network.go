@@ -311,16 +311,28 @@ func (r *Run) checkNetwork(ctx context.Context, it *intent) error {
 	}
 	return r.step(ctx, stepNetwork, func(ctx context.Context) error {
 		servers := make([]string, len(members))
+		hosts := make([]inventory.Host, len(members))
+		removes := make([]func(), len(members))
 		for i, m := range members {
-			servers[i] = m.Server()
-			if m.RunsApache() {
-				server, remove, err := r.pushProbe(ctx, m)
-				if err != nil {
-					return fmt.Errorf("%w (--skip-network-check starts the members without it)", err)
-				}
-				defer remove()
-				servers[i] = server
+			servers[i], hosts[i], removes[i] = m.Server(), m.Host, func() {}
+		}
+		err := r.each(ctx, stepNetwork, hosts, func(ctx context.Context, i int) error {
+			if !members[i].RunsApache() {
+				return nil
 			}
+			server, remove, err := r.pushProbe(ctx, members[i])
+			if err == nil {
+				servers[i], removes[i] = server, remove
+			}
+			return err
+		})
+		defer func() {
+			for _, remove := range removes {
+				remove()
+			}
+		}()
+		if err != nil {
+			return fmt.Errorf("%w (--skip-network-check starts the members without that)", err)
 		}
 		matrix, err := r.network(ctx, members, servers)
 		if err != nil {
