@@ -177,7 +177,7 @@ func (m member) apacheFindings() []hostprep.Finding {
 	case m.Host.Server.JavaHome != "":
 		add("java", "put that right, or leave server.java_home away", "server.java_home is %s, where the host %s; %s needs %d or later", m.Host.Server.JavaHome,
 			has, what, m.minJava())
-	case m.Host.Server.Java == "install" && packages != "" && privileged(m.Member) && !fields.Has("java.path"):
+	case m.installsJava():
 	case packages != "" && fields.Has("java.path"):
 		add("java", "install a later one and name it in server.java_home", "the host %s; %s needs %d or later", has, what, m.minJava())
 	case packages != "" && privileged(m.Member):
@@ -214,13 +214,19 @@ remove_one() {
 }
 `
 
+// installsJava reports whether a host without a Java gets one. Beside one that is too old, a second would not be found.
+func (m member) installsJava() bool {
+	return m.Host.Server.Java == "install" && m.Host.Server.JavaHome == "" && privileged(m.Member) &&
+		javaPackages[m.facts.Fields.Text("packages.manager")] != "" && !m.facts.Fields.Has("java.path")
+}
+
 // planJava plans to install a Java where there is none and the inventory says so.
 func (m member) planJava() []hostprep.Change {
-	manager := m.facts.Fields.Text("packages.manager")
-	packages := strings.Fields(javaPackages[manager])
-	if !m.RunsApache() || m.fittingJava() || m.Host.Server.Java != "install" || len(packages) == 0 {
+	if !m.RunsApache() || m.fittingJava() || !m.installsJava() {
 		return nil
 	}
+	manager := m.facts.Fields.Text("packages.manager")
+	packages := strings.Fields(javaPackages[manager])
 	return []hostprep.Change{{
 		Kind: hostprep.RunScript, Target: "java", Root: true, Timeout: 10 * time.Minute,
 		Summary: fmt.Sprintf("install Java (%s install %s)", manager, strings.Join(packages, " or ")),

@@ -21,14 +21,16 @@ import (
 
 // site is an ensemble of stand-in servers on this machine, in directories and on ports of its own.
 type site struct {
-	t      *testing.T
-	dir    string
-	ports  []int
-	extra  string
-	counts map[string]*remote.Counter
-	events []Event
-	mu     sync.Mutex
-	server bundle.Program
+	t     *testing.T
+	dir   string
+	ports []int
+	extra string
+	// serverExtra are further lines of the section server.
+	serverExtra string
+	counts      map[string]*remote.Counter
+	events      []Event
+	mu          sync.Mutex
+	server      bundle.Program
 }
 
 // long marks a test of many steps, which the quick tests leave out.
@@ -78,7 +80,7 @@ func (s *site) inventory() *inventory.Inventory {
 connection: local
 server:
   paths: {data: "{{ .name }}/data", install: "{{ .name }}/install", config: "{{ .name }}/conf", log: "{{ .name }}/log"}
-system: {service_manager: supervisor, min_free_mib: 1}
+` + s.serverExtra + `system: {service_manager: supervisor, min_free_mib: 1}
 ` + s.extra + "hosts:\n"
 	for i := range len(s.ports) / 3 {
 		text += fmt.Sprintf("  - {name: m%d, id: %d, server: {ports: {client: %d, peer: %d, election: %d, metrics: 0}}}\n",
