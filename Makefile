@@ -84,6 +84,7 @@ lab-test: build ## end-to-end tests on three bare test hosts (root)
 
 interop-test: build ## clients and servers written by others (root, Debian packages)
 	$(GO) test -tags interop -count=1 -timeout 25m -v ./test/interop
+	$(GO) test -count=1 -timeout 10m -v ./cmd/zkctl -run TestApache
 
 transcript-test: ## the same commands typed at zkCli.sh and zkcli, at both servers (Debian packages)
 	$(GO) test -tags interop -count=1 -timeout 15m -v ./test/transcript

@@ -105,6 +105,8 @@ func Parse(file string, data []byte) (*Release, error) {
 		switch {
 		case !filepath.IsLocal(name), top == ".":
 			return nil, wrong("%q would lie outside of the release", h.Name)
+		case !slices.Contains([]byte{tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink}, h.Typeflag):
+			return nil, wrong("%q is neither a file nor a directory nor a link", h.Name)
 		case (h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink) && !inside(top, name, h):
 			return nil, wrong("%q is a link that leads out of the release", h.Name)
 		case r.Top == "":

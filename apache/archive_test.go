@@ -25,6 +25,8 @@ func packed(t *testing.T, names ...string) []byte {
 			h.Name, h.Linkname, h.Typeflag, h.Size = link, target, tar.TypeSymlink, 0
 		case strings.HasSuffix(name, "/"):
 			h.Typeflag, h.Size = tar.TypeDir, 0
+		case strings.HasSuffix(name, "|"):
+			h.Typeflag, h.Size = tar.TypeFifo, 0
 		}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
@@ -85,6 +87,7 @@ func TestWrongArchives(t *testing.T) {
 		"at its top":                   packed(t, "a/lib/zookeeper-3.8.0.jar", "b/lib/x.jar"),
 		"outside of the release":       packed(t, "../etc/passwd"),
 		"leads out of the release":     packed(t, "a/lib/zookeeper-3.8.0.jar", "a/lib/x.jar -> ../../../etc/passwd"),
+		"is neither a file":            packed(t, "a/lib/zookeeper-3.8.0.jar", "a/lib/pipe|"),
 		"is too old":                   packed(t, "a/zookeeper-3.3.6.jar", "a/lib/x.jar"),
 		"cannot be read":               packed(t, "a/lib/zookeeper-3.8.0.jar", "a/lib/x.jar")[:60],
 		"would lie outside of the rel": packed(t, "/a/lib/zookeeper-3.8.0.jar"),

@@ -51,7 +51,7 @@ java_layer() {
 	local home layer etc
 	home=$(readlink -f "$(command -v java)") || skip "this machine has no Java to give to hosts"
 	home=${home%/bin/java}
-	layer=$lab_cache/java-$(cat "$home/release" "$lab_source/host.sh" | sha256sum | cut -c1-12)
+	layer=$lab_cache/java-$(sha256sum <"$home/release" | cut -c1-12)
 	if [ ! -d "$layer" ]; then
 		rm -rf "$layer.copying"
 		mkdir -p "$layer.copying$home" "$layer.copying/usr/bin" || return 1

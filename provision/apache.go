@@ -308,7 +308,7 @@ mkdir "$2.new"
 gzip -dc "$1" | (cd "$2.new" && tar -xf -)
 printf '%s\n' "$5" >"$2.new/$3/classpath"
 [ -z "$4" ] || chown -R "$4:$(id -gn "$4")" "$2.new"
-chmod -R u+rwX,go+rX,go-w "$2.new"
+chmod -R u+rwX,go+rX,go-w,ug-s "$2.new"
 rm -rf "$2"
 mv "$2.new/$3" "$2"
 rm -rf "$2.new" "$1"

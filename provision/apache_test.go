@@ -235,3 +235,25 @@ func TestInstallPackage(t *testing.T) {
 		}
 	}
 }
+
+// Debian's package zookeeper has a link for myid in the data directory, with a placeholder at its end.
+func TestMyIDBehindALink(t *testing.T) {
+	s := newSite(t, 1)
+	data, elsewhere := filepath.Join(s.dir, "m1/data"), filepath.Join(s.dir, "conf_example/myid")
+	for _, dir := range []string{data, filepath.Dir(elsewhere)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := errors.Join(os.WriteFile(elsewhere, []byte("replace this text with the id\n"), 0o644), os.Symlink(elsewhere, filepath.Join(data, "myid")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.bootstrap()
+	if id, err := os.ReadFile(elsewhere); err != nil || string(id) != "1\n" {
+		t.Errorf("myid %q, %v", id, err)
+	}
+	if again := s.bootstrap(); !again.Nothing() {
+		t.Errorf("again: %d changes: %+v", again.Plan.Len(), again.Plan)
+	}
+}

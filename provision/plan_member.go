@@ -27,16 +27,18 @@ func (m member) file(p string, content []byte, mode fs.FileMode, owner string) [
 	if exists && before == nil {
 		before = []byte{}
 	}
-	if state.Exists && state.Mode == mode && (owner == "" || state.Owner == owner) && exists && bytes.Equal(before, content) {
+	// Of a link these are its own; what counts is what it leads to, as with the myid of Debian's package zookeeper.
+	proper := state.Kind == "link" || state.Mode == mode && (owner == "" || state.Owner == owner)
+	if state.Exists && proper && exists && bytes.Equal(before, content) {
 		return nil
 	}
 	summary := "write " + p
 	if state.Exists {
 		summary = "change " + p
-		if state.Mode != mode {
+		if !proper && state.Mode != mode {
 			summary += fmt.Sprintf(", mode from %04o to %04o", state.Mode, mode)
 		}
-		if owner != "" && state.Owner != owner {
+		if !proper && owner != "" && state.Owner != owner {
 			summary += fmt.Sprintf(", owner from %s to %s", state.Owner, owner)
 		}
 	}

@@ -183,6 +183,12 @@ func TestApachePackage(t *testing.T) {
 	if out := l.must("apply"); !strings.Contains(out, "nothing to do") {
 		t.Errorf("apply again:\n%s", out)
 	}
+	l.edit("tickTime: 1000", "tickTime: 1000, electionAlg: 1")
+	if out, code := l.ctl("apply"); code != exitPartial || !strings.Contains(out, "FAILED TO START") || !strings.Contains(out, "Only 3 is supported") {
+		t.Errorf("a setting that Apache ZooKeeper refuses: exit code %d\n%s", code, out)
+	}
+	l.edit(", electionAlg: 1", "")
+	l.must("apply")
 	if out := l.must("check", "--skip", "network,names,fsync,timesync,clock,leftovers"); !strings.Contains(out, " 0 errors, 0 warnings") {
 		t.Errorf("check:\n%s", out)
 	}

@@ -55,6 +55,9 @@ alive() {
   esac
 }
 
+# listens: something has the client port open. A JVM takes a while to that, or to find out that it cannot get there.
+listens() { grep -qi ":$(printf %04X 2181) [0-9A-F]*:0000 0A" /proc/net/tcp /proc/net/tcp6 2>/dev/null; }
+
 start() {
   printf 'Starting zookeeper ... '
   permitted || return 1
@@ -71,7 +74,7 @@ start() {
   esac
   # Look for as long as a refused configuration needs to end the process, and no longer than it needs to come up.
   i=0 up=0
-  while [ $i -lt 40 ] && [ $up -lt 4 ]; do
+  while [ $i -lt 100 ] && { [ $up -lt 4 ] || ! listens; }; do
     sleep 0.05 2>/dev/null || sleep 1
     if alive; then up=$((up + 1)); else up=0; fi
     i=$((i + 1))
