@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/zkctl/zkctl/apache"
 	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
@@ -192,6 +193,9 @@ func (r *Run) lookAtAll(ctx context.Context, report *CheckReport) ([]member, []h
 			Text: strings.TrimPrefix(err.Error(), hosts[i].Name+": "), Remedy: remote.HintOf(err)}
 		if errors.Is(err, remote.ErrBecome) {
 			f.Check = "privilege"
+		}
+		if wrong := (*apache.Error)(nil); errors.As(err, &wrong) {
+			f.Check = "release"
 		}
 		findings = append(findings, f)
 	}

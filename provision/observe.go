@@ -88,11 +88,11 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 	contents = append(contents, m.ToolPaths()...)
 	programs := []string{m.Server(), m.Client()}
 	program := m.Server()
-	service := serviceFragment
+	var more []string
 	if m.RunsApache() {
 		program, programs = m.Current(), nil
 		contents = append(append(contents, m.LauncherPath()), m.LogConfigPaths()...)
-		service += m.FindJava() + "\n" + packageJars + "package=" + shell.Quote(s.Package) + apacheFragment
+		more = append(more, m.FindJava()+"\n"+packageJars+"package="+shell.Quote(s.Package)+apacheFragment)
 		if r, err := release(m.Host); err == nil && r != nil {
 			for _, j := range r.Jars {
 				programs = append(programs, path.Join(s.Paths.Install, "releases", r.Name(), j.Path))
@@ -126,7 +126,7 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 		Contents:  contents,
 		Units:     []string{s.Service + ".service"},
 		Firewall:  m.Host.System.Firewall == "open-ports",
-		Extra:     append([]string{variables + service}, append(r.keyFragments(m), lockFragment(r.lockDir(m.Host)))...),
+		Extra:     slices.Concat([]string{variables + serviceFragment}, more, r.keyFragments(m), []string{lockFragment(r.lockDir(m.Host))}),
 	}
 	if m.Host.Connection == inventory.OverSSH {
 		want.LoginUser = m.Host.SSH.User

@@ -199,13 +199,14 @@ func TestApacheRefusals(t *testing.T) {
 	for _, c := range []struct {
 		server string
 		code   int
+		check  string // what zkctl check says, too
 		want   []string
 	}{
-		{"archive: ARCHIVE, java_home: /nowhere", exitUnhealthy, []string{"m1: java: server.java_home is /nowhere", "needs 8 or later", "leave server.java_home away"}},
-		{"package: no-such-zookeeper", exitUnhealthy, []string{"m1: release: the host's packages have no no-such-zookeeper"}},
-		{"archive: gone.tar.gz", exitUsage, []string{"server.archive: ", "gone.tar.gz: no such file", "hint: download"}},
-		{"archive: inventory.yaml", exitUsage, []string{"is no .tar.gz", "hint: use the binary release"}},
-		{"archive: ARCHIVE, version: 3.9.9", exitUsage, []string{"holds version 3.8.0, and server.version is 3.9.9"}},
+		{"archive: ARCHIVE, java_home: /nowhere", exitUnhealthy, "server.java_home is /nowhere", []string{"m1: java: server.java_home is /nowhere", "needs 8 or later", "leave server.java_home away"}},
+		{"package: no-such-zookeeper", exitUnhealthy, "have no no-such-zookeeper", []string{"m1: release: the host's packages have no no-such-zookeeper"}},
+		{"archive: gone.tar.gz", exitUsage, "gone.tar.gz: no such file", []string{"server.archive: ", "gone.tar.gz: no such file", "hint: download"}},
+		{"archive: inventory.yaml", exitUsage, "is no .tar.gz", []string{"is no .tar.gz", "hint: use the binary release"}},
+		{"archive: ARCHIVE, version: 3.9.9", exitUsage, "holds version 3.8.0", []string{"holds version 3.8.0, and server.version is 3.9.9"}},
 	} {
 		l := newApache(t, c.server)
 		out, code := l.ctl("bootstrap")
@@ -213,6 +214,9 @@ func TestApacheRefusals(t *testing.T) {
 			if code != c.code || !strings.Contains(out, want) {
 				t.Errorf("%s: exit code %d, want %d and %q\n%s", c.server, code, c.code, want, out)
 			}
+		}
+		if out, code := l.ctl("check", "--only", "java,release"); code != exitUnhealthy || !strings.Contains(out, c.check) {
+			t.Errorf("%s: check: exit code %d\n%s", c.server, code, out)
 		}
 		if _, err := os.Stat(filepath.Join(l.dir, "m1")); !os.IsNotExist(err) {
 			t.Errorf("%s: something was changed: %v", c.server, err)
