@@ -146,7 +146,7 @@ func (m member) apacheFindings() []hostprep.Finding {
 	if name := m.Host.Server.Package; m.archive == nil {
 		switch {
 		case m.packageVersion() == "":
-			add("release", "look for its name and its repository on the host, or give server.archive", "the host's packages have no %s", name)
+			add("release", "bring the lists of packages up to date there (apt-get update), look for the name, or give server.archive", "the host's packages have no %s", name)
 		case m.Apache.Version == (apache.Version{}) || m.Apache.Version.Before(3, 4, 0):
 			add("release", "give server.archive", "the package %s has version %s, which zkctl does not know", name, m.packageVersion())
 		case !fields.Has("package.installed") && !privileged(m.Member):
