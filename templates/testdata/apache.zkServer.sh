@@ -182,6 +182,13 @@ status() {
     secure=true
     address=$(value secureClientPortAddress "$config")
     port=$(value secureClientPort "$config")
+    if [ "$config" = "$managed" ]; then
+      [ -n "$address" ] || address=10.0.0.11
+      # With the certificate of this host, which root and the server's user can read.
+      case "$CLIENT_JVMFLAGS $JVMFLAGS" in *zookeeper.ssl.*) ;; *)
+        CLIENT_JVMFLAGS="$CLIENT_JVMFLAGS -Dzookeeper.ssl.keyStore.location=/etc/zookeeper/tls/server.pem -Dzookeeper.ssl.trustStore.location=/etc/zookeeper/tls/trust.pem" ;;
+      esac
+    fi
   fi
   if [ -z "$port" ]; then
     echo "Unable to find either secure or unsecure client port in any configs. Terminating."
