@@ -57,20 +57,21 @@ func (k *ring) host(i int) HostKeys {
 
 // lookAtKeys observes the keys of all hosts that take part in their exchange.
 func (r *Run) lookAtKeys(ctx context.Context) (*ring, error) {
-	k := &ring{}
-	for _, h := range oneOfEachMachine(r.Inventory.Hosts) {
-		if managesKeys(h) {
-			k.hosts = append(k.hosts, h)
-			m, err := peerOf(h)
-			if err != nil {
-				return nil, err
-			}
-			k.members = append(k.members, m)
-		}
-	}
-	k.login = make([]ssh.PublicKey, len(k.hosts))
-	if len(k.hosts) == 0 {
+	hosts := slices.DeleteFunc(oneOfEachMachine(r.Inventory.Hosts), func(h inventory.Host) bool { return !managesKeys(h) })
+	if len(hosts) == 0 {
 		return nil, &RefusedError{Host: r.Inventory.Name, Text: "no host has its ssh keys managed: system.ssh_keys is leave everywhere", Remedy: "set it to manage"}
+	}
+	return r.lookAtKeysOf(ctx, hosts)
+}
+
+func (r *Run) lookAtKeysOf(ctx context.Context, hosts []inventory.Host) (*ring, error) {
+	k := &ring{keyring{hosts: hosts}, make([]ssh.PublicKey, len(hosts))}
+	for _, h := range hosts {
+		m, err := peerOf(h)
+		if err != nil {
+			return nil, err
+		}
+		k.members = append(k.members, m)
 	}
 	err := r.step(ctx, stepObserveKeys, func(ctx context.Context) error {
 		return r.each(ctx, stepObserveKeys, k.hosts, func(ctx context.Context, i int) error {
@@ -122,9 +123,9 @@ func (r *Run) Exclusively(ctx context.Context, f func(context.Context) error) er
 	return r.locked(ctx, nil, nil, f)
 }
 
-// Keys looks at the SSH keys of all hosts and changes nothing.
+// Keys looks at the SSH keys of all hosts, also of those where they are left alone, and changes nothing.
 func (r *Run) Keys(ctx context.Context) ([]HostKeys, error) {
-	k, err := r.lookAtKeys(ctx)
+	k, err := r.lookAtKeysOf(ctx, oneOfEachMachine(r.Inventory.Hosts))
 	if err != nil {
 		return nil, err
 	}

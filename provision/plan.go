@@ -55,35 +55,61 @@ func (p *Plan) Len() int {
 	return n
 }
 
-// Print writes the plan for a reader: steps, hosts, changes, and for text files what changes in them. What changes in
-// the same way on several hosts is shown at the first. Steps and hosts without changes are left out.
+// Print writes the plan for a reader: steps, hosts, changes, and for text files what changes in them. What several hosts do
+// alike is shown once, with their names. Steps and hosts without changes are left out.
 func (p *Plan) Print(w io.Writer) {
 	for _, s := range p.Steps {
-		idle := func(h HostPlan) bool { return len(h.Changes) == 0 }
-		if !slices.ContainsFunc(s.Hosts, func(h HostPlan) bool { return !idle(h) }) {
+		hosts := slices.DeleteFunc(slices.Clone(s.Hosts), func(h HostPlan) bool { return len(h.Changes) == 0 })
+		if len(hosts) == 0 {
 			continue
 		}
 		fmt.Fprintf(w, "%s\n", s.Name)
-		shown := map[string]string{}
-		for _, h := range s.Hosts {
-			if idle(h) {
-				continue
+		for _, l := range planLines(hosts) {
+			fmt.Fprintf(w, "  %s: %s\n", strings.Join(l.hosts, ", "), l.text)
+			if l.diff != "" {
+				fmt.Fprintf(w, "      %s\n", strings.ReplaceAll(strings.TrimRight(l.diff, "\n"), "\n", "\n      "))
 			}
-			for _, n := range h.Notes {
-				fmt.Fprintf(w, "  %s: %s\n", h.Host.Name, n)
-			}
-			for _, c := range h.Changes {
-				fmt.Fprintf(w, "  %s: %s\n", h.Host.Name, c.Summary)
-				d := diff(c)
-				if first := shown[d]; d != "" && first != "" {
-					fmt.Fprintf(w, "      (the same as on %s)\n", first)
-				} else if d != "" {
-					shown[d] = h.Host.Name
-					fmt.Fprintf(w, "      %s\n", strings.ReplaceAll(strings.TrimRight(d, "\n"), "\n", "\n      "))
-				}
+			if len(l.alike) > 0 {
+				fmt.Fprintf(w, "  %s: the same in their own directories\n", strings.Join(l.alike, ", "))
 			}
 		}
 	}
+}
+
+// planLine is a note or a change. Those of the hosts in alike differ from it in their directories only.
+type planLine struct {
+	hosts, alike []string
+	text, diff   string
+}
+
+// planLines are the notes and changes of one step, alike ones together.
+func planLines(hosts []HostPlan) (lines []*planLine) {
+	known := map[string]*planLine{}
+	for _, h := range hosts {
+		paths := h.Host.Server.Paths
+		own := strings.NewReplacer(paths.TxnLog, "TXNLOG", paths.Data, "DATA", paths.Install, "INSTALL", paths.Config, "CONFIG", paths.Log, "LOG")
+		add := func(text, diff string) {
+			key := own.Replace(text + "\x00" + diff)
+			l := known[key]
+			switch {
+			case l == nil:
+				l = &planLine{hosts: []string{h.Host.Name}, text: text, diff: diff}
+				known[key] = l
+				lines = append(lines, l)
+			case l.text == text && l.diff == diff:
+				l.hosts = append(l.hosts, h.Host.Name)
+			default:
+				l.alike = append(l.alike, h.Host.Name)
+			}
+		}
+		for _, n := range h.Notes {
+			add(n, "")
+		}
+		for _, c := range h.Changes {
+			add(c.Summary, diff(c))
+		}
+	}
+	return lines
 }
 
 // diff shows the change of a text file; "" for anything else.

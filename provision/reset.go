@@ -60,7 +60,7 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 		if err != nil {
 			return nil, missing, fmt.Errorf("%s: %w", m.Host.Name, err)
 		}
-		plan.add(stepRemove, m.Host, m.planRemoval(o.KeepData, journal))
+		plan.add(stepRemove, m.Host, r.planRemoval(m, o.KeepData, journal))
 	}
 	if o.UndoHost {
 		if err := r.planUndo(members, o.KeepData, plan); err != nil {
@@ -69,6 +69,9 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 	}
 	if r.DryRun {
 		r.changes += plan.Len()
+		return plan, missing, nil
+	}
+	if plan.Len() == 0 {
 		return plan, missing, nil
 	}
 	err = r.locked(ctx, nil, nil, func(ctx context.Context) error {
@@ -110,6 +113,12 @@ func (r *Run) observeForReset(ctx context.Context) (members []member, missing, e
 			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
 			want := r.wanted(m)
 			want.Extra = append(want.Extra, hostprep.JournalFragment(r.journalDir(hosts[i])))
+			files, trees := (member{Member: m}).belongings(false)
+			for _, p := range slices.Concat(files, trees) {
+				if !strings.HasPrefix(p, hosts[i].Server.Paths.Log+"/") { // a log may be large, and is not alone
+					want.Files = append(want.Files, p)
+				}
+			}
 			all[i], err = r.find(ctx, m, want)
 			return err
 		})
@@ -137,12 +146,10 @@ func (r *Run) stopForReset(ctx context.Context, members []member) error {
 	return nil
 }
 
-// planRemoval plans to take away what makes the host a member. Only what zkctl puts there is named; directories go when
-// nothing else is in them and, as far as there is a journal, zkctl has made them.
-func (m member) planRemoval(keepData bool, journal []hostprep.JournalEntry) []hostprep.Change {
+// belongings are the files and directories that make a host a member, whoever has put them there.
+func (m member) belongings(keepData bool) (files, trees []string) {
 	s, t := m.Host.Server, m.Member
-	bin := path.Join(s.Paths.Install, "bin")
-	files := []string{t.Config(), t.Identity(), t.ServerScript(), t.ClientScript(), t.IdentityCheck(), t.Supervisor(), m.markFile(),
+	files = []string{t.Config(), t.Identity(), t.ServerScript(), t.ClientScript(), t.IdentityCheck(), t.Supervisor(), m.markFile(),
 		t.LauncherPath(), t.Log(), t.Log() + ".1"}
 	files = append(append(files, t.Links()...), t.LogConfigPaths()...)
 	files = append(files, t.RollingLog())
@@ -150,22 +157,11 @@ func (m member) planRemoval(keepData bool, journal []hostprep.JournalEntry) []ho
 		files = append(files, fmt.Sprintf("%s.%d", t.RollingLog(), i))
 	}
 	files = append(append(files, t.ToolPaths()...), m.certificateFiles()...)
-	trees := []string{path.Join(s.Paths.Install, "releases")}
-	dirs := []string{bin, t.Certificates(), s.Paths.Config, s.Paths.Log}
-	var kept []string
+	trees = []string{path.Join(s.Paths.Install, "releases")}
 	if !keepData {
 		files = append(files, path.Join(s.Paths.Data, "myid"), t.Stamp(), t.Started(), t.PidFile(), t.SupervisorPidFile(),
 			path.Join(s.Paths.Data, "initialize"))
 		trees = append(trees, path.Join(s.Paths.Data, "version-2"), path.Join(s.Paths.TxnLog, "version-2"))
-		dirs = append(dirs, s.Paths.TxnLog, s.Paths.Data)
-	} else {
-		kept = []string{s.Paths.Data}
-	}
-	dirs = append(dirs, s.Paths.Install)
-	if len(journal) > 0 {
-		dirs = slices.DeleteFunc(dirs, func(dir string) bool {
-			return !slices.ContainsFunc(journal, func(e hostprep.JournalEntry) bool { return e.Kind == "absent" && e.Path == dir })
-		})
 	}
 	if privileged(t) {
 		if m.Host.System.Profile == "manage" {
@@ -175,11 +171,36 @@ func (m member) planRemoval(keepData bool, journal []hostprep.JournalEntry) []ho
 	} else {
 		trees = append(trees, path.Join(s.Paths.Install, ".zkctl/undo"))
 	}
+	return files, trees
+}
+
+// planRemoval plans to take away what makes the host a member, if there is something of it. Only what zkctl puts there is
+// named; directories go when nothing else is in them and, as far as there is a journal, zkctl has made them.
+func (r *Run) planRemoval(m member, keepData bool, journal []hostprep.JournalEntry) []hostprep.Change {
+	s, t := m.Host.Server, m.Member
+	files, trees := m.belongings(keepData)
+	left := slices.Concat(files, trees)
+	if !keepData {
+		left = append(left, r.rosterFile(m.Host))
+	}
+	if !m.running && !slices.ContainsFunc(left, func(p string) bool { return m.facts.Files[p].Exists }) {
+		return nil
+	}
+	dirs := []string{path.Join(s.Paths.Install, "bin"), t.Certificates(), s.Paths.Config, s.Paths.Log}
+	if !keepData {
+		dirs = append(dirs, s.Paths.TxnLog, s.Paths.Data)
+	}
+	dirs = append(dirs, s.Paths.Install)
+	if len(journal) > 0 {
+		dirs = slices.DeleteFunc(dirs, func(dir string) bool {
+			return !slices.ContainsFunc(journal, func(e hostprep.JournalEntry) bool { return e.Kind == "absent" && e.Path == dir })
+		})
+	}
 	summary := "remove server, configuration and service"
 	if !keepData {
 		summary = "remove server, configuration, service and data"
 	} else {
-		summary += "; keep " + strings.Join(kept, ", ")
+		summary += "; keep " + s.Paths.Data
 	}
 	root := "no"
 	if privileged(t) {
@@ -252,8 +273,8 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		for _, n := range notes {
 			r.report(Event{Kind: Warning, Step: stepUndo, Host: m.Host.Name, Text: n})
 		}
-		if len(journal) == 0 {
-			notes = append(notes, "there is no journal: nothing was changed, or it was undone already")
+		if len(changes) == 0 {
+			continue // nothing was changed, or it was undone already
 		}
 		changes = append(changes, hostprep.Change{
 			Kind: hostprep.RunScript, Target: "systemd", Summary: "let the service manager forget the service", Root: true,

@@ -61,7 +61,7 @@ func order(app *cli.App, args []string) ([]string, error) {
 		for _, c := range app.Commands {
 			names = append(names, c.Name)
 		}
-		return nil, usage("no command %q; there are %s", words[0], strings.Join(names, ", "))
+		return nil, usage("no command %q%s", words[0], meant(words[0], names))
 	}
 	ordered := append(slices.Clone(words[:named]), flags...)
 	if named < len(words) {

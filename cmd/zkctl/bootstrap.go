@@ -93,7 +93,7 @@ func converge(op *operation, agreed *provision.Document) error {
 			fmt.Fprintln(out.stdout, counted(run.Changes(), "change"))
 		}
 		out.table(result.Seen)
-		nextSteps(out, inv)
+		nextSteps(op)
 		return healthError(result.Verdict)
 	})
 }
@@ -106,24 +106,25 @@ func healthError(v provision.Verdict) error {
 }
 
 // nextSteps tells how to connect and what to type next.
-func nextSteps(out *output, inv *inventory.Inventory) {
+func nextSteps(op *operation) {
+	out, inv := op.out, op.inv
 	fmt.Fprintf(out.stdout, `
 connect clients to   %s
 look at it           %s
 restart it safely    %s
-`, inv.ConnectString(), commandLine("status", inv), commandLine("rolling-restart", inv))
+`, inv.ConnectString(), op.commandLine("status"), op.commandLine("rolling-restart"))
 	first := inv.Hosts[0]
 	if first.Connection == inventory.Local {
 		fmt.Fprintf(out.stdout, "work with it         %s/bin/zkCli.sh\n", first.Server.Paths.Install)
-		fmt.Fprintf(out.stdout, "stop it              %s\n", commandLine("stop", inv))
+		fmt.Fprintf(out.stdout, "stop it              %s\n", op.commandLine("stop"))
 		return
 	}
 	fmt.Fprintf(out.stdout, "work with it         zkCli.sh, and zkServer.sh status, on any of the hosts\n")
 }
 
 // commandLine is what to type for a verb on the same inventory: zkctl as it was called now.
-func commandLine(verb string, inv *inventory.Inventory) string {
-	program := "zkctl"
+func (op *operation) commandLine(verb string) string {
+	inv, program := op.inv, "zkctl"
 	if strings.Contains(os.Args[0], "/") {
 		program = os.Args[0]
 	}
@@ -133,6 +134,9 @@ func commandLine(verb string, inv *inventory.Inventory) string {
 	}
 	if inv.OneOf > 1 {
 		line += " --ensemble " + inv.Name
+	}
+	if dir := op.String("state-dir"); dir != "" && dir != os.Getenv("ZKCTL_STATE_DIR") && verb != "status" {
+		line += " --state-dir " + shell.Quote(dir)
 	}
 	return line
 }

@@ -64,6 +64,9 @@ func runCheck(op *operation, reports *junitReport) error {
 	if err != nil {
 		return err
 	}
+	if err := writable("--junit", op.String("junit")); err != nil {
+		return err
+	}
 	out, work := op.out, op.look
 	if op.Bool("fix") {
 		work = op.change
@@ -128,7 +131,7 @@ func chosenChecks(only, skip []string) ([]string, error) {
 	}
 	for _, name := range slices.Concat(only, skip) {
 		if !slices.Contains(all, name) {
-			return nil, usage("no check %q; there are %s", name, strings.Join(all, ", "))
+			return nil, usage("no check %q%s", name, meant(name, all))
 		}
 	}
 	for _, name := range all {

@@ -14,12 +14,6 @@ import (
 func inventoryCommand() *cli.Command {
 	return &cli.Command{
 		Name: "inventory", Usage: "write a first inventory, take one over from another tool, or check one",
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return usage("no command inventory %q; there are init, import, validate, schema", c.Args().First())
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
 		Subcommands: []*cli.Command{
 			{
 				Name: "init", Usage: "write an inventory of the given hosts to stdout", ArgsUsage: "[NAME=]ADDRESS...",

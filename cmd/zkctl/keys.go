@@ -16,12 +16,6 @@ import (
 func keysCommand() *cli.Command {
 	return &cli.Command{
 		Name: "keys", Usage: "list, exchange, rotate and revoke the SSH keys of the hosts",
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return usage("no command keys %q; there are list, sync, rotate, revoke", c.Args().First())
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "show whom each host lets in, and with which key it logs in to the others", ArgsUsage: "[INVENTORY]",
@@ -136,7 +130,7 @@ func keysList(op *operation) error {
 }
 
 func keyLines(all []provision.HostKeys) []keyLine {
-	var lines []keyLine
+	lines := []keyLine{}
 	for _, k := range all {
 		name := k.Host.Name
 		if own := k.Current(); own != nil {

@@ -346,7 +346,12 @@ func TestReset(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if out := l.must("audit", "show"); !strings.Contains(out, "zkctl reset --yes-i-mean desk") || !strings.Contains(out, "m2: remove server") {
+	for _, args := range [][]string{{"--dry-run"}, {"--yes-i-mean", "desk"}, {"--yes-i-mean", "desk", "--keep-data"}} {
+		if out := l.must(append([]string{"reset"}, args...)...); !strings.Contains(out, "nothing to do: nothing of desk is left on its hosts") {
+			t.Errorf("reset %v with nothing left:\n%s", args, out)
+		}
+	}
+	if out := l.must("audit", "show", l.run("reset")); !strings.Contains(out, "zkctl reset --yes-i-mean desk") || !strings.Contains(out, "m2: remove server") {
 		t.Errorf("audit show:\n%s", out)
 	}
 }
@@ -406,6 +411,24 @@ func TestRollingRestartOfFive(t *testing.T) {
 	for _, lost := range load.Check(tree) {
 		t.Error(lost)
 	}
+}
+
+// run is the id of the last run of a verb that changed something.
+func (l *local) run(verb string) (id string) {
+	l.t.Helper()
+	for line := range strings.Lines(l.must("audit", "list", "--json")) {
+		var r struct {
+			Run, Verb string
+			End       struct{ Changes int }
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			l.t.Fatal(err)
+		}
+		if r.Verb == verb && r.End.Changes > 0 {
+			id = r.Run
+		}
+	}
+	return id
 }
 
 // leader is the name of the member that leads.

@@ -21,6 +21,7 @@ import (
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/spelling"
 )
 
 // version is set by the linker.
@@ -166,7 +167,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 func group(cmd *cli.Command) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.Args().Present() {
-			return usage("no command %s %q; there are %s", cmd.Name, c.Args().First(), strings.Join(subcommands(cmd), ", "))
+			return usage("no command %s %q%s", cmd.Name, c.Args().First(), meant(c.Args().First(), subcommands(cmd)))
 		}
 		return cli.ShowSubcommandHelp(c)
 	}
@@ -181,9 +182,16 @@ func plain(flags []cli.Flag) {
 	}
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error {
+func onUsageError(c *cli.Context, err error, _ bool) error {
 	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
-		return usage("there is no flag --%s here", name)
+		near := ""
+		if c.Command != nil {
+			near = spelling.Nearest("--"+name, longFlags(c.Command))
+		}
+		if near != "" {
+			near = "; did you mean " + near + "?"
+		}
+		return usage("there is no flag --%s here%s", name, near)
 	}
 	return usage("%v", err)
 }

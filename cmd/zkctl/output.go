@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +48,33 @@ func newOutput(c *cli.Context) (*output, error) {
 	o.color = o.live && color
 	o.resultColor = isTerminal(o.stdout) && color
 	return o, nil
+}
+
+// writable says now what would be in the way of writing a file at the end; flag names it. "" is no file.
+func writable(flag, file string) error {
+	if file == "" {
+		return nil
+	}
+	err := error(nil)
+	if _, statErr := os.Stat(file); statErr == nil {
+		var f *os.File
+		if f, err = os.OpenFile(file, os.O_WRONLY, 0); err == nil {
+			f.Close()
+		}
+	} else {
+		var f *os.File
+		if f, err = os.CreateTemp(filepath.Dir(file), ".zkctl-"); err == nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}
+	if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) {
+		err = pathErr.Err // of a path that nobody has named
+	}
+	if err != nil {
+		return usage("%s %s: %v", flag, file, err)
+	}
+	return nil
 }
 
 func isTerminal(w io.Writer) bool {

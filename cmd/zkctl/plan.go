@@ -53,6 +53,9 @@ func runPlan(op *operation) error {
 	if err != nil {
 		return err
 	}
+	if err := writable("--out", op.String("out")); err != nil {
+		return err
+	}
 	return op.look(func(ctx context.Context, run *provision.Run) error {
 		run.Limit = names
 		result, doc, err := run.Plan(ctx)

@@ -51,9 +51,17 @@ func runReset(op *operation) error {
 			}
 			return err
 		}
+		if plan.Len() == 0 && !out.json {
+			where := "its hosts"
+			if missing != nil {
+				where = "the hosts that answer"
+			}
+			fmt.Fprintf(out.stdout, "nothing to do: nothing of %s is left on %s\n", inv.Name, where)
+			return missing
+		}
 		if run.DryRun {
 			if out.json {
-				out.line(map[string]any{"kind": "plan", "changes": planned(plan)})
+				out.line(map[string]any{"kind": "plan", "ensemble": inv.Name, "changes": planned(plan)})
 			} else {
 				plan.Print(out.stdout)
 				fmt.Fprintf(out.stdout, "%s; nothing was changed\n", counted(plan.Len(), "change"))
@@ -72,7 +80,7 @@ func runReset(op *operation) error {
 		}
 		if !op.Bool("undo-host-changes") && inv.Hosts[0].Connection == inventory.OverSSH {
 			fmt.Fprintf(out.stdout, "the hosts stay prepared; %s gives them back what they had before\n",
-				commandLine("reset", inv)+" --undo-host-changes")
+				op.commandLine("reset")+" --undo-host-changes")
 		}
 		return missing
 	})

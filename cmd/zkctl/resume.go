@@ -46,7 +46,7 @@ func runResume(op *operation) error {
 		return didNothing || !slices.Contains(resumable, r.Verb)
 	})
 	if len(runs) == 0 {
-		fmt.Fprintf(out.stdout, "no run on %s began here; %s does what is missing\n", inv.Name, commandLine("apply", inv))
+		fmt.Fprintf(out.stdout, "no run on %s began here; %s does what is missing\n", inv.Name, op.commandLine("apply"))
 		return nil
 	}
 	last := runs[len(runs)-1]

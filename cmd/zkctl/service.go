@@ -113,7 +113,7 @@ func runService(op *operation, do func(context.Context, *provision.Run, []string
 		} else {
 			out.table(result.Seen)
 			if verb == "stop" && result.Verdict.Health != provision.Healthy {
-				fmt.Fprintf(out.stdout, "\nstart again          %s\n", commandLine("start", inv))
+				fmt.Fprintf(out.stdout, "\nstart again          %s\n", op.commandLine("start"))
 			}
 		}
 		return nil

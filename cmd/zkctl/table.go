@@ -14,8 +14,8 @@ import (
 
 // columns of the table of members, and the order in which they are given up where the terminal is too narrow.
 var (
-	columns = []string{"host", "address", "id", "role", "state", "kind", "version", "zxid", "lag", "sessions", "uptime", "latency"}
-	spare   = []string{"latency", "version", "kind", "uptime", "sessions", "address", "role", "lag"}
+	columns = []string{"host", "address", "id", "role", "state", "kind", "version", "zxid", "lag", "connections", "uptime", "latency"}
+	spare   = []string{"latency", "version", "kind", "uptime", "connections", "address", "role", "lag"}
 )
 
 // table shows an ensemble to people.
@@ -138,7 +138,7 @@ func (o *output) cells(seen []provision.Observation, m provision.Observation) ma
 	if n, ok := provision.Lag(seen, m); ok {
 		cells["lag"] = n
 	}
-	cells["kind"], cells["version"], cells["sessions"] = m.Kind, m.Version, m.Connections
+	cells["kind"], cells["version"], cells["connections"] = m.Kind, m.Version, m.Connections
 	cells["zxid"] = fmt.Sprintf("0x%x", m.Zxid)
 	cells["uptime"] = m.Uptime.Round(time.Second)
 	cells["latency"] = fmt.Sprintf("%.2f ms", m.LatencyMillis)
