@@ -30,7 +30,7 @@ var descriptions = map[string]string{
 	"ssh.jump":            "Jump hosts in their order, each [user@]host[:port]. [] ignores those of ssh_config.",
 	"ssh.jump_password":   "The password of the jump hosts.",
 	"ssh.proxy_command":   "A command that connects to %h and %p, instead of jump hosts.",
-	"ssh.host_key_policy": "strict: known hosts only; accept-new: record unknown ones; off: do not check.",
+	"ssh.host_key_policy": "strict: known hosts only; ask: show the fingerprint of unknown ones on the terminal, and ask; accept-new: record unknown ones; off: do not check.",
 	"ssh.known_hosts":     "known_hosts files. New keys are added to the first.",
 	"ssh.connect_timeout": "The time for connecting to a host and logging in.",
 	"ssh.wait":            "How long to try again on a machine that is still being made, and to wait for cloud-init.",

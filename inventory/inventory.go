@@ -92,7 +92,7 @@ type SSH struct {
 	JumpPassword Secret   `yaml:"jump_password"`
 	// ProxyCommand is a command that connects, as in ssh_config.
 	ProxyCommand  string   `yaml:"proxy_command"`
-	HostKeyPolicy string   `yaml:"host_key_policy" oneof:"strict|accept-new|off"`
+	HostKeyPolicy string   `yaml:"host_key_policy" oneof:"strict|ask|accept-new|off"`
 	KnownHosts    []string `yaml:"known_hosts" kind:"localpath"`
 	// ConnectWait bounds one connection, Wait is how long to try again on a host that is still being made.
 	ConnectWait time.Duration `yaml:"connect_timeout"`

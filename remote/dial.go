@@ -24,6 +24,12 @@ func (s *SSH) dial(ctx context.Context) (*connection, error) {
 	pause := 200 * time.Millisecond
 	for try := 1; ; try++ {
 		conn, dropped, err := s.dialOnce(ctx)
+		if hk := (*hostKeyError)(nil); errors.As(err, &hk) && hk.unknown != nil && s.cfg.HostKeys == HostKeyAsk && s.cfg.AcceptKey != nil && try == 1 {
+			if err := s.askForKey(ctx, hk); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if !dropped || try == dialAttempts {
 			return conn, err
 		}

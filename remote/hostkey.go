@@ -2,6 +2,8 @@ package remote
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -22,6 +24,7 @@ type HostKeyPolicy string
 // The policies, named as in ssh_config(5), StrictHostKeyChecking.
 const (
 	HostKeyStrict    HostKeyPolicy = "strict"     // refuse
+	HostKeyAsk       HostKeyPolicy = "ask"        // ask by SSHConfig.AcceptKey and record it, or refuse
 	HostKeyAcceptNew HostKeyPolicy = "accept-new" // record it and go on
 	HostKeyOff       HostKeyPolicy = "off"        // any key will do; test hosts only
 )
@@ -65,6 +68,7 @@ func (h *hostKeys) algorithms(address string) ([]string, error) {
 type hostKeyError struct {
 	msg, remedy string
 	cause       error
+	unknown     ssh.PublicKey // the key, where none is on record
 }
 
 func (e *hostKeyError) Error() string { return e.msg }
@@ -137,10 +141,35 @@ func (h *hostKeys) checkKey(known knownHosts, address string, key ssh.PublicKey)
 	case h.policy == HostKeyAcceptNew:
 		return h.record(address, key)
 	}
-	return &hostKeyError{
+	return &hostKeyError{unknown: key,
 		msg: fmt.Sprintf("%s %s is not on record in %s", key.Type(), ssh.FingerprintSHA256(key), strings.Join(h.files, ", ")),
 		remedy: fmt.Sprintf("compare the fingerprint on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), then add it to %s; or set host_key_policy to accept-new",
 			h.files[0])}
+}
+
+// askForKey decides about a key that is not on record. It does so between two
+// connections, since no host waits for long in the middle of a handshake.
+func (s *SSH) askForKey(ctx context.Context, refused *hostKeyError) error {
+	print := ssh.FingerprintSHA256(refused.unknown)
+	answer, err := s.cfg.AcceptKey(ctx, fmt.Sprintf("%s (%s): the host key %s %s is not on record in %s.\n"+
+		"On the host, `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` shows the right one. Record it and go on? [yes/no/the fingerprint] ",
+		s.cfg.Name, s.link, refused.unknown.Type(), print, strings.Join(s.keys.files, ", ")))
+	if err == nil {
+		switch strings.ToLower(answer) {
+		case "y", "yes", strings.ToLower(print):
+			err = s.keys.record(s.known, refused.unknown)
+		default:
+			err = &hostKeyError{msg: fmt.Sprintf("%s %s was not accepted", refused.unknown.Type(), print), remedy: refused.remedy}
+		}
+	}
+	var hk *hostKeyError
+	switch {
+	case errors.As(err, &hk):
+		return s.failure("check host key", ErrHostKey, hk, hk.remedy)
+	case err != nil:
+		return s.failure("check host key", ErrHostKey, err, refused.remedy)
+	}
+	return nil
 }
 
 // record appends a new key to the first file. The lock is an flock of the file;

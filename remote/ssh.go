@@ -36,9 +36,11 @@ type SSHConfig struct {
 	Password         func() (string, error)                // for password and keyboard-interactive; may be nil
 	Ask              func(question string) (string, error) // for what a host asks beside the password; may be nil
 
-	HostKeys     HostKeyPolicy // empty means HostKeyStrict
-	KnownHosts   []string      // files; none means DefaultKnownHosts. New keys go to the first
-	HostKeyAlias string        // the name in known_hosts, where it is not the address
+	HostKeys   HostKeyPolicy // empty means HostKeyStrict
+	KnownHosts []string      // files; none means DefaultKnownHosts. New keys go to the first
+	// AcceptKey asks somebody about a host key that is not on record, for HostKeyAsk; nil refuses such keys.
+	AcceptKey    func(ctx context.Context, question string) (answer string, err error)
+	HostKeyAlias string // the name in known_hosts, where it is not the address
 
 	Become Become
 
@@ -106,9 +108,9 @@ func NewSSH(cfg SSHConfig) (*SSH, error) {
 		cfg.DialContext = (&net.Dialer{}).DialContext
 	}
 	switch cfg.HostKeys {
-	case HostKeyStrict, HostKeyAcceptNew, HostKeyOff:
+	case HostKeyStrict, HostKeyAsk, HostKeyAcceptNew, HostKeyOff:
 	default:
-		return nil, fmt.Errorf("%s: host key policy %q is none of strict, accept-new, off", cfg.Name, cfg.HostKeys)
+		return nil, fmt.Errorf("%s: host key policy %q is none of strict, ask, accept-new, off", cfg.Name, cfg.HostKeys)
 	}
 	if len(cfg.KnownHosts) == 0 && cfg.HostKeys != HostKeyOff {
 		file, err := DefaultKnownHosts()

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -171,6 +172,53 @@ func TestHostKeys(t *testing.T) {
 	err = client(t, server, identity, use(remote.HostKeyAcceptNew)).Connect(t.Context())
 	if !errors.Is(err, remote.ErrHostKey) || !strings.Contains(err.Error(), file+":2") || !strings.Contains(remote.HintOf(err), "ssh-keygen -R") {
 		t.Fatalf("changed: %v; %s", err, remote.HintOf(err))
+	}
+}
+
+// Who is asked sees the fingerprint; what is not a yes is a no, and is not asked again.
+func TestHostKeyIsAskedFor(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	identity, public := sshtest.WriteKey(t, "")
+	server := sshtest.Start(t, sshtest.Options{Keys: []ssh.PublicKey{public}})
+	var questions []string
+	connect := func(answer string) error {
+		questions = nil
+		return client(t, server, identity, func(c *remote.SSHConfig) {
+			c.HostKeys, c.KnownHosts = remote.HostKeyAsk, []string{file}
+			if answer != "" {
+				c.AcceptKey = func(_ context.Context, question string) (string, error) {
+					questions = append(questions, question)
+					return answer, nil
+				}
+			}
+		}).Connect(t.Context())
+	}
+	if err := connect(""); !errors.Is(err, remote.ErrHostKey) || !strings.Contains(err.Error(), "not on record") {
+		t.Fatalf("nobody to be asked: %v", err)
+	}
+	if err := connect("no"); !errors.Is(err, remote.ErrHostKey) || !strings.Contains(err.Error(), "was not accepted") || len(questions) != 1 {
+		t.Fatalf("no: %v, asked %q", err, questions)
+	}
+	print := regexp.MustCompile(`SHA256:\S+`).FindString(questions[0])
+	if err := connect("SHA256:another"); !errors.Is(err, remote.ErrHostKey) {
+		t.Fatalf("another fingerprint: %v", err)
+	}
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Fatalf("something was recorded: %v", err)
+	}
+	if err := connect(print); err != nil || len(questions) != 1 {
+		t.Fatalf("the fingerprint: %v, asked %q", err, questions)
+	}
+	if err := connect("no"); err != nil || len(questions) != 0 {
+		t.Fatalf("recorded: %v, asked %q", err, questions)
+	}
+	// A key that differs from the one on record is no question.
+	line := append([]byte("["+server.Host+"]:"+strconv.Itoa(server.Port)+" "), ssh.MarshalAuthorizedKey(sshtest.NewKey(t).PublicKey())...)
+	if err := os.WriteFile(file, line, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := connect("yes"); !errors.Is(err, remote.ErrHostKey) || !strings.Contains(err.Error(), "on record is") || len(questions) != 0 {
+		t.Fatalf("changed: %v, asked %q", err, questions)
 	}
 }
 

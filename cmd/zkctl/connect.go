@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -20,7 +22,7 @@ func sshFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "ssh-key", Usage: "log in with the key in `FILE` instead of the inventory's (repeatable)"},
 		&cli.StringSliceFlag{Name: "jump", Usage: "go through the jump host `[USER@]HOST[:PORT]` instead of the inventory's (repeatable, in order)"},
 		&cli.BoolFlag{Name: "ask-pass", Usage: "ask for the password to log in with"},
-		&cli.StringFlag{Name: "host-key-policy", Usage: "`POLICY` for host keys instead of the inventory's: strict, accept-new or off"},
+		&cli.StringFlag{Name: "host-key-policy", Usage: "`POLICY` for host keys instead of the inventory's: strict, ask, accept-new or off"},
 		&cli.StringSliceFlag{Name: "known-hosts", Usage: "known_hosts `FILE` instead of the inventory's (repeatable)"},
 	}
 }
@@ -33,9 +35,9 @@ func loadOptions(c *cli.Context) inventory.Options {
 // override is that of one host.
 func override(c *cli.Context, h *inventory.Host) error {
 	switch p := c.String("host-key-policy"); p {
-	case "", "strict", "accept-new", "off":
+	case "", "strict", "ask", "accept-new", "off":
 	default:
-		return usage("--host-key-policy: %q is none of strict, accept-new, off", p)
+		return usage("--host-key-policy: %q is none of strict, ask, accept-new, off", p)
 	}
 	overrideSSH(c, &h.SSH)
 	for i := range h.SSH.Jumps {
@@ -79,6 +81,7 @@ type connector struct {
 	notice  func(host, text string) // may be nil
 	// authority is that of the ensemble's certificates, on this machine.
 	authority *certs.Store
+	out       *output // may be nil
 }
 
 // connector is for looking at client ports alone: only what leads to jump hosts is asked for. It is to be closed.
@@ -90,7 +93,7 @@ func (op *operation) connector() (*connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connector{secrets: op.secrets, authority: authority}, op.secrets.askForJumps(op.inv)
+	return &connector{secrets: op.secrets, authority: authority, out: op.out}, op.secrets.askForJumps(op.inv)
 }
 
 // override lets flags win over the inventory.
@@ -151,12 +154,31 @@ func (c *connector) config(name, address string, s inventory.SSH) remote.SSHConf
 	if hasTerminal() {
 		cfg.Ask = func(question string) (string, error) { return c.secrets.answer(name + ": " + question) }
 	}
+	if isTerminal(os.Stdin) && isTerminal(os.Stderr) {
+		cfg.AcceptKey = func(ctx context.Context, question string) (string, error) { return c.question(ctx, question) }
+	}
 	if s.Agent {
 		if cfg.AgentSocket = s.AgentSocket; cfg.AgentSocket == "" {
 			cfg.AgentSocket = os.Getenv("SSH_AUTH_SOCK")
 		}
 	}
 	return cfg
+}
+
+// question asks on the terminal, one question at a time.
+func (c *connector) question(ctx context.Context, text string) (string, error) {
+	c.secrets.mu.Lock()
+	defer c.secrets.mu.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		return "", err
+	}
+	if c.out != nil {
+		c.out.asking.Store(true)
+		defer c.out.asking.Store(false)
+	}
+	fmt.Fprint(os.Stderr, clearLine+text)
+	typed := answer(ctx, os.Stdin)
+	return typed, context.Cause(ctx)
 }
 
 // close ends the connections to jump hosts.

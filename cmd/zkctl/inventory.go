@@ -52,7 +52,7 @@ func inventoryInit(c *cli.Context) error {
 name: %s
 ssh:
   user: %s
-  host_key_policy: accept-new    # strict | accept-new | off
+  host_key_policy: accept-new    # strict | ask | accept-new | off
 become:
   method: auto                   # sudo, or doas, unless the user is root
 system:                          # what happens to the hosts themselves; leave: do not touch

@@ -263,7 +263,7 @@ func (op *operation) prepare() (*provision.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector := &connector{secrets: op.secrets, authority: authority, notice: func(host, text string) {
+	connector := &connector{secrets: op.secrets, authority: authority, out: op.out, notice: func(host, text string) {
 		op.out.event(provision.Event{Time: time.Now(), Kind: provision.Note, Host: host, Text: text})
 	}}
 	// A run waits most of the time, so that the collector may work more often than it would: a hundred hosts take less than 100 MB.

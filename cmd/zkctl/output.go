@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -29,6 +30,9 @@ type output struct {
 
 	// redact takes secrets out of a text.
 	redact func(string) string
+
+	// asking says that somebody is asked for something, so that the live line stays away.
+	asking atomic.Bool
 
 	working []work
 	began   time.Time
@@ -163,7 +167,7 @@ func (o *output) clear() {
 const clearLine = "\r\033[K"
 
 func (o *output) status() {
-	if o.live && len(o.working) > 0 {
+	if o.live && len(o.working) > 0 && !o.asking.Load() {
 		o.clear()
 		fmt.Fprint(o.stderr, atWork(o.working, width(o.stderr)))
 	}

@@ -80,7 +80,7 @@ func Inventory(hosts []Host, o Options) ([]byte, error) {
 	if o.Strict {
 		policy = "strict"
 	}
-	fmt.Fprintf(&b, "  host_key_policy: %s    # strict | accept-new | off\n", policy)
+	fmt.Fprintf(&b, "  host_key_policy: %s    # strict | ask | accept-new | off\n", policy)
 	b.WriteString(`become:
   method: auto                   # sudo, or doas, unless the user is root
 system:                          # what happens to the hosts themselves; leave: do not touch
