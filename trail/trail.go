@@ -134,6 +134,7 @@ type Run struct {
 	Running bool
 	// Lines are all lines of the file.
 	Lines []json.RawMessage
+	file  string
 }
 
 // Outcome is how the run ended, in a word or two.
@@ -198,7 +199,7 @@ func read(file string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{}
+	r := &Run{file: file}
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
