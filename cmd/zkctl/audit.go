@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
 	"github.com/zkctl/zkctl/provision"
@@ -82,8 +81,7 @@ func runAuditList(c *cli.Context) error {
 
 // showRuns lists runs, or says that there are none.
 func showRuns(out *output, runs []*trail.Run, none string) {
-	t := plainTable()
-	t.AppendHeader(table.Row{"run", "began", "took", "verb", "ensemble", "operator", "changes", "outcome"})
+	var rows []map[string]any
 	for _, r := range runs {
 		if out.json {
 			out.line(struct {
@@ -97,14 +95,16 @@ func showRuns(out *output, runs []*trail.Run, none string) {
 		if r.End != nil {
 			took, changes = short(r.End.Time.Sub(r.Time)), fmt.Sprint(r.End.Changes)
 		}
-		t.AppendRow(table.Row{r.Run, r.Time.Local().Format(time.DateTime), took, r.Verb, r.Ensemble, r.Operator, changes, r.Outcome()})
+		rows = append(rows, map[string]any{"run": r.Run, "began": r.Time.Local().Format(time.DateTime), "took": took, "verb": r.Verb,
+			"ensemble": r.Ensemble, "operator": r.Operator, "changes": changes, "outcome": r.Outcome()})
 	}
 	switch {
 	case out.json:
 	case len(runs) == 0:
 		fmt.Fprintln(out.stdout, none)
 	default:
-		fmt.Fprintln(out.stdout, rendered(t))
+		fmt.Fprintln(out.stdout, listed([]string{"run", "began", "took", "verb", "ensemble", "operator", "changes", "outcome"},
+			[]string{"began", "took", "operator"}, width(out.stdout), rows)) // a run's name begins with its time
 	}
 }
 

@@ -160,10 +160,11 @@ func (o *output) report(r *provision.CheckReport) {
 			continue
 		}
 		color := map[hostprep.Severity]text.Color{hostprep.Error: text.FgRed, hostprep.Warning: text.FgYellow, hostprep.Note: text.FgCyan}[f.Severity]
+		column := 9 + wide[0] + 2 + wide[1] + 2
 		fmt.Fprintf(o.stdout, "%s  %-*s  %-*s  %s\n", o.paintResult(color, fmt.Sprintf("%-7s", f.Severity)), wide[0], f.Host, wide[1], f.Check,
-			strings.ReplaceAll(f.Text, "\n", "; "))
+			wrapped(strings.ReplaceAll(f.Text, "\n", "; "), column, width(o.stdout)))
 		if f.Remedy != "" && f.Severity != hostprep.Note {
-			fmt.Fprintf(o.stdout, "%*s  -> %s\n", 9+wide[0]+2+wide[1], "", f.Remedy)
+			fmt.Fprintf(o.stdout, "%*s-> %s\n", column, "", wrapped(f.Remedy, column+3, width(o.stdout)))
 		}
 	}
 	if r.Matrix != nil {
@@ -182,6 +183,15 @@ func (o *output) report(r *provision.CheckReport) {
 		color = text.FgYellow
 	}
 	fmt.Fprintln(o.stdout, o.paintResult(color, line))
+}
+
+// wrapped is a text that begins in a column, in lines that end at words before width; 0 is any width.
+func wrapped(s string, column, width int) string {
+	const least = 20 // less is no easier to read than what the terminal makes of it
+	if width-column < least {
+		return s
+	}
+	return strings.ReplaceAll(text.WrapSoft(s, width-column), "\n", "\n"+strings.Repeat(" ", column))
 }
 
 func (o *output) paintResult(c text.Color, s string) string {

@@ -44,6 +44,22 @@ b          2888 no route  -
 	}
 }
 
+func TestWrapped(t *testing.T) {
+	for _, c := range []struct {
+		column, width int
+		want          string
+	}{
+		{4, 0, "a text that is longer than that"},
+		{4, 80, "a text that is longer than that"},
+		{4, 25, "a text that is longer\n    than that"},
+		{10, 25, "a text that is longer than that"}, // too narrow to be helped
+	} {
+		if got := wrapped("a text that is longer than that", c.column, c.width); got != c.want {
+			t.Errorf("column %d, width %d: %q, want %q", c.column, c.width, got, c.want)
+		}
+	}
+}
+
 func TestJUnit(t *testing.T) {
 	var reports, back junitReport
 	reports.add("lab", checkReport())

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
 	"github.com/zkctl/zkctl/provision"
@@ -50,21 +49,22 @@ func runLockShow(op *operation) error {
 			out.line(map[string]any{"kind": "lock", "ensemble": inv.Name, "held": heldLock(locks) != nil, "hosts": locks})
 			return nil
 		}
-		t := plainTable()
-		t.AppendHeader(table.Row{"host", "generation", "state", "holder", "since", "ends in"})
+		var rows []map[string]any
 		for _, l := range locks {
-			row := table.Row{l.Host, l.Generation, "free", "-", "-", "-"}
+			row := map[string]any{"host": l.Host, "generation": l.Generation, "state": "free", "holder": "-", "since": "-", "ends in": "-"}
 			switch {
 			case l.Error != "":
-				row = table.Row{l.Host, "-", "unknown: " + l.Error, "-", "-", "-"}
+				row["generation"], row["state"] = "-", "unknown: "+l.Error
 			case l.Held:
-				row = table.Row{l.Host, l.Generation, "held", l.Holder, l.Since.Local().Format(time.DateTime), short(time.Until(l.Until))}
+				row["state"], row["holder"] = "held", l.Holder
+				row["since"], row["ends in"] = l.Since.Local().Format(time.DateTime), short(time.Until(l.Until))
 			case l.Generation > 0:
-				row[3] = "last: " + l.Holder
+				row["holder"] = "last: " + l.Holder
 			}
-			t.AppendRow(row)
+			rows = append(rows, row)
 		}
-		fmt.Fprintln(out.stdout, rendered(t))
+		fmt.Fprintln(out.stdout, listed([]string{"host", "generation", "state", "holder", "since", "ends in"},
+			[]string{"since", "generation", "ends in"}, width(out.stdout), rows))
 		return nil
 	})
 }

@@ -41,7 +41,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 	}
 	o := &output{}
 	for _, width := range []int{0, 40, 80, 90, 200} {
-		got := fitted(columns, width, func(c []string) string { return o.render(seen, seen, c) })
+		got := listed(columns, spare, width, o.rows(seen, seen))
 		if width > 0 && text.LongestLineLen(got) > width {
 			t.Errorf("width %d:\n%s", width, got)
 		}

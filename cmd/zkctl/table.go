@@ -30,7 +30,7 @@ func (o *output) table(seen []provision.Observation) {
 // tableOf shows some members, and the verdict on all.
 func (o *output) tableOf(names []string, seen []provision.Observation) {
 	shown := slices.DeleteFunc(slices.Clone(seen), func(m provision.Observation) bool { return !slices.Contains(names, m.Host.Name) })
-	fmt.Fprintln(o.stdout, fitted(columns, width(o.stdout), func(columns []string) string { return o.render(shown, seen, columns) }))
+	fmt.Fprintln(o.stdout, listed(columns, spare, width(o.stdout), o.rows(shown, seen)))
 	for _, line := range reasons(shown) {
 		fmt.Fprintln(o.stdout, line)
 	}
@@ -63,38 +63,42 @@ func reasons(seen []provision.Observation) []string {
 	return order
 }
 
-// fitted renders with as many columns as fit into the width; 0 is any width.
-func fitted(columns []string, width int, render func([]string) string) string {
-	rendered := render(columns)
+// listed is a table of rows, whose cells go by the names of their columns. Where it is wider than width, spare columns are given
+// up in their order; 0 is any width.
+func listed(columns, spare []string, width int, rows []map[string]any) string {
+	render := func(columns []string) string {
+		t := plainTable()
+		var header table.Row
+		for _, c := range columns {
+			header = append(header, c)
+		}
+		t.AppendHeader(header)
+		for _, cells := range rows {
+			var row table.Row
+			for _, c := range columns {
+				row = append(row, cells[c])
+			}
+			t.AppendRow(row)
+		}
+		return rendered(t)
+	}
+	list := render(columns)
 	for _, name := range spare {
-		if width == 0 || text.LongestLineLen(rendered) <= width {
+		if width == 0 || text.LongestLineLen(list) <= width {
 			break
 		}
 		columns = slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return c == name })
-		rendered = render(columns)
+		list = render(columns)
 	}
-	return rendered
+	return list
 }
 
-// render is the table of the given columns for some of the members that were seen.
-func (o *output) render(shown, seen []provision.Observation, columns []string) string {
-	t := plainTable()
-	pick := func(cells map[string]any) table.Row {
-		var row table.Row
-		for _, c := range columns {
-			row = append(row, cells[c])
-		}
-		return row
-	}
-	header := map[string]any{}
-	for _, c := range columns {
-		header[c] = c
-	}
-	t.AppendHeader(pick(header))
+// rows are the cells of some of the members that were seen.
+func (o *output) rows(shown, seen []provision.Observation) (rows []map[string]any) {
 	for _, m := range shown {
-		t.AppendRow(pick(o.cells(seen, m)))
+		rows = append(rows, o.cells(seen, m))
 	}
-	return rendered(t)
+	return rows
 }
 
 // plainTable is a table with a line below its header, and no other.
