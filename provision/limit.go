@@ -78,7 +78,7 @@ func (p *Plan) only(fits func(inventory.Host) bool) {
 	}
 }
 
-// within is the part of a key exchange that the operation may change. The keys of the others are known to it, but not how
+// keyringWithin is the part of a key exchange that the operation may change. The keys of the others are known to it, but not how
 // they log in: they may not have ours.
 func (r *Run) keyringWithin(k *keyring) *keyring {
 	part := &keyring{}

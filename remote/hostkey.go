@@ -151,9 +151,9 @@ func (h *hostKeys) checkKey(known knownHosts, address string, key ssh.PublicKey)
 // connections, since no host waits for long in the middle of a handshake.
 func (s *SSH) askForKey(ctx context.Context, refused *hostKeyError) error {
 	print := ssh.FingerprintSHA256(refused.unknown)
-	answer, err := s.cfg.AcceptKey(ctx, fmt.Sprintf("%s (%s): the host key %s %s is not on record in %s.\n"+
-		"On the host, `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` shows the right one. Record it and go on? [yes/no/the fingerprint] ",
-		s.cfg.Name, s.link, refused.unknown.Type(), print, strings.Join(s.keys.files, ", ")))
+	answer, err := s.cfg.AcceptKey(ctx, fmt.Sprintf("%s (%s) shows a host key that is not on record in %s:\n  %s %s\n"+
+		"The right one, on the host: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -\nRecord it and go on? [yes/no/the fingerprint] ",
+		s.cfg.Name, s.link, strings.Join(s.keys.files, ", "), refused.unknown.Type(), print))
 	if err == nil {
 		switch strings.ToLower(answer) {
 		case "y", "yes", strings.ToLower(print):

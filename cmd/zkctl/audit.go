@@ -199,7 +199,7 @@ func runAuditTail(c *cli.Context) error {
 		var texts []string
 		for _, l := range lines {
 			if text := tailLine(l); c.Bool("json") {
-				texts = append(texts, string(l.Text))
+				texts = append(texts, inRun(l))
 			} else if text != "" {
 				texts = append(texts, text)
 			}
@@ -222,6 +222,20 @@ func runAuditTail(c *cli.Context) error {
 		case <-time.After(lookAgain):
 		}
 	}
+}
+
+// inRun is a line of a trail for programs, with the run that wrote it.
+func inRun(l trail.Line) string {
+	data, err := json.Marshal(struct {
+		Run      string          `json:"run"`
+		Ensemble string          `json:"ensemble"`
+		Verb     string          `json:"verb"`
+		Line     json.RawMessage `json:"line"`
+	}{l.Run.Run, l.Run.Ensemble, l.Run.Verb, l.Text})
+	if err != nil {
+		panic(err) // a line is one only if it is JSON
+	}
+	return string(data)
 }
 
 // tailLine is a line of a trail for people, "" where it says nothing to them.

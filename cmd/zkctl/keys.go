@@ -113,6 +113,10 @@ func keysList(op *operation) error {
 			op.out.line(map[string]any{"kind": "keys", "ensemble": op.inv.Name, "keys": lines})
 			return nil
 		}
+		if len(lines) == 0 {
+			fmt.Fprintln(op.out.stdout, "no host has a key, or lets somebody in by one")
+			return nil
+		}
 		w := tabwriter.NewWriter(op.out.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "HOST\tKEY\tTYPE\tFINGERPRINT\tCOMMENT")
 		for _, l := range lines {
