@@ -84,7 +84,7 @@ func TestALimitWeakensNoGate(t *testing.T) {
 	}
 	s.bootstrap()
 	r := s.limited(nil, nil)
-	if _, err := r.Stop(t.Context(), []string{"m1", "m2", "m3"}, false); !errors.As(err, &refused) {
+	if _, err := r.Stop(t.Context(), []string{"m1", "m2", "m3"}, false); !errors.As(err, &refused) || !strings.Contains(refused.Hint(), "without --limit") {
 		t.Errorf("all members, by name: %v", err)
 	}
 	if _, err := r.Stop(t.Context(), []string{"m3"}, false); err != nil {

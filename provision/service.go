@@ -386,7 +386,11 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 		r.report(Event{Kind: Warning, Step: "stop", Text: text})
 		return nil
 	}
-	return &RefusedError{Host: hosts[0].Name, Text: text + " (--force stops it all the same)"}
+	refused := &RefusedError{Host: hosts[0].Name, Text: text + " (--force stops it all the same)"}
+	if v.Serving == v.Voters {
+		refused.Remedy = "stop fewer members; or the whole ensemble, without --limit"
+	}
+	return refused
 }
 
 // Restart stops the members and starts them again, all at once: for an ensemble that does not serve. One that does is
