@@ -99,7 +99,7 @@ func certsInit(op *operation) error {
 			fmt.Fprintf(op.out.stdout, "%s; the authority is in %s: keep a copy of it\n", counted(run.Changes(), "change"), run.Authority.Dir)
 		}
 		if !op.inv.Hosts[0].TLS.On() {
-			fmt.Fprintf(op.out.stdout, "next                 tls: {client: optional, quorum: on} in %s, then %s\n", op.inv.File, commandLine("apply", op.inv))
+			fmt.Fprintf(op.out.stdout, "next                 tls: {client: optional, quorum: on} in %s, then %s\n", op.inv.File, op.commandLine("apply"))
 		}
 		return nil
 	})
