@@ -39,14 +39,19 @@ type Facts struct {
 	Contents map[string][]byte           // of those asked for that exist
 	Units    map[string]Unit
 	Accounts map[string]Account
+	// Addresses are what names mean on the host, of those asked for.
+	Addresses map[string][]netip.Addr
 
 	Systemd      bool
+	OpenRC       bool
 	SystemdState string // "running", "degraded", …
 	Init         string // name of process 1
 	Firewall     Firewall
 	SELinux      SELinux
+	Tuning       Tuning
+	Services     []string // of OpenRC: those that are started at boot
 	Hosts        HostsFile
-	Tools        []string // of systemctl, restorecon, crontab, ssh, ssh-keygen, logger, gzip: those present
+	Tools        []string // of systemctl, supervise-daemon, restorecon, crontab, ssh, ssh-keygen, logger, gzip: those present
 
 	Fields remote.Fields // all that was reported, for the fragments of other packages
 }
@@ -103,15 +108,10 @@ type Account struct {
 // Firewall is what is known of the host's packet filters.
 type Firewall struct {
 	Firewalld Unit
-	UFW       string // first line of `ufw status`
-	Zones     []Zone // active zones of firewalld, if asked for
-}
-
-// Zone is a firewalld zone with its open ports, such as "2181/tcp".
-type Zone struct {
-	Name      string
-	Open      []string // at runtime
-	Permanent []string
+	Zones     []Zone   // active zones of firewalld, if asked for
+	UFW       string   // first line of `ufw status`
+	UFWRules  []string // lines of `ufw show added`, if asked for
+	Nft       Nftables
 }
 
 // SELinux is its state on the host.
@@ -120,6 +120,8 @@ type SELinux struct {
 	Runtime string // "Enforcing", "Permissive", "Disabled"; empty if not present
 	Config  []byte // content of /etc/selinux/config; nil if there is none
 	Path    string // of the file that the configuration really is
+	// Forced says that the kernel was started with enforcing=1, which counts more than the configuration.
+	Forced bool
 }
 
 // On reports whether files carry labels at present.
@@ -131,7 +133,11 @@ type HostsFile struct {
 	Link      string // where it leads to, if it is a symbolic link
 	Mounted   bool   // a mount of its own: it can be rewritten but not replaced
 	Immutable bool   // chattr +i
-	CloudInit bool   // cloud-init is told to rewrite it at boot
+	// CloudInit is what cloud-init is told by manage_etc_hosts, in lower case: "true" and "template" rewrite the file from a
+	// template at each boot, "localhost" maps the host's name to 127.0.1.1; "" and "false" leave it.
+	CloudInit string
+	// Switch is the line `hosts:` of nsswitch.conf(5), "" where there is none.
+	Switch string
 }
 
 func parseFacts(host string, fields remote.Fields) *Facts {
@@ -143,7 +149,10 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 		SystemdState: fields.Text("systemd"), Systemd: fields.Has("systemd"), Init: fields.Text("init"),
 		Tools: fields.Texts("tool"),
 		Units: make(map[string]Unit), Accounts: make(map[string]Account),
+		Addresses: make(map[string][]netip.Addr),
 	}
+	f.OpenRC, f.Services = fields.Has("openrc") && !f.Systemd, fields.Texts("service")
+	f.Tuning = parseTuning(fields.Texts, fields.Text)
 	f.MemoryKiB, _ = strconv.ParseInt(fields.Text("memory"), 10, 64)
 	f.CPUs, _ = strconv.Atoi(fields.Text("cpus"))
 	f.OS = parseOS(fields)
@@ -177,19 +186,20 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 			f.Accounts[name] = acc
 		}
 	}
-	f.Firewall = Firewall{Firewalld: f.Units["firewalld.service"], UFW: fields.Text("ufw")}
-	for _, z := range fields.Texts("zone") {
-		f.Firewall.Zones = append(f.Firewall.Zones, Zone{
-			Name: z, Open: strings.Fields(fields.Text("open." + z)), Permanent: strings.Fields(fields.Text("permanent." + z))})
+	f.Firewall = parseFirewall(fields, f.Units)
+	for _, a := range fields.Texts("resolved") {
+		name, address, _ := strings.Cut(a, " ")
+		if addr, err := netip.ParseAddr(address); err == nil && !slices.Contains(f.Addresses[name], addr) {
+			f.Addresses[name] = append(f.Addresses[name], addr)
+		}
 	}
 	f.SELinux = parseSELinux(fields)
 	f.Hosts = HostsFile{
 		Content: fields.Bytes("hosts"), Link: fields.Text("hosts_link"), Mounted: fields.Has("hosts_mount"),
-		Immutable: immutable(fields.Text("hosts_immutable")),
+		Immutable: immutable(fields.Text("hosts_immutable")), Switch: fields.Text("nsswitch"),
 	}
 	for _, l := range fields.Texts("cloud_hosts") {
-		value := strings.Trim(strings.TrimSpace(strings.TrimPrefix(l, "manage_etc_hosts:")), `"'`)
-		f.Hosts.CloudInit = strings.ToLower(value) != "false"
+		f.Hosts.CloudInit = strings.ToLower(strings.Trim(l, `"'`))
 	}
 	return f
 }
@@ -214,6 +224,22 @@ func goArch(machine, bits string) string {
 		return "arm"
 	}
 	return machine
+}
+
+func parseFirewall(fields remote.Fields, units map[string]Unit) Firewall {
+	fw := Firewall{Firewalld: units["firewalld.service"], UFW: fields.Text("ufw")}
+	for _, z := range fields.Texts("zone") {
+		fw.Zones = append(fw.Zones, Zone{
+			Name: z, Target: fields.Text("target." + z), Open: strings.Fields(fields.Text("open." + z)), Permanent: strings.Fields(fields.Text("permanent." + z)),
+			Rich: fields.Lines("rich." + z), PermanentRich: fields.Lines("permanent_rich." + z)})
+	}
+	fw.UFWRules = fields.Lines("ufw_rules")
+	unit := units["nftables.service"]
+	fw.Nft = Nftables{
+		Ruleset: string(fields.Bytes("nft")), Config: fields.Text("nft_config"), Text: string(fields.Bytes("nft_text")),
+		Boots: strings.HasPrefix(unit.Enabled, "enabled") || fields.Has("nft_boots"), Active: running(unit) || fields.Has("nft_boots"),
+	}
+	return fw
 }
 
 func parseOS(fields remote.Fields) OS {
@@ -306,6 +332,11 @@ func parseFiles(fields remote.Fields) map[string]remote.FileState {
 // parseContents divides the contents of several files, which were reported as one.
 func parseContents(fields remote.Fields, files map[string]remote.FileState) (map[string][]byte, error) {
 	contents := make(map[string][]byte)
+	for name, values := range fields { // of files that were not asked for by name
+		if path, ok := strings.CutPrefix(name, "content."); ok {
+			contents[path] = values[0]
+		}
+	}
 	rest := fields.Bytes("contents")
 	for _, line := range fields.Texts("contents.of") {
 		text, path, _ := strings.Cut(line, " ")
@@ -361,6 +392,7 @@ func parseSELinux(fields remote.Fields) SELinux {
 			s.Runtime = "Permissive"
 		}
 	}
+	s.Forced = fields.Has("selinux_forced")
 	s.Present = s.Config != nil || s.Runtime != ""
 	if s.Present && s.Runtime == "" {
 		s.Runtime = "Disabled"
@@ -389,3 +421,6 @@ func (f *Facts) setClock(fields remote.Fields, before, after time.Time) {
 
 // HasTool reports whether a program is there.
 func (f *Facts) HasTool(name string) bool { return slices.Contains(f.Tools, name) }
+
+// HasService reports whether OpenRC starts a service at boot.
+func (f *Facts) HasService(name string) bool { return slices.Contains(f.Services, name) }

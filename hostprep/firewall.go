@@ -2,168 +2,179 @@ package hostprep
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
 
-// FirewallPolicy says what to do about firewalld.
+// FirewallPolicy says what to do about the packet filter of a host, whichever it has: firewalld, ufw or nftables.
 type FirewallPolicy string
 
 // The policies.
 const (
-	FirewallDisable   FirewallPolicy = "disable"    // stop it, and keep it from starting at boot
-	FirewallOpenPorts FirewallPolicy = "open-ports" // let it run and open the ensemble's ports
-	FirewallLeave     FirewallPolicy = "leave"      // touch nothing
+	FirewallDisable    FirewallPolicy = "disable"     // stop it, and keep it from starting at boot
+	FirewallOpenPorts  FirewallPolicy = "open-ports"  // let it run: client ports for clients, the others for members
+	FirewallTrustPeers FirewallPolicy = "trust-peers" // let it run: client ports for clients, everything for members
+	FirewallLeave      FirewallPolicy = "leave"       // touch nothing
 )
 
-const disableFirewalld = `
-if [ -d /run/systemd/system ]; then
-	systemctl disable --now firewalld.service
-else
-	firewall-cmd --state >/dev/null 2>&1 && kill "$(cat /run/firewalld.pid)"
-fi
-`
+// Opens reports whether the policy lets the filter run and opens ports in it.
+func (p FirewallPolicy) Opens() bool { return p == FirewallOpenPorts || p == FirewallTrustPeers }
 
-// enableFirewalld gets whether it was enabled and whether it ran.
-const enableFirewalld = `
-if [ -d /run/systemd/system ]; then
-	[ "$1" != true ] || systemctl enable -q firewalld.service
-	[ "$2" != true ] || systemctl start firewalld.service
-elif [ "$2" = true ]; then firewalld || service firewalld start
-fi
-`
-
-// closePorts takes openPorts back.
-const closePorts = `
-zones=$1; shift
-firewall-cmd --state >/dev/null 2>&1 || exit 0
-set -- $(printf -- '--remove-port=%s ' "$@")
-for zone in $zones; do
-	firewall-cmd -q --zone="$zone" "$@" || :
-	firewall-cmd -q --permanent --zone="$zone" "$@" || :
-done
-`
-
-const firewalldIsOff = `
-if [ -d /run/systemd/system ]; then
-	case $(systemctl is-active firewalld.service) in active|activating|reloading) exit 1 ;; esac
-	case $(systemctl is-enabled firewalld.service 2>/dev/null) in enabled*) exit 1 ;; esac
-fi
-! firewall-cmd --state >/dev/null 2>&1
-`
-
-// openPorts gets zones as one argument and the ports as the others.
-const openPorts = `
-set -e
-zones=$1; shift
-set -- $(printf -- '--add-port=%s ' "$@")
-for zone in $zones; do
-	firewall-cmd -q --zone="$zone" "$@"
-	firewall-cmd -q --permanent --zone="$zone" "$@"
-done
-`
-
-const portsAreOpen = `
-set -e
-zones=$1; shift
-for zone in $zones; do
-	for port; do
-		firewall-cmd -q --zone="$zone" --query-port="$port"
-		firewall-cmd -q --permanent --zone="$zone" --query-port="$port"
-	done
-done
-`
-
-// PlanFirewall plans firewalld for a host. For FirewallOpenPorts the facts must
-// have been gathered with Wanted.Firewall; ports are opened in every active zone,
-// since the zone of the interface that members use may not be the default one.
-func PlanFirewall(f *Facts, policy FirewallPolicy, ports []int) ([]Change, []Finding) {
-	note := func(severity Severity, text, remedy string) Finding {
-		return Finding{Host: f.Host, Check: "firewall", Severity: severity, Text: text, Remedy: remedy}
-	}
-	var findings []Finding
-	if strings.Contains(f.Firewall.UFW, "Status: active") {
-		findings = append(findings, note(Warning, "ufw is active", fmt.Sprintf("allow TCP ports %s between the members, or disable it", words(ports))))
-	}
-	for _, unit := range []string{"nftables.service", "iptables.service"} {
-		if f.Units[unit].Active == "active" {
-			findings = append(findings, note(Warning, unit+" is active", fmt.Sprintf("see that its rules let TCP ports %s through between the members", words(ports))))
-		}
-	}
-	fw := f.Firewall.Firewalld
-	running := fw.Active == "active" || fw.Active == "activating" || fw.Active == "reloading"
-	starts := strings.HasPrefix(fw.Enabled, "enabled")
-	if !running && !starts {
-		text := "firewalld is not installed: nothing to do"
-		if fw.Masked {
-			text = "firewalld is masked: nothing to do"
-		} else if fw.Loaded {
-			text = "firewalld is stopped and disabled: nothing to do"
-		}
-		return nil, append(findings, note(Note, text, ""))
-	}
-	switch policy {
-	case FirewallDisable:
-		return []Change{{
-			Kind: RunScript, Target: "firewalld.service", Summary: "stop and disable firewalld",
-			Script: disableFirewalld, Verify: firewalldIsOff, Root: true,
-			Undo: &Undo{Script: enableFirewalld, Args: []string{fmt.Sprint(starts), fmt.Sprint(running)}},
-		}}, findings
-	case FirewallOpenPorts:
-		if !running {
-			return nil, append(findings, note(Warning, "firewalld is stopped but will start at the next boot, without the ensemble's ports",
-				"start it and run again, or disable it"))
-		}
-		var zones, wanted, missing []string
-		for _, p := range ports {
-			wanted = append(wanted, fmt.Sprintf("%d/tcp", p))
-		}
-		for _, z := range f.Firewall.Zones {
-			lacks := false
-			for _, p := range wanted {
-				if !covers(z.Open, p) || !covers(z.Permanent, p) {
-					lacks = true
-					if !slices.Contains(missing, p) {
-						missing = append(missing, p)
-					}
-				}
-			}
-			if lacks {
-				zones = append(zones, z.Name)
-			}
-		}
-		if len(zones) == 0 {
-			return nil, findings
-		}
-		var saves []string
-		for _, z := range zones {
-			saves = append(saves, "/etc/firewalld/zones/"+z+".xml", "/etc/firewalld/zones/"+z+".xml.old")
-		}
-		return []Change{{
-			Kind: RunScript, Target: "firewalld.service", Saves: saves,
-			Undo:    &Undo{Script: closePorts, Args: append([]string{strings.Join(zones, " ")}, missing...)},
-			Summary: fmt.Sprintf("open %s in firewalld, zone %s", strings.Join(missing, ", "), strings.Join(zones, ", ")),
-			Script:  openPorts, Verify: portsAreOpen, Args: append([]string{strings.Join(zones, " ")}, missing...), Root: true,
-		}}, findings
-	}
-	return nil, append(findings, note(Warning, "firewalld is active and left alone", fmt.Sprintf("see that it lets TCP ports %s through between the members", words(ports))))
+// FirewallWish is what the inventory wants of a host's packet filter.
+type FirewallWish struct {
+	Policy   FirewallPolicy
+	Ensemble string // marks rules as ours, where the filter has room for that
+	// Clients may reach ClientPorts, and so may Members; nil stands for everybody.
+	Clients     []netip.Prefix
+	ClientPorts []int
+	// Members are the addresses of the members on other machines; they alone need MemberPorts.
+	Members     []netip.Addr
+	MemberPorts []int
+	// Unknown are members whose address the host does not know; with one of them nothing can be planned.
+	Unknown []string
+	// Record is a file on the host that remembers which rules of firewalld are ours.
+	Record string
 }
 
-// covers reports whether a port such as "2181/tcp" is in a list of firewalld's,
-// which may hold ranges such as "2000-3000/tcp".
-func covers(list []string, port string) bool {
-	var want int
-	fmt.Sscanf(port, "%d/tcp", &want)
-	for _, item := range list {
-		var low, high int
-		if n, _ := fmt.Sscanf(item, "%d-%d/tcp", &low, &high); n == 2 && low <= want && want <= high {
-			return true
-		}
-		if item == port {
-			return true
+// opening lets TCP connections in: to some ports, or to all where there are none, from some networks, or from everywhere
+// where that is nil.
+type opening struct {
+	ports []int
+	from  []netip.Prefix
+}
+
+// openings are what has to be let in. One from an empty list of networks is left out.
+func (w FirewallWish) openings() []opening {
+	var members []netip.Prefix
+	for _, a := range w.Members {
+		members = append(members, netip.PrefixFrom(a, a.BitLen()))
+	}
+	clients := w.Clients
+	if clients != nil {
+		clients = slices.Concat(clients, members)
+	}
+	all := []opening{{w.ClientPorts, clients}, {w.MemberPorts, members}}
+	if w.Policy == FirewallTrustPeers {
+		all[1].ports = nil
+	}
+	if members == nil {
+		all = all[:1]
+	}
+	if clients != nil && len(clients) == 0 {
+		all = all[1:]
+	}
+	return all
+}
+
+// networks writes networks as packet filters do: a single address has no length.
+func networks(from []netip.Prefix) []string {
+	var out []string
+	for _, p := range from {
+		if p.IsSingleIP() {
+			out = append(out, p.Addr().String())
+		} else {
+			out = append(out, p.Masked().String())
 		}
 	}
-	return false
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func family(network string) string {
+	if strings.Contains(network, ":") {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
+// describe says in words what is opened.
+func describe(all []opening) string {
+	var out []string
+	for _, o := range all {
+		what, who := "everything", "everybody"
+		if o.ports != nil {
+			what = "TCP ports " + words(o.ports)
+		}
+		if o.from != nil {
+			who = strings.Join(networks(o.from), ", ")
+		}
+		out = append(out, what+" for "+who)
+	}
+	return strings.Join(out, "; ")
+}
+
+// PlanFirewall plans the packet filters of a host. For policies that open ports the facts must have been gathered with
+// Wanted.Firewall.
+func PlanFirewall(f *Facts, w FirewallWish) ([]Change, []Finding) {
+	p := &firewallPlan{Facts: f, wish: w}
+	fw := f.Firewall.Firewalld
+	firewalld := running(fw) || strings.HasPrefix(fw.Enabled, "enabled")
+	ufw := strings.Contains(f.Firewall.UFW, "Status: active")
+	for _, unit := range []string{"iptables.service", "SuSEfirewall2.service"} {
+		if f.Units[unit].Active == "active" {
+			p.find(Warning, "see that its rules let "+describe(w.openings())+" through", "%s is active, and left alone", unit)
+		}
+	}
+	if p.Firewall.Filter() != "" && w.Policy.Opens() && w.Unknown != nil {
+		p.find(Error, "set peer_address to an IP address, or make the name known on the host",
+			"%s has to let %s in, but the host does not know that address", p.Firewall.Filter(), strings.Join(w.Unknown, ", "))
+		return nil, p.findings
+	}
+	switch {
+	case firewalld:
+		p.firewalld()
+	case fw.Masked:
+		p.find(Note, "", "firewalld is masked: nothing to do")
+	case fw.Loaded:
+		p.find(Note, "", "firewalld is stopped and disabled: nothing to do")
+	}
+	if ufw {
+		p.ufw()
+	}
+	if !firewalld && !ufw && f.Firewall.Nft.filters() {
+		p.nftables()
+	} else if !firewalld && !ufw && !fw.Masked && !fw.Loaded {
+		p.find(Note, "", "neither firewalld nor ufw nor nftables is active: nothing to do")
+	}
+	return p.changes, p.findings
+}
+
+// Filter is the name of what filters packets on the host, or will do so after the next boot; "" where nothing is known to.
+func (f Firewall) Filter() string {
+	switch {
+	case running(f.Firewalld) || strings.HasPrefix(f.Firewalld.Enabled, "enabled"):
+		return "firewalld"
+	case strings.Contains(f.UFW, "Status: active"):
+		return "ufw"
+	case f.Nft.filters():
+		return "nftables"
+	}
+	return ""
+}
+
+// firewallPlan is what PlanFirewall has come to so far.
+type firewallPlan struct {
+	*Facts
+	wish     FirewallWish
+	changes  []Change
+	findings []Finding
+}
+
+func (p *firewallPlan) find(severity Severity, remedy, format string, args ...any) {
+	p.findings = append(p.findings, Finding{Host: p.Host, Check: "firewall", Severity: severity, Text: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// leftAlone is the finding about a filter that the policy does not touch.
+func (p *firewallPlan) leftAlone(name string) {
+	p.find(Warning, "see that it lets "+describe(p.wish.openings())+" through", "%s is active and left alone", name)
+}
+
+// mark is what our rules carry, where a filter has comments.
+func (w FirewallWish) mark() string { return "zkctl " + w.Ensemble }
+
+func running(u Unit) bool {
+	return u.Active == "active" || u.Active == "activating" || u.Active == "reloading"
 }
 
 func words(ports []int) string {

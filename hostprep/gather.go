@@ -23,7 +23,10 @@ type Wanted struct {
 	Contents  []string // content, of files that exist
 	Units     []string // systemd units
 	Users     []string // existence of accounts
-	Firewall  bool     // list the ports that firewalld has open; takes about a second
+	Sysctls   []string // kernel parameters
+	Names     []string // what addresses these have on the host
+	// Firewall says how much of the packet filters matters: what firewalld and ufw let in takes about a second to list.
+	Firewall FirewallPolicy
 
 	// Extra are script fragments of other packages. They report by the functions of
 	// remote.FieldsScript; what they report is found in Facts.Fields.
@@ -45,6 +48,7 @@ field user "$1"
 field hostname "$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname)"
 field machine_id "$(cat /etc/machine-id 2>/dev/null)"
 field memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+field memory_available "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
 field cpus "$(grep -c '^processor' /proc/cpuinfo)"
 
 home=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
@@ -58,6 +62,27 @@ list_disks | while IFS= read -r p; do
 	q=$p
 	while [ ! -e "$q" ]; do q=${q%/*}; [ -n "$q" ] || q=/; done
 	field disk "$(df -Pk "$q" 2>/dev/null | sed -n '2s/^.* \([0-9][0-9]*\)  *[0-9][0-9]*  *\([0-9][0-9]*\)  *[0-9-]*% .*$/\1 \2/p') $p"
+done
+
+p=/sys/kernel/mm/transparent_hugepage/enabled
+[ -e "$p" ] && [ ! -w "$p" ] && field huge_pages_fixed yes
+field huge_pages "$(cat /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null)"
+while read -r s; do case $s in /*) field swap "$s" ;; esac; done 2>/dev/null </proc/swaps
+for s in $(list_sysctls); do
+	p=/proc/sys/$(echo "$s" | tr . /)
+	[ -r "$p" ] && field sysctl "$s $(tr '\n\t' '  ' <"$p")"
+	[ -e "$p" ] && [ ! -w "$p" ] && field sysctl_fixed "$s"
+	for p in /usr/lib/sysctl.d/*.conf /run/sysctl.d/*.conf /etc/sysctl.d/*.conf /etc/sysctl.conf; do
+		case $p in
+		*/90-zkctl.conf) continue ;;
+		/etc/sysctl.conf) [ ! -d /run/systemd/system ] || continue ;; # there it counts by a link only
+		*) [ "$(printf '%s\n' "${p##*/}" 90-zkctl.conf | sort | head -n 1)" = 90-zkctl.conf ] || continue ;;
+		esac
+		sed -n "s#^[ 	-]*\($s[ 	]*=.*\)#\1#p" "$p" 2>/dev/null | while IFS= read -r l; do field sysctl_later "$p $l"; done
+	done
+done
+for n in $(list_names); do
+	getent ahosts "$n" 2>/dev/null | while read -r a _; do field resolved "$n $a"; done
 done
 
 listening=$(for p in $(list_ports); do
@@ -125,21 +150,49 @@ show_units() {
 }
 if [ -d /run/systemd/system ]; then
 	field systemd "$(systemctl is-system-running 2>/dev/null)"
-	show_units $(list_units) firewalld.service ufw.service nftables.service iptables.service
+	show_units $(list_units) firewalld.service ufw.service nftables.service iptables.service SuSEfirewall2.service
 elif command -v firewall-cmd >/dev/null 2>&1; then
 	firewall-cmd --state >/dev/null 2>&1 && field unit.firewalld.service 'LoadState=loaded
 ActiveState=active'
 fi
+if [ -x /sbin/openrc-run ] && [ -d /run/openrc ]; then
+	field openrc yes
+	for p in /etc/runlevels/*/*; do [ -L "$p" ] && field service "${p##*/}"; done
+fi
 field init "$(cat /proc/1/comm 2>/dev/null)"
-command -v ufw >/dev/null 2>&1 && field ufw "$(ufw status 2>/dev/null | head -n 1)"
-if want_firewall && { [ ! -d /run/systemd/system ] || systemctl -q is-active firewalld.service; } && command -v firewall-cmd >/dev/null 2>&1 && firewall-cmd --state >/dev/null 2>&1; then
+ufw=
+if command -v ufw >/dev/null 2>&1; then
+	ufw=$(ufw status 2>/dev/null | head -n 1)
+	field ufw "$ufw"
+	case $ufw in *": active") want_firewall && field ufw_rules "$(ufw show added 2>/dev/null)" ;; esac
+fi
+firewalld=
+if command -v firewall-cmd >/dev/null 2>&1 && { [ ! -d /run/systemd/system ] || systemctl -q is-active firewalld.service; } &&
+	firewall-cmd --state >/dev/null 2>&1; then firewalld=yes; fi
+if [ -n "$firewalld" ] && want_firewall; then
 	zones=$(firewall-cmd --get-active-zones 2>/dev/null | sed -n 's/^\([^ ][^ ]*\).*$/\1/p')
 	[ -n "$zones" ] || zones=$(firewall-cmd --get-default-zone)
 	for z in $zones; do
 		field zone "$z"
+		field "target.$z" "$(firewall-cmd --permanent --zone="$z" --get-target 2>/dev/null)"
 		field "open.$z" "$(firewall-cmd --zone="$z" --list-ports)"
 		field "permanent.$z" "$(firewall-cmd --permanent --zone="$z" --list-ports 2>/dev/null)"
+		field "rich.$z" "$(firewall-cmd --zone="$z" --list-rich-rules)"
+		field "permanent_rich.$z" "$(firewall-cmd --permanent --zone="$z" --list-rich-rules 2>/dev/null)"
 	done
+fi
+if [ -z "$firewalld" ] && want_nft && command -v nft >/dev/null 2>&1; then
+	case $ufw in *": active") ;; *)
+		field nft "$(nft -s list ruleset 2>/dev/null)"
+		for p in "$(systemctl cat nftables.service 2>/dev/null | sed -n 's/^ExecStart=.*-f *\(\/[^ ;}]*\).*/\1/p' | head -n 1)" \
+			/etc/nftables.conf /etc/sysconfig/nftables.conf /etc/nftables.nft; do
+			[ -n "$p" ] && [ -f "$p" ] && { field nft_config "$p"; file nft_text "$p"; break; }
+		done
+		for p in /etc/runlevels/boot/nftables /etc/runlevels/default/nftables; do
+			[ -e "$p" ] && { field nft_boots yes; break; }
+		done
+		for p in /etc/*/zkctl-*.nft /etc/*/*/zkctl-*.nft; do file "content.$p" "$p"; done ;;
+	esac
 fi
 
 command -v getenforce >/dev/null 2>&1 && field getenforce "$(getenforce 2>/dev/null)"
@@ -148,13 +201,20 @@ file selinux_config /etc/selinux/config
 [ -L /etc/selinux/config ] && field selinux_link "$(readlink -f /etc/selinux/config)"
 
 file hosts /etc/hosts
+for p in /etc/nsswitch.conf /usr/etc/nsswitch.conf; do
+	[ -f "$p" ] && { field nsswitch "$(sed -n 's/^ *hosts: *//p' "$p" | head -n 1)"; break; }
+done
 [ -L /etc/hosts ] && field hosts_link "$(readlink -f /etc/hosts)"
 grep -q ' /etc/hosts ' /proc/self/mountinfo 2>/dev/null && field hosts_mount yes
 command -v lsattr >/dev/null 2>&1 && field hosts_immutable "$(lsattr -d /etc/hosts 2>/dev/null)"
-grep -hE '^ *manage_etc_hosts: *[^ ]' /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg 2>/dev/null |
-while IFS= read -r l; do field cloud_hosts "$l"; done
+# What the user says counts more than what the provider or the image says.
+for p in /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg /var/lib/cloud/instance/vendor-cloud-config.txt /var/lib/cloud/instance/cloud-config.txt; do
+	sed -n 's/^ *manage_etc_hosts: *\([^ #]*\).*$/\1/p' "$p" 2>/dev/null
+done | while IFS= read -r l; do field cloud_hosts "$l"; done
+[ -z "$(ls -d /etc/cloud/templates 2>/dev/null)" ] || for p in /etc/cloud/templates/hosts.*.tmpl; do file "content.$p" "$p"; done
+grep -qw enforcing=1 /proc/cmdline 2>/dev/null && field selinux_forced yes
 
-for t in systemctl restorecon crontab ssh ssh-keygen logger gzip; do
+for t in systemctl supervise-daemon restorecon crontab ssh ssh-keygen logger gzip; do
 	command -v "$t" >/dev/null 2>&1 && field tool "$t"
 done
 `
@@ -191,7 +251,9 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 	with("with_contents", want.Contents)
 	list("list_units", want.Units)
 	list("list_users", want.Users)
-	fmt.Fprintf(&script, "want_firewall() { %t; }\n", want.Firewall)
+	list("list_names", want.Names)
+	list("list_sysctls", want.Sysctls)
+	fmt.Fprintf(&script, "want_firewall() { %t; }\nwant_nft() { %t; }\n", want.Firewall.Opens(), want.Firewall.Opens() || want.Firewall == FirewallDisable)
 	script.WriteString(gatherScript)
 	for _, extra := range want.Extra {
 		script.WriteString(extra)

@@ -83,7 +83,7 @@ func Examine(f *Facts, openFiles int, running []int, configs []string) []Finding
 		add("memory", Warning, "stop something else on this host", "only %s of memory are available", mebibytes(available))
 	}
 	if swap, swappiness := number("health.swap"), number("health.swappiness"); swap > 0 && swappiness > 10 {
-		add("swap", Warning, "run `sysctl vm.swappiness=1` and write it to /etc/sysctl.d, or switch swap off",
+		add("swap", Warning, "set system.sysctl: {vm.swappiness: 1} or system.swap: off in the inventory",
 			"there are %s of swap and vm.swappiness is %d: a server that is swapped out misses its peers' timeouts", mebibytes(swap), swappiness)
 	}
 	if hard := f.Fields.Text("health.nofile"); hard != "unlimited" && !f.IsRoot && number("health.nofile") > 0 && number("health.nofile") < int64(openFiles) {
@@ -101,8 +101,8 @@ func Examine(f *Facts, openFiles int, running []int, configs []string) []Finding
 		if units := f.Fields.Texts("health.timeunit"); len(units) > 0 && f.Systemd {
 			finding.Remedy = "run `systemctl enable --now " + units[0] + "`"
 			finding.Fix = []Change{{Kind: RunScript, Target: units[0], Summary: "enable and start " + units[0], Root: true, Args: []string{units[0]},
-				Script: `systemctl enable -q --now "$1"`, Verify: `systemctl is-active -q "$1"`,
-				Undo: &Undo{Script: `systemctl disable -q --now "$1"`, Args: []string{units[0]}}}}
+				Script: `systemctl enable -q "$1" && systemctl start "$1"`, Verify: `systemctl is-active -q "$1"`,
+				Undo: &Undo{Script: `systemctl stop "$1"; systemctl disable -q "$1"`, Args: []string{units[0]}}}}
 		}
 		out = append(out, finding)
 	}

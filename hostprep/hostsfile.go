@@ -174,23 +174,70 @@ func PlanHosts(f *Facts, entries []Entry, self Entry) ([]Change, []Finding) {
 			own = append(own, n)
 		}
 	}
-	after := HostsContent(f.Hosts.Content, entries, own...)
-	if bytes.Equal(after, f.Hosts.Content) {
-		return nil, nil
-	}
 	var findings []Finding
+	if text := f.Hosts.ignored(); text != "" {
+		findings = append(findings, Finding{Host: f.Host, Check: "hosts-file", Severity: Warning, Text: text,
+			Remedy: "write `hosts: files dns` in /etc/nsswitch.conf"})
+	}
+	after := HostsContent(f.Hosts.Content, entries, own...)
+	changes, more := planHostsTemplate(f, entries)
+	findings = append(findings, more...)
+	if bytes.Equal(after, f.Hosts.Content) {
+		return changes, findings
+	}
 	if f.Hosts.Immutable {
 		return nil, []Finding{{Host: f.Host, Check: "hosts-file", Severity: Error,
 			Text: "/etc/hosts must be changed but is immutable", Remedy: "run `chattr -i /etc/hosts`, or set the policy to leave it alone"}}
 	}
-	if f.Hosts.CloudInit {
-		findings = append(findings, Finding{Host: f.Host, Check: "hosts-file", Severity: Warning,
-			Text:   "cloud-init is told to rewrite /etc/hosts at boot (manage_etc_hosts)",
-			Remedy: "set `manage_etc_hosts: false` in /etc/cloud/cloud.cfg.d, or the block is gone after a reboot"})
-	}
-	return []Change{{
+	return append(changes, Change{
 		Kind: WriteFile, Target: "/etc/hosts", Summary: "write the ensemble's block in /etc/hosts",
 		Before: f.Hosts.Content, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true,
 		InPlace: f.Hosts.Mounted,
-	}}, findings
+	}), findings
+}
+
+// hostsTemplates are the names of cloud-init's templates of /etc/hosts, by distribution; see its module update_etc_hosts.
+var hostsTemplates = map[string]string{
+	"debian": "debian", "ubuntu": "debian", "alpine": "alpine", "arch": "arch", "sles": "suse", "opensuse-leap": "suse", "opensuse-tumbleweed": "suse",
+	"rhel": "redhat", "centos": "redhat", "fedora": "redhat", "rocky": "redhat", "almalinux": "redhat", "ol": "redhat", "amzn": "redhat",
+}
+
+// planHostsTemplate plans the template from which cloud-init writes /etc/hosts anew at each boot, where it is told to, so that
+// the block is there after a boot, too, and the own name is on no loopback address.
+func planHostsTemplate(f *Facts, entries []Entry) ([]Change, []Finding) {
+	mode := f.Hosts.CloudInit
+	if mode == "" || mode == "false" {
+		return nil, nil
+	}
+	name := "/etc/cloud/templates/hosts." + hostsTemplates[f.OS.ID] + ".tmpl"
+	content, exists := f.Contents[name]
+	if mode == "localhost" || !exists {
+		return nil, []Finding{{Host: f.Host, Check: "hosts-file", Severity: Warning,
+			Text:   fmt.Sprintf("cloud-init is told to change /etc/hosts at boot (manage_etc_hosts: %s)", mode),
+			Remedy: "set `manage_etc_hosts: false` in /etc/cloud/cloud.cfg.d and in the user data, or what is written there is gone after a reboot"}}
+	}
+	after := HostsContent(content, entries, "{{hostname}}", "{{fqdn}}", "$hostname", "$fqdn")
+	if bytes.Equal(after, content) {
+		return nil, nil
+	}
+	return []Change{{
+		Kind: WriteFile, Target: name, Summary: "write the ensemble's block in cloud-init's template of /etc/hosts",
+		Before: content, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true,
+	}}, nil
+}
+
+// ignored says why programs do not find in /etc/hosts what is there, "" if they do.
+func (h HostsFile) ignored() string {
+	services := strings.Fields(h.Switch)
+	files := slices.Index(services, "files")
+	dns := slices.IndexFunc(services, func(s string) bool { return s == "dns" || s == "resolve" })
+	switch {
+	case h.Switch == "":
+		return "" // without the line, or the file, files come first
+	case files < 0 && !slices.Contains(services, "resolve"): // which reads /etc/hosts itself
+		return "nsswitch.conf has no `files` for hosts: nobody reads /etc/hosts"
+	case dns >= 0 && dns < files && services[dns] == "dns":
+		return "nsswitch.conf asks DNS for hosts before /etc/hosts"
+	}
+	return ""
 }

@@ -72,3 +72,21 @@ func TestSELinuxContent(t *testing.T) {
 		})
 	}
 }
+
+// A host that does not look in /etc/hosts, or not there first, is warned of; most have nothing to be said about.
+func TestNameServiceSwitch(t *testing.T) {
+	for line, want := range map[string]string{
+		"":          "",
+		"files dns": "",
+		"files mdns4_minimal [NOTFOUND=return] dns myhostname":      "",
+		"mymachines resolve [!UNAVAIL=return] files myhostname dns": "",
+		"files resolve [!UNAVAIL=return] dns":                       "",
+		"dns files":                                                 "asks DNS for hosts before /etc/hosts",
+		"dns":                                                       "no `files` for hosts",
+	} {
+		_, findings := PlanHosts(&Facts{Host: "h", Hosts: HostsFile{Switch: line}}, members, members[0])
+		if len(findings) > 1 || (len(findings) == 0) != (want == "") || want != "" && !strings.Contains(findings[0].Text, want) {
+			t.Errorf("%q: %v", line, findings)
+		}
+	}
+}

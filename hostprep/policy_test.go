@@ -14,68 +14,39 @@ func summaries(cs []Change) string {
 	return strings.Join(s, "; ")
 }
 
-func TestPlanFirewall(t *testing.T) {
-	running := Firewall{Firewalld: Unit{Loaded: true, Active: "active", Enabled: "enabled"}}
-	zoned := running
-	zoned.Zones = []Zone{
-		{Name: "public", Open: []string{"2000-3000/tcp"}, Permanent: []string{"2181/tcp"}},
-		{Name: "internal", Open: []string{"2181/tcp", "2888/tcp"}, Permanent: []string{"2181/tcp", "2888/tcp"}},
-	}
-	for _, c := range []struct {
-		name   string
-		fw     Firewall
-		policy FirewallPolicy
-		want   string // summaries
-		note   string // in the findings
-	}{
-		{"disable", running, FirewallDisable, "stop and disable firewalld", ""},
-		{"stopped but enabled", Firewall{Firewalld: Unit{Loaded: true, Active: "inactive", Enabled: "enabled"}}, FirewallDisable, "stop and disable firewalld", ""},
-		{"absent", Firewall{}, FirewallDisable, "", "not installed: nothing to do"},
-		{"masked", Firewall{Firewalld: Unit{Masked: true, Active: "inactive"}}, FirewallDisable, "", "masked"},
-		{"off already", Firewall{Firewalld: Unit{Loaded: true, Active: "inactive", Enabled: "disabled"}}, FirewallDisable, "", "stopped and disabled"},
-		{"open ports", zoned, FirewallOpenPorts, "open 2888/tcp in firewalld, zone public", ""},
-		{"leave", running, FirewallLeave, "", "left alone"},
-		{"ufw", Firewall{UFW: "Status: active"}, FirewallDisable, "", "ufw is active"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			changes, findings := PlanFirewall(&Facts{Host: "h", Firewall: c.fw}, c.policy, []int{2181, 2888})
-			if got := summaries(changes); got != c.want {
-				t.Errorf("changes: %q", got)
-			}
-			var text string
-			for _, f := range findings {
-				text += f.String() + "\n"
-			}
-			if !strings.Contains(text, c.note) || c.note == "" && text != "" {
-				t.Errorf("findings: %q", text)
-			}
-		})
-	}
-}
-
 func TestPlanSELinux(t *testing.T) {
 	const path = "/etc/selinux/config"
 	state := func(runtime, config string) SELinux {
 		return SELinux{Present: true, Runtime: runtime, Config: []byte("SELINUX=" + config + "\n"), Path: path}
 	}
+	forced := state("Permissive", "permissive")
+	forced.Forced = true
 	set, now := "set SELINUX=disabled in "+path, "switch SELinux to permissive at once"
 	for _, c := range []struct {
 		name   string
 		s      SELinux
 		policy SELinuxPolicy
 		want   string
+		note   string
 	}{
-		{"enforcing", state("Enforcing", "enforcing"), SELinuxDisabled, set + "; " + now},
-		{"reboot pending", state("Permissive", "disabled"), SELinuxDisabled, ""},
-		{"set in the file but still enforcing", state("Enforcing", "disabled"), SELinuxDisabled, now},
-		{"disabled until the reboot", state("Disabled", "enforcing"), SELinuxDisabled, set},
-		{"absent", SELinux{}, SELinuxDisabled, ""},
-		{"permissive", state("Enforcing", "enforcing"), SELinuxPermissive, "set SELINUX=permissive in " + path + "; " + now},
-		{"permissive does not revive", state("Disabled", "disabled"), SELinuxPermissive, ""},
-		{"leave", state("Enforcing", "enforcing"), SELinuxLeave, ""},
+		{"enforcing", state("Enforcing", "enforcing"), SELinuxDisabled, set + "; " + now, "permissive now, disabled after the next reboot"},
+		{"reboot pending", state("Permissive", "disabled"), SELinuxDisabled, "", "permissive now, disabled after the next reboot"},
+		{"set in the file but still enforcing", state("Enforcing", "disabled"), SELinuxDisabled, now, "permissive now, disabled after the next reboot"},
+		{"disabled until the reboot", state("Disabled", "enforcing"), SELinuxDisabled, set, ""},
+		{"disabled", state("Disabled", "disabled"), SELinuxDisabled, "", ""},
+		{"absent", SELinux{}, SELinuxDisabled, "", "no SELinux here"},
+		{"to permissive", state("Enforcing", "enforcing"), SELinuxPermissive, "set SELINUX=permissive in " + path + "; " + now, ""},
+		{"permissive", state("Permissive", "permissive"), SELinuxPermissive, "", ""},
+		{"permissive does not revive", state("Disabled", "disabled"), SELinuxPermissive, "", ""},
+		{"permissive until a reboot that disables", state("Enforcing", "disabled"), SELinuxPermissive, now, "permissive now, disabled after the next reboot"},
+		{"permissive after a reboot", state("Disabled", "enforcing"), SELinuxPermissive, "set SELINUX=permissive in " + path, "disabled now, permissive after the next reboot"},
+		{"without a file", SELinux{Present: true, Runtime: "Enforcing", Path: path}, SELinuxDisabled, now, "permissive now, whatever the kernel's parameters say after the next reboot"},
+		{"forced", forced, SELinuxPermissive, "", "started with enforcing=1"},
+		{"leave", state("Enforcing", "enforcing"), SELinuxLeave, "", "enforcing, and left so"},
+		{"leave, reboot pending", state("Permissive", "disabled"), SELinuxLeave, "", "permissive now, disabled after the next reboot"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			changes, _ := PlanSELinux(&Facts{Host: "h", SELinux: c.s}, c.policy)
+			changes, findings := PlanSELinux(&Facts{Host: "h", SELinux: c.s}, c.policy)
 			if got := summaries(changes); got != c.want {
 				t.Errorf("got %q", got)
 			}
@@ -83,6 +54,13 @@ func TestPlanSELinux(t *testing.T) {
 				if ch.Kind == WriteFile && !ch.InPlace {
 					t.Error("the configuration would lose its inode and with it its label")
 				}
+			}
+			var text string
+			for _, f := range findings {
+				text += f.Text + "\n"
+			}
+			if !strings.Contains(text, c.note) || c.note == "" && text != "" {
+				t.Errorf("findings %q", text)
 			}
 		})
 	}

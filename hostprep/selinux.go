@@ -2,6 +2,7 @@ package hostprep
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -77,10 +78,14 @@ func PlanSELinux(f *Facts, policy SELinuxPolicy) ([]Change, []Finding) {
 		return nil, []Finding{note(Note, "there is no SELinux here: nothing to do", "")}
 	}
 	if policy == SELinuxLeave {
+		var findings []Finding
 		if s.Runtime == "Enforcing" {
-			return nil, []Finding{note(Note, "enforcing, and left so; files written get their labels by restorecon", "")}
+			findings = append(findings, note(Note, "enforcing, and left so; files written get their labels by restorecon", ""))
 		}
-		return nil, nil
+		if mode := configMode(s.Config); mode != "" && mode != strings.ToLower(s.Runtime) {
+			findings = append(findings, note(Note, fmt.Sprintf("%s now, %s after the next reboot", strings.ToLower(s.Runtime), mode), ""))
+		}
+		return nil, findings
 	}
 	var changes []Change
 	mode := string(policy)
@@ -101,10 +106,25 @@ func PlanSELinux(f *Facts, policy SELinuxPolicy) ([]Change, []Finding) {
 			Undo: &Undo{Script: `PATH=$PATH:/usr/sbin:/sbin; [ "$(getenforce)" != Permissive ] || setenforce 1`},
 		})
 	}
+	// What there will be now, and after a reboot.
+	now, then := strings.ToLower(s.Runtime), mode
+	if now == "enforcing" {
+		now = "permissive"
+	}
+	if s.Config == nil || policy == SELinuxPermissive && configMode(s.Config) == "disabled" {
+		then = cmp.Or(configMode(s.Config), "whatever the kernel's parameters say")
+	}
 	var findings []Finding
-	if policy == SELinuxDisabled && s.On() {
-		findings = append(findings, note(Note, "permissive now, disabled after the next reboot",
-			"to undo, set SELINUX=permissive first and reboot, so that files get their labels; then enforcing"))
+	if now != then {
+		remedy := ""
+		if then == "disabled" {
+			remedy = "to undo, set SELINUX=permissive first and reboot, so that files get their labels; then enforcing"
+		}
+		findings = append(findings, note(Note, fmt.Sprintf("%s now, %s after the next reboot", now, then), remedy))
+	}
+	if s.Forced && then == "permissive" {
+		findings = append(findings, note(Warning, "the kernel is started with enforcing=1, which counts more than the configuration: enforcing after the next reboot",
+			"take enforcing=1 out of the kernel's parameters"))
 	}
 	return changes, findings
 }

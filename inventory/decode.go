@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -63,6 +64,10 @@ func (d *decoder) into(n *yaml.Node, v reflect.Value, key string, tag reflect.St
 	}
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		d.duration(n, v, key)
+		return
+	}
+	if v.Type() == reflect.TypeFor[netip.Prefix]() {
+		d.network(n, v, key)
 		return
 	}
 	switch v.Kind() {
@@ -260,6 +265,23 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, key string) {
 	v.SetInt(int64(t))
 }
 
+// network decodes a network such as 10.0.0.0/8, or a single address.
+func (d *decoder) network(n *yaml.Node, v reflect.Value, key string) {
+	s, ok := d.scalar(n, key)
+	if !ok {
+		return
+	}
+	p, err := netip.ParsePrefix(s)
+	if addr, e := netip.ParseAddr(s); e == nil && addr.Zone() == "" {
+		p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	if err != nil {
+		d.problem(n, "%s: must be a network such as 10.0.0.0/8, or an IP address, not %s", key, kindName(n))
+		return
+	}
+	v.Set(reflect.ValueOf(p.Masked()))
+}
+
 func (d *decoder) list(n *yaml.Node, v reflect.Value, key string, tag reflect.StructTag) {
 	if n.Kind != yaml.SequenceNode {
 		d.problem(n, "%s: must be a list [a, b], not %s", key, kindName(n))
@@ -294,11 +316,30 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, key string) {
 				d.problem(val, "%s.%s: must be one line", key, k.Value)
 				continue
 			}
-			if known := d.checkZooCfg(key, k, val, s); known {
+			check := d.checkZooCfg
+			if key == "system.sysctl" {
+				check = d.checkSysctl
+			}
+			if known := check(key, k, val, s); known {
 				v.SetMapIndex(reflect.ValueOf(k.Value), reflect.ValueOf(s))
 			}
 		}
 	}
+}
+
+// sysctlForm is the name of a kernel parameter as sysctl(8) has it, with dots.
+var sysctlForm = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[A-Za-z0-9_-]+)+$`)
+
+func (d *decoder) checkSysctl(section string, k, val *yaml.Node, s string) bool {
+	if !sysctlForm.MatchString(k.Value) {
+		d.problem(k, "%s: %q is no name of a kernel parameter, such as vm.swappiness", section, k.Value)
+		return false
+	}
+	if strings.TrimSpace(s) == "" {
+		d.problem(val, "%s.%s: has no value", section, k.Value)
+		return false
+	}
+	return true
 }
 
 // localPath makes a path on this machine absolute: "~" is the home directory, a relative path starts at the inventory.

@@ -11,6 +11,7 @@ package inventory
 
 import (
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 )
@@ -218,15 +219,24 @@ type System struct {
 	// SSHKeys exclusive is manage, and lets zkctl keys sync remove all other keys from authorized_keys.
 	SSHKeys string `yaml:"ssh_keys" oneof:"manage|exclusive|leave"`
 	// AuthorizedKeys are files with the public keys of people who may log in, too.
-	AuthorizedKeys []string      `yaml:"authorized_keys" kind:"localpath"`
-	KeyType        string        `yaml:"ssh_key_type" oneof:"ed25519|rsa"`
-	HostsFile      string        `yaml:"hosts_file" oneof:"manage|leave"`
-	Firewall       string        `yaml:"firewall" oneof:"disable|open-ports|leave"`
-	SELinux        string        `yaml:"selinux" oneof:"disabled|permissive|leave"`
-	Profile        string        `yaml:"profile" oneof:"manage|leave"`
-	Service        string        `yaml:"service_manager" oneof:"auto|systemd|supervisor"`
-	MaxSkew        time.Duration `yaml:"max_clock_skew"`
-	MinFree        int           `yaml:"min_free_mib" range:"0-1073741824"`
+	AuthorizedKeys []string `yaml:"authorized_keys" kind:"localpath"`
+	KeyType        string   `yaml:"ssh_key_type" oneof:"ed25519|rsa"`
+	HostsFile      string   `yaml:"hosts_file" oneof:"manage|leave"`
+	Firewall       string   `yaml:"firewall" oneof:"disable|open-ports|trust-peers|leave"`
+	// FirewallClients are the networks whose clients are let in where the firewall runs; nil means all.
+	FirewallClients []netip.Prefix `yaml:"firewall_clients"`
+	SELinux         string         `yaml:"selinux" oneof:"disabled|permissive|leave"`
+	// Sysctl are kernel parameters by name.
+	Sysctl    map[string]string `yaml:"sysctl"`
+	HugePages string            `yaml:"transparent_huge_pages" oneof:"leave|madvise|never"`
+	Swap      string            `yaml:"swap" oneof:"leave|off"`
+	Limits    Limits            `yaml:"limits"`
+	// Hostname set makes the host call itself by its name here.
+	Hostname string        `yaml:"hostname" oneof:"leave|set"`
+	Profile  string        `yaml:"profile" oneof:"manage|leave"`
+	Service  string        `yaml:"service_manager" oneof:"auto|systemd|openrc|supervisor"`
+	MaxSkew  time.Duration `yaml:"max_clock_skew"`
+	MinFree  int           `yaml:"min_free_mib" range:"0-1073741824"`
 }
 
 // ClientPort is the port at which clients are served: the one for TLS where that is required.
@@ -236,6 +246,14 @@ func (h Host) ClientPort() int {
 	}
 	return h.Server.Ports.Client
 }
+
+// Limits are those of the user who runs the server; 0 sets none.
+type Limits struct {
+	NoFile int `yaml:"nofile" range:"64-1048576"`
+}
+
+// OpenFiles is how many files the server may open.
+func (h Host) OpenFiles() int { return max(h.Server.OpenFiles, h.System.Limits.NoFile) }
 
 // ClientAddress is host:port of the member's client port as we reach it.
 func (h Host) ClientAddress() string {
@@ -299,7 +317,7 @@ func defaults(connection Connection) settings {
 		TLS: TLS{Client: "off", Quorum: "off", ClientAuth: "need", Authority: "own", Days: 365},
 		System: System{
 			SSHKeys: "manage", KeyType: "ed25519", HostsFile: "manage", Firewall: "disable", SELinux: "disabled",
-			Profile: "manage", Service: "auto", MaxSkew: 5 * time.Second, MinFree: 512,
+			HugePages: "leave", Swap: "leave", Hostname: "leave", Profile: "manage", Service: "auto", MaxSkew: 5 * time.Second, MinFree: 512,
 		},
 	}
 	if connection == Local {

@@ -3,6 +3,7 @@ package inventory
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type schema struct {
 	MaxProps    int               `json:"maxProperties,omitempty"`
 	Items       *schema           `json:"items,omitempty"`
 	Properties  map[string]schema `json:"properties,omitempty"`
+	Names       *schema           `json:"propertyNames,omitempty"`
 	Required    []string          `json:"required,omitempty"`
 	Additional  any               `json:"additionalProperties,omitempty"` // false, or a schema
 	AnyOf       []schema          `json:"anyOf,omitempty"`
@@ -104,6 +106,8 @@ func valueSchema(t reflect.Type, tag reflect.StructTag, path string) schema {
 		}
 	case t == reflect.TypeFor[time.Duration]():
 		s.Type, s.Pattern = "string", `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|\{\{`
+	case t == reflect.TypeFor[netip.Prefix]():
+		s.Type, s.Pattern = "string", `^[0-9]+(\.[0-9]+){3}(/[0-9]{1,2})?$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?$|\{\{`
 	case t.Kind() == reflect.String:
 		s.Type = []string{"string", "number"}
 		if f, ok := forms[tag.Get("form")]; ok {
@@ -134,6 +138,9 @@ func valueSchema(t reflect.Type, tag reflect.StructTag, path string) schema {
 		s.Type = "object"
 		scalar := schema{Type: []string{"string", "integer", "number", "boolean"}}
 		s.Additional = scalar
+		if path == "system.sysctl" {
+			s.Names = &schema{Pattern: sysctlForm.String()}
+		}
 		if path == "zoo_cfg" {
 			s.Additional = false
 			s.Properties = map[string]schema{}

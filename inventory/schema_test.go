@@ -220,6 +220,9 @@ func samples(t *testing.T, k key) (good, bad []string) {
 		return []string{"true", "false"}, []string{"perhaps", "1"}
 	case k.kind.Kind() == reflect.Slice:
 		v := "[a, b]"
+		if last == "firewall_clients" {
+			return []string{"[10.0.0.0/8, '192.0.2.1', 'fd00::/8', '{{ .address }}']", "[]"}, []string{"[anybody]", "10.0.0.0/8", "[[10.0.0.0/8]]"}
+		}
 		if last == "jump" {
 			v = "['a', 'me@b:22', '[fd00::1]:22']"
 		}
@@ -231,6 +234,9 @@ func samples(t *testing.T, k key) (good, bad []string) {
 		if last == "zoo_cfg" {
 			return []string{"{tickTime: 2000, syncEnabled: true, forceSync: 'no', snapshotSizeFactor: 0.3}"},
 				[]string{"{tickTim: 2000}", "{tickTime: soon}", "{clientPort: 1}", "[a]", "{syncEnabled: maybe}"}
+		}
+		if last == "sysctl" {
+			return []string{"{vm.swappiness: 1, net.ipv4.ip_local_port_range: '32768 60999'}"}, []string{"[a]", "{swappiness: 1}", "{'vm.x; reboot': 1}"}
 		}
 		return []string{"{some.key: 1, other: word}"}, []string{"[a]", "word"}
 	}

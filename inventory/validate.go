@@ -119,7 +119,8 @@ func (l *loader) sameMachine(a, b Host) {
 			conflict("server", "server.paths.%s is %s, the same directory", p.name, p.a)
 		}
 	}
-	if a.Server.Service == b.Server.Service && !(local && a.System.Service != "systemd" && b.System.Service != "systemd") {
+	ofHost := func(h Host) bool { return h.System.Service == "systemd" || h.System.Service == "openrc" }
+	if a.Server.Service == b.Server.Service && !(local && !ofHost(a) && !ofHost(b)) {
 		conflict("server", "server.service is %s, the same service", a.Server.Service)
 	}
 }

@@ -143,6 +143,10 @@ host_boot() {
 # init would enter it.
 sysv_boot='mkdir -p /run/sshd /run/lock; selinux-stand-in; for script in /etc/rc2.d/S*; do "$script" start; done; exec sleep infinity'
 
+# openrc_boot is the same with OpenRC in charge of what is in its runlevel default. It would move its services out of the
+# host's control group, where a power cut does not find them.
+openrc_boot='umount -l /sys/fs/cgroup/* /sys/fs/cgroup 2>/dev/null; mkdir -p /run/openrc; touch /run/openrc/softlevel; '${sysv_boot%exec *}'openrc default; exec sleep infinity'
+
 # host_run holds a host: it enters the host's control group and boots it again after each reboot, which nspawn reports
 # as status 133.
 host_run() {
@@ -150,7 +154,11 @@ host_run() {
 	echo $$ >"$dir/pid"
 	cgroup_enter "$name" $$
 	while [ "$status" = 133 ]; do
-		if [ "$(cat "$dir/init")" = systemd ]; then set -- --boot; else set -- --as-pid2 /bin/sh -c "$sysv_boot"; fi
+		case $(cat "$dir/init") in
+		systemd) set -- --boot ;;
+		openrc) set -- --as-pid2 /bin/sh -c "$openrc_boot" ;;
+		*) set -- --as-pid2 /bin/sh -c "$sysv_boot" ;;
+		esac
 		systemd-nspawn --directory="$dir/root" --quiet --register=no --keep-unit --hostname="$name" \
 			--machine="lab$lab_number-$name" --capability=CAP_NET_ADMIN,CAP_NET_RAW \
 			--network-namespace-path="/run/netns/$(host_netns "$name")" \
@@ -313,6 +321,15 @@ host_variant() {
 			;;
 		# the machine
 		no-firewalld) in_host "$name" systemctl disable --now firewalld >/dev/null 2>&1 ;;
+		ufw) # instead of firewalld
+			in_host "$name" sh -c 'systemctl disable --now firewalld; ufw allow 22/tcp; ufw --force enable' >/dev/null 2>&1
+			;;
+		nftables) # instead of firewalld: with nothing but ssh open
+			printf '%s\n' '#!/usr/sbin/nft -f' 'flush ruleset' 'table inet filter {' '	chain input {' \
+				'		type filter hook input priority filter; policy drop;' '		iif "lo" accept' \
+				'		ct state established,related accept' '		tcp dport 22 accept' '	}' '}' >"$root/etc/nftables.conf"
+			in_host "$name" sh -c 'systemctl disable --now firewalld; systemctl enable --now nftables' >/dev/null 2>&1
+			;;
 		bind-hosts) in_host "$name" sh -c 'cp /etc/hosts /run/hosts.lab; mount --bind /run/hosts.lab /etc/hosts' ;;
 		immutable-hosts) # an overlay knows no immutable files; a read-only mount of the one file refuses as they do
 			in_host "$name" sh -c 'mount --bind /etc/hosts /etc/hosts; mount -o remount,bind,ro /etc/hosts'

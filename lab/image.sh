@@ -10,7 +10,7 @@ image_suite=bookworm
 image_first_stage=systemd,systemd-sysv,dbus,openssh-server,iproute2,procps,sudo,ca-certificates
 # Configured in the running root only: polkitd cannot be in debootstrap's first stage, and firewalld reads
 # /etc/protocols, which is netbase's.
-image_second_stage="firewalld polkitd netbase opendoas fish tcsh"
+image_second_stage="firewalld polkitd netbase ufw nftables busybox opendoas fish tcsh"
 
 # image_path prints the directory of the base image, existing or not.
 image_path() {
@@ -57,6 +57,9 @@ image_build() (
 	apt="apt-get -q -o Dir::Etc=/run/lab-apt"
 	chroot "$root" $apt update
 	DEBIAN_FRONTEND=noninteractive chroot "$root" $apt install -y --no-install-recommends $image_second_stage
+	# OpenRC beside systemd: which of them runs is a matter of what a host boots. Its package would not have it so.
+	chroot "$root" sh -c "cd /run && $apt download openrc librc1 libeinfo1 insserv && for f in *.deb; do dpkg-deb --fsys-tarfile \$f | tar -x --keep-directory-symlink -C / || exit 1; done &&
+		rm -f *.deb && mkdir -p /etc/runlevels/sysinit /etc/runlevels/boot /etc/runlevels/default && ldconfig"
 	chroot "$root" apt-get clean
 	image_unmount "$root"
 	rm -rf "$root"/var/lib/apt/lists/* "$root/usr/sbin/policy-rc.d" "$root/etc/resolv.conf" "$root/etc/resolv.conf.image"

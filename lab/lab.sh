@@ -18,13 +18,13 @@
 #	                             no-forwarding no-root-login root-login new-host-key
 #	                             shells, accounts: chatty fish tcsh nologin expired home-not-ours
 #	                             root: sudo-password requiretty doas-password
-#	                             machine: no-firewalld bind-hosts immutable-hosts read-only full-disk clock-off
+#	                             machine: no-firewalld ufw nftables bind-hosts immutable-hosts read-only full-disk clock-off
 #	                             foreign-data closed-ports behind
 #
 # Environment: ZKCTL_LAB (lab number 0..9, default 0: each has its own network 10.99.<number>.0/24 and hosts),
 # ZKCTL_LAB_CACHE (base image, default /var/cache/zkctl-lab), ZKCTL_LAB_DIR (disks, default /var/lib/zkctl-lab),
-# ZKCTL_LAB_INIT (what new hosts boot: systemd, or sysv: init scripts only, without systemd and firewalld; one word, or one
-# for each host, with commas between), ZKCTL_LAB_JAVA (not empty: new hosts have the Java of this machine).
+# ZKCTL_LAB_INIT (what new hosts boot: systemd; sysv: init scripts only, without systemd and firewalld; or openrc, likewise;
+# one word, or one for each host, with commas between), ZKCTL_LAB_JAVA (not empty: new hosts have the Java of this machine).
 #
 # A host is a systemd-nspawn container in its own network namespace, control group and loop-mounted ext4 file system.
 # Where hosts cannot run, "up" prints "SKIP: reason" and ends with status 77.

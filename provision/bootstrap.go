@@ -23,6 +23,10 @@ const (
 	stepHostsFile = "/etc/hosts"
 	stepFirewall  = "firewall"
 	stepSELinux   = "SELinux"
+	stepHostname  = "host name"
+	stepKernel    = "kernel"
+	stepSwapOff   = "swap"
+	stepLimits    = "limits"
 	stepPrepare   = "prepare the hosts"
 	stepInstall   = "install"
 	stepUser      = "user and directories"
@@ -376,24 +380,17 @@ func (r *Run) planNames(members []member, p *Plan) []hostprep.Finding {
 	return all
 }
 
-// planHosts plans the rest of the preparation of the hosts themselves: firewall and SELinux.
+// planHosts plans the rest of the preparation of the hosts themselves: their names, firewall, SELinux, kernel and limits.
 func (r *Run) planHosts(members []member, p *Plan) []hostprep.Finding {
 	var all []hostprep.Finding
+	r.planEach(members, p, stepHostname, &all, func(m member) ([]hostprep.Change, []hostprep.Finding) {
+		return hostprep.PlanHostname(m.facts, m.Host.Name, m.Host.System.Hostname)
+	})
 	for _, m := range machines(members) {
 		if m.Host.System.Firewall == "leave" || !privileged(m.Member) {
 			continue
 		}
-		var ports []int
-		for _, o := range members {
-			if len(machines([]member{m, o})) == 1 {
-				s := o.Host.Server.Ports
-				ports = append(append(ports, o.allClientPorts()...), s.Peer, s.Election)
-				if s.Metrics != 0 {
-					ports = append(ports, s.Metrics)
-				}
-			}
-		}
-		changes, findings := hostprep.PlanFirewall(m.facts, hostprep.FirewallPolicy(m.Host.System.Firewall), ports)
+		changes, findings := hostprep.PlanFirewall(m.facts, r.firewallWish(m, members))
 		p.add(stepFirewall, m.Host, changes, texts(findings)...)
 		all = append(all, findings...)
 	}
@@ -404,7 +401,32 @@ func (r *Run) planHosts(members []member, p *Plan) []hostprep.Finding {
 			all = append(all, findings...)
 		}
 	}
+	r.planEach(members, p, stepKernel, &all, func(m member) ([]hostprep.Change, []hostprep.Finding) {
+		changes, findings := hostprep.PlanSysctl(m.facts, m.Host.System.Sysctl)
+		pages, more := hostprep.PlanHugePages(m.facts, m.Host.System.HugePages)
+		return append(changes, pages...), append(findings, more...)
+	})
+	r.planEach(members, p, stepSwapOff, &all, func(m member) ([]hostprep.Change, []hostprep.Finding) {
+		return hostprep.PlanSwap(m.facts, m.Host.System.Swap)
+	})
+	r.planEach(members, p, stepLimits, &all, func(m member) ([]hostprep.Change, []hostprep.Finding) {
+		return hostprep.PlanLimits(m.facts, m.User(), m.Host.System.Limits.NoFile)
+	})
 	return all
+}
+
+// planEach plans a step on each machine on which we are root. Without changes or findings the host is not in the plan.
+func (r *Run) planEach(members []member, p *Plan, step string, all *[]hostprep.Finding, plan func(member) ([]hostprep.Change, []hostprep.Finding)) {
+	for _, m := range machines(members) {
+		if !privileged(m.Member) {
+			continue
+		}
+		changes, findings := plan(m)
+		if len(changes)+len(findings) > 0 {
+			p.add(step, m.Host, changes, texts(findings)...)
+			*all = append(*all, findings...)
+		}
+	}
 }
 
 func texts(findings []hostprep.Finding) []string {

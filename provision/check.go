@@ -167,7 +167,6 @@ func (r *Run) lookAtAll(ctx context.Context, report *CheckReport) ([]member, []h
 			if err == nil {
 				want := r.wanted(m)
 				s := hosts[i].Server.Paths
-				want.Firewall = want.Firewall || hosts[i].System.Firewall == "open-ports"
 				want.Extra = append(want.Extra, hostprep.HealthFragment([]string{s.Data, s.TxnLog},
 					[]string{"/etc", s.Config, s.Data, path.Join(s.Install, "bin"), "/etc/systemd/system", "/etc/profile.d"}))
 				var facts *hostprep.Facts
@@ -223,7 +222,7 @@ func (r *Run) examine(members []member) []hostprep.Finding {
 				running, configs = append(running, m.pid), append(configs, m.Config())
 			}
 		}
-		for _, f := range hostprep.Examine(first.facts, first.Host.Server.OpenFiles, running, configs) {
+		for _, f := range hostprep.Examine(first.facts, first.Host.OpenFiles(), running, configs) {
 			// Members on one machine reach one another by any address.
 			if f.Check != "names" || len(firsts) > 1 && !first.namesPending() {
 				out = append(out, f)
@@ -258,7 +257,10 @@ func (r *Run) examine(members []member) []hostprep.Finding {
 }
 
 func checkOf(step string) string {
-	return map[string]string{stepHostsFile: "hosts-file", stepFirewall: "firewall", stepSELinux: "selinux"}[step]
+	return map[string]string{
+		stepHostsFile: "hosts-file", stepFirewall: "firewall", stepSELinux: "selinux", stepHostname: "hostname", stepKernel: "kernel",
+		stepSwapOff: "swap", stepLimits: "limits",
+	}[step]
 }
 
 func (r *Run) examineKeys(members []member) []hostprep.Finding {

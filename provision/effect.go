@@ -50,7 +50,7 @@ func effectOf(m member, c hostprep.Change) Effect {
 			return Live
 		}
 		return NoEffect
-	case "/etc/hosts", "firewalld.service", "selinux", m.facts.SELinux.Path:
+	case "/etc/hosts", "firewalld.service", "ufw", "nftables", "selinux", "sysctl", "hostname", "swap", m.facts.SELinux.Path:
 		return Live
 	}
 	return NoEffect

@@ -243,11 +243,11 @@ func (m *Matrix) findings(members []member, prepared bool) []hostprep.Finding {
 		f := hostprep.Finding{Host: p.from, Check: "network", Severity: hostprep.Error,
 			Text:   fmt.Sprintf("does not reach %s (%s): %s", p.to, target.Host.PeerAddress, strings.Join(parts, ", ")),
 			Remedy: "look for a packet filter between the two hosts, on " + p.to + ", or in the cloud's security group"}
-		fw, policy := target.facts.Firewall, target.Host.System.Firewall
-		if fw.Firewalld.Active == "active" && policy != "leave" && !prepared {
-			f.Severity, f.Remedy = hostprep.Warning, fmt.Sprintf("firewalld runs on %s; bootstrap will change that (system.firewall: %s)", p.to, policy)
-		} else if fw.Firewalld.Active == "active" && policy == "leave" {
-			f.Remedy = fmt.Sprintf("firewalld runs on %s and is left alone: set system.firewall to open-ports, or open the ports there", p.to)
+		filter, policy := target.facts.Firewall.Filter(), target.Host.System.Firewall
+		if filter != "" && policy != "leave" && !prepared {
+			f.Severity, f.Remedy = hostprep.Warning, fmt.Sprintf("%s runs on %s; bootstrap will change that (system.firewall: %s)", filter, p.to, policy)
+		} else if filter != "" && policy == "leave" {
+			f.Remedy = fmt.Sprintf("%s runs on %s and is left alone: set system.firewall to open-ports, or open the ports there", filter, p.to)
 		} else if slices.ContainsFunc(failed[p], func(r Reach) bool { return r.Result == "unknown name" }) {
 			f.Remedy = "set peer_address to an IP address, or make the name known on " + p.from
 		}

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path"
 	"slices"
 
@@ -33,7 +34,8 @@ type member struct {
 	// reload says that systemd has not read the unit since it was changed, boots that OpenRC or init will start the
 	// supervisor at boot.
 	reload, boots bool
-	// boot is how a supervised server is started at boot: openrc, sysv, cron or none.
+	// boot is how a supervised server is started at boot: service (of OpenRC, which supervises it), openrc (which only starts
+	// the supervisor), sysv, cron or none.
 	boot string
 	// certificate is what its files say of TLS.
 	certificate shownCertificate
@@ -49,12 +51,17 @@ const serviceFragment = certificateFragment + `
 lives() {
 	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"
 }
+supervised=
+[ -d /run/openrc ] && [ -x /sbin/openrc-run ] && command -v supervise-daemon >/dev/null 2>&1 && supervised=yes
 pid=0
 if [ "$manager" = systemd ] || { [ "$manager" = auto ] && [ -d /run/systemd/system ]; }; then
 	state=$nl$(systemctl show -p ActiveState -p MainPID -p NeedDaemonReload "$unit" 2>/dev/null)$nl
 	case $state in *"${nl}ActiveState=active$nl"*|*"${nl}ActiveState=activating$nl"*|*"${nl}ActiveState=reloading$nl"*) field member.running yes ;; esac
 	case $state in *"${nl}NeedDaemonReload=yes$nl"*) field member.reload yes ;; esac
 	case $state in *"${nl}MainPID="*) pid=${state#*"${nl}MainPID="}; pid=${pid%%"$nl"*} ;; esac
+elif [ "$manager" = openrc ] || { [ "$manager" = auto ] && [ -n "$supervised" ]; }; then
+	rc-service -q "$unit" status >/dev/null 2>&1 && field member.running yes
+	lives "$pid_file" "$config" || pid=0
 else
 	if lives "$supervisor_pid_file" "$supervisor"; then field member.running yes; fi
 	if ! lives "$pid_file" "$config"; then pid=0; fi
@@ -68,7 +75,7 @@ field member.wanted "$(readlink -f "$program" 2>/dev/null)"
 field member.link "$(readlink "$link" 2>/dev/null)"
 file member.started "$started"
 [ -e "$marked" ] && field member.marked yes
-if [ -x /sbin/openrc-run ]; then
+if [ -x /sbin/openrc-run ] && { [ -d /run/openrc ] || ! command -v update-rc.d; } >/dev/null 2>&1; then
 	field member.boot openrc
 	rc-update show default 2>/dev/null | grep -qw local && field member.boots yes
 elif [ -d /etc/init.d ] && { command -v update-rc.d || command -v chkconfig; } >/dev/null 2>&1; then
@@ -125,8 +132,23 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 		Files:     files,
 		Contents:  contents,
 		Units:     []string{s.Service + ".service"},
-		Firewall:  m.Host.System.Firewall == "open-ports",
+		Firewall:  hostprep.FirewallPolicy(m.Host.System.Firewall),
 		Extra:     slices.Concat([]string{variables + serviceFragment}, more, r.keyFragments(m), []string{lockFragment(r.lockDir(m.Host))}),
+	}
+	for key := range m.Host.System.Sysctl {
+		want.Sysctls = append(want.Sysctls, key)
+	}
+	slices.Sort(want.Sysctls)
+	want.Contents = append(want.Contents, "/etc/hostname", "/etc/fstab", hostprep.SysctlFile, hostprep.HugePagesUnit, hostprep.HugePagesStart, hostprep.LimitsFile(m.User()))
+	want.Files = append(want.Files, "/etc/security/limits.d")
+	want.Units = append(want.Units, "zkctl-huge-pages.service")
+	if want.Firewall.Opens() {
+		for _, h := range r.Inventory.Hosts {
+			if _, err := netip.ParseAddr(h.PeerAddress); err != nil {
+				want.Names = append(want.Names, h.PeerAddress)
+			}
+		}
+		want.Contents = append(want.Contents, r.firewallRecord(m.Host))
 	}
 	if m.Host.Connection == inventory.OverSSH {
 		want.LoginUser = m.Host.SSH.User
@@ -179,6 +201,11 @@ func found(m templates.Member, facts *hostprep.Facts) (member, error) {
 		}
 		m.Manager = templates.Systemd
 	}
+	if supervises := facts.OpenRC && facts.HasTool("supervise-daemon"); m.Host.System.Service == "openrc" && !supervises {
+		return member{}, fmt.Errorf("%s: service_manager is openrc, but the host does not run it, or it has no supervise-daemon", m.Host.Name)
+	} else if m.Host.System.Service == "openrc" || m.Host.System.Service == "auto" && supervises && privileged(m) {
+		m.Manager = templates.OpenRC
+	}
 	f := facts.Fields
 	got := member{
 		Member: m, facts: facts, running: f.Has("member.running"), exe: f.Text("member.exe"), wanted: f.Text("member.wanted"),
@@ -192,6 +219,9 @@ func found(m templates.Member, facts *hostprep.Facts) (member, error) {
 	fmt.Sscan(f.Text("member.pid"), &got.pid)
 	if !privileged(m) {
 		got.boot = "none"
+	}
+	if m.Manager == templates.OpenRC {
+		got.boot, got.boots = "service", facts.HasService(m.Host.Server.Service)
 	}
 	return got, nil
 }

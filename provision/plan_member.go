@@ -96,7 +96,7 @@ else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 	if release != "" {
 		wanted = append(wanted, directory{path.Join(release, "bin"), m.root(), 0o755})
 	}
-	if m.Manager == templates.Supervisor || m.LogsToFile() {
+	if m.Manager != templates.Systemd || m.LogsToFile() {
 		wanted = append(wanted, directory{paths.Log, user, 0o755})
 	}
 	var args, names []string
@@ -249,6 +249,13 @@ func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes [
 	}
 	boot := bootPath(t, m.boot)
 	switch m.boot {
+	case "service":
+		written := m.file(boot, templates.OpenRCService(t), 0o755, "root")
+		changes = append(changes, written...)
+		if len(written) > 0 || !m.boots {
+			changes = append(changes, m.enable(`rc-update -q add "$1" default`, `rc-update show default | grep -qw -- "$1"`,
+				unless(m.boots, `rc-update -q del "$1" default || :`)))
+		}
 	case "openrc":
 		written := m.file(boot, templates.OpenRCScript(t), 0o755, "root")
 		changes = append(changes, written...)
@@ -306,7 +313,7 @@ func bootPath(m templates.Member, boot string) string {
 	switch boot {
 	case "openrc":
 		return "/etc/local.d/" + m.Host.Server.Service + ".start"
-	case "sysv":
+	case "service", "sysv":
 		return "/etc/init.d/" + m.Host.Server.Service
 	case "cron":
 		return "/etc/cron.d/" + strings.ReplaceAll(m.Host.Server.Service, ".", "-")

@@ -214,7 +214,10 @@ func (r *Run) planRemoval(m member, keepData bool, journal []hostprep.JournalEnt
 		Script: `
 service=$1 root=$2; shift 2
 if [ $root = yes ]; then
-	if [ -d /run/systemd/system ]; then systemctl disable -q --now "$service.service" 2>/dev/null
+	if [ -d /run/systemd/system ]; then { systemctl stop "$service.service"; systemctl disable -q "$service.service"; } 2>/dev/null
+	elif [ -d /run/openrc ] && [ -x "/etc/init.d/$service" ]; then
+		rc-service -q "$service" stop >/dev/null 2>&1
+		rc-update -q del "$service" default >/dev/null 2>&1
 	elif [ -x "/etc/init.d/$service" ]; then
 		if command -v update-rc.d >/dev/null 2>&1; then update-rc.d -f "$service" remove >/dev/null 2>&1
 		elif command -v chkconfig >/dev/null 2>&1; then chkconfig --del "$service"; fi

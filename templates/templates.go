@@ -32,6 +32,7 @@ type Manager string
 // The managers.
 const (
 	Systemd    Manager = "systemd"
+	OpenRC     Manager = "openrc"
 	Supervisor Manager = "supervisor"
 )
 
@@ -75,8 +76,17 @@ func Profile(m Member) []byte { return m.render("profile.sh") }
 // Unit renders the systemd unit.
 func Unit(m Member) []byte { return m.render("zookeeper.service") }
 
-// SupervisorScript renders the loop that keeps the server running where there is no systemd.
-func SupervisorScript(m Member) []byte { return m.render("supervisor.sh") }
+// SupervisorScript renders the loop that keeps the server running where there is neither systemd nor OpenRC, and under OpenRC
+// what its supervise-daemon starts.
+func SupervisorScript(m Member) []byte {
+	if m.Manager == OpenRC {
+		return m.render("launch.sh")
+	}
+	return m.render("supervisor.sh")
+}
+
+// OpenRCService renders OpenRC's script for /etc/init.d.
+func OpenRCService(m Member) []byte { return m.render("openrc.init") }
 
 // ServerScript renders zkServer.sh.
 func ServerScript(m Member) []byte { return m.render("zkServer.sh") }
@@ -133,7 +143,7 @@ func IdentityScript(m Member) []byte { return m.render("identity.sh") }
 // SysVScript renders a script for /etc/init.d.
 func SysVScript(m Member) []byte { return m.render("sysv.sh") }
 
-// OpenRCScript renders a script for OpenRC's /etc/local.d.
+// OpenRCScript renders a script for OpenRC's /etc/local.d, for hosts on which OpenRC cannot supervise.
 func OpenRCScript(m Member) []byte { return m.render("openrc.start") }
 
 // CronTab renders a file for /etc/cron.d.
@@ -244,7 +254,7 @@ func (m Member) RollingLog() string {
 // LogsToFile reports whether the server writes to RollingLog.
 func (m Member) LogsToFile() bool { return m.RunsApache() && m.Host.Server.Logging == "file" }
 
-// PidFile holds the server's process id while a supervisor runs it, at the place where Apache's zkServer.sh has it.
+// PidFile holds the server's process id while a supervisor or OpenRC runs it, at the place where Apache's zkServer.sh has it.
 func (m Member) PidFile() string { return path.Join(m.Host.Server.Paths.Data, "zookeeper_server.pid") }
 
 // SupervisorPidFile holds the supervisor's process id while it runs.

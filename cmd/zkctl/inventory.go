@@ -58,7 +58,7 @@ become:
 system:                          # what happens to the hosts themselves; leave: do not touch
   ssh_keys: manage               # manage | exclusive | leave
   hosts_file: manage             # manage | leave
-  firewall: disable              # disable | open-ports | leave
+  firewall: disable              # disable | open-ports | trust-peers | leave
   selinux: disabled              # disabled | permissive | leave
 hosts:
 `, c.String("name"), c.String("ssh-user"))

@@ -5,7 +5,7 @@ log={{ .Log }}
 pid_file={{ .PidFile }}
 supervisor_pid_file={{ .SupervisorPidFile }}
 
-ulimit -n {{ .Host.Server.OpenFiles }} 2>/dev/null
+ulimit -n {{ .Host.OpenFiles }} 2>/dev/null
 child= stopping=
 stop() { stopping=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null; }
 trap stop TERM INT

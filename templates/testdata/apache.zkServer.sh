@@ -40,10 +40,10 @@ as_user() {
   if [ "$(id -u)" = 0 ] && [ -n "$user" ] && [ "$user" != root ]; then su -s /bin/sh "$user" -c "$1"; else /bin/sh -c "$1"; fi
 }
 
-# permitted: only root, and the service's user where no systemd is in charge, may start and stop the server.
+# permitted: only root, and the service's user where neither systemd nor OpenRC is in charge, may start and stop the server.
 permitted() {
   [ -z "$user" ] || [ "$(id -u)" = 0 ] && return
-  [ "$manager" != systemd ] && [ "$(id -un)" = "$user" ] && return
+  [ "$manager" = supervisor ] && [ "$(id -un)" = "$user" ] && return
   echo "not permitted for $(id -un): sudo $0 $verb"
   return 1
 }
@@ -51,6 +51,7 @@ permitted() {
 alive() {
   case $manager in
   systemd) systemctl is-active --quiet "$service" || [ "$(systemctl is-active "$service")" = activating ] ;;
+  openrc) rc-service -q "$service" status >/dev/null 2>&1 ;;
   *) running "$supervisor_pid_file" "$supervisor" ;;
   esac
 }
@@ -62,12 +63,16 @@ start() {
   printf 'Starting zookeeper ... '
   permitted || return 1
   if alive; then
-    case $manager in systemd) pid=$(systemctl show -p MainPID --value "$service") ;; *) pid=$(cat "$pid_file" 2>/dev/null) ;; esac
+    case $manager in systemd) pid=$(systemctl show -p MainPID "$service") pid=${pid#*=} ;; *) pid=$(cat "$pid_file" 2>/dev/null) ;; esac
     echo "already running as process $pid."
     return 1
   fi
   case $manager in
   systemd) systemctl start --no-block "$service" || { echo "FAILED TO START"; return 1; } ;;
+  openrc)
+    rm -f "$pid_file"
+    rc-service -q "$service" zap >/dev/null 2>&1 # of a power cut OpenRC may not know yet
+    rc-service -q "$service" start </dev/null >/dev/null 2>&1 || { echo "FAILED TO START"; return 1; } ;;
   *)
     if command -v setsid >/dev/null; then launch="setsid $supervisor"; else launch="nohup $supervisor"; fi
     as_user "$launch >/dev/null 2>&1 </dev/null &" ;;
@@ -76,10 +81,11 @@ start() {
   i=0 up=0
   while [ $i -lt 100 ] && { [ $up -lt 4 ] || ! listens; }; do
     sleep 0.05 2>/dev/null || sleep 1
-    if alive; then up=$((up + 1)); else up=0; fi
+    if alive && { [ "$manager" != openrc ] || running "$pid_file" "$managed"; }; then up=$((up + 1)); else up=0; fi
     i=$((i + 1))
   done
   if [ $up -ge 4 ]; then echo STARTED; return 0; fi
+  [ "$manager" != openrc ] || rc-service -q "$service" stop >/dev/null 2>&1 # what was refused will be again
   echo "FAILED TO START"
   return 1
 }
@@ -92,6 +98,11 @@ stop() {
     if ! alive; then echo "no zookeeper to stop"; return 0; fi
     systemctl stop "$service" && systemctl reset-failed "$service" 2>/dev/null
     if alive; then echo "FAILED TO STOP"; return 1; fi ;;
+  openrc)
+    if ! alive; then echo "no zookeeper to stop"; return 0; fi
+    rc-service -q "$service" stop </dev/null >/dev/null 2>&1
+    if alive || running "$pid_file" "$managed"; then echo "FAILED TO STOP"; return 1; fi
+    rm -f "$pid_file" ;;
   *)
     if ! alive; then echo "no zookeeper to stop (could not find file $supervisor_pid_file)"; return 0; fi
     if ! kill -TERM "$pid" 2>/dev/null; then echo "FAILED TO STOP: not permitted"; return 1; fi

@@ -50,9 +50,19 @@ func TestPasswordLogin(t *testing.T) {
 
 // TestWithoutSystemd bootstraps hosts that boot with init scripts: a supervisor keeps the server running and starts it at
 // boot.
-func TestWithoutSystemd(t *testing.T) {
-	h := bare(t, "ZKCTL_LAB_INIT=sysv")
+func TestWithoutSystemd(t *testing.T) { withoutSystemd(t, "sysv") }
+
+// TestOpenRC bootstraps hosts on which OpenRC is in charge: its supervise-daemon keeps the server running.
+func TestOpenRC(t *testing.T) { withoutSystemd(t, "openrc") }
+
+func withoutSystemd(t *testing.T, init string) {
+	h := bare(t, "ZKCTL_LAB_INIT="+init)
 	h.must("bootstrap")
+	if init == "openrc" {
+		if out := h.run("slave1", "rc-service zookeeper status; rc-update show default"); !strings.Contains(out, "started") || !strings.Contains(out, "zookeeper") {
+			t.Errorf("OpenRC on slave1: %s", out)
+		}
+	}
 	h.step(t, "ssh mesh", func(t *testing.T, h *hosts) { sshMesh(t, h, "root") })
 	h.step(t, "hosts file", hostsFile)
 	h.step(t, "SELinux", selinux)

@@ -18,7 +18,7 @@ func belongings(h *hosts, name string) string {
 		`-not -path '/var/lib/private*' -not -path '/root/.ssh/authorized_keys2'`
 	return h.run(name, "find /etc /opt /root /home /usr/local /var/lib -xdev "+skip+` \( -type d -printf '%p %m %u:%g\n' -o -printf '%p %m %u:%g %s %l\n' \) | sort; `+
 		"find /etc /opt /root /home /usr/local -xdev -type f "+skip+" -print0 | sort -z | xargs -0 sha256sum; "+
-		"systemctl is-enabled firewalld; systemctl is-active firewalld; getenforce; stat -c 'inode %i' /etc/selinux/config; getent passwd zookeeper || echo nobody")
+		"hostname; cat /proc/sys/net/core/somaxconn; systemctl is-enabled firewalld; systemctl is-active firewalld; getenforce; stat -c 'inode %i' /etc/selinux/config; getent passwd zookeeper || echo nobody")
 }
 
 // TestResetUndo gives hosts back what they had: hosts file, firewall, SELinux, keys, profile, unit, whatever they were like.
@@ -28,12 +28,30 @@ func TestResetUndo(t *testing.T) {
 	h.run("master", `printf '10.1.1.1 db # mine\r\n192.0.2.1 old' >>/etc/hosts; printf '# a comment\n' >>/root/.ssh/authorized_keys; chmod 644 /root/.ssh/authorized_keys`)
 	h.run("slave1", `ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; printf 'github.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRlYWRiZWVmZGVhZGJlZWZkZWFkYmVlZmRlYWRiZWVm' >/root/.ssh/known_hosts`)
 	h.run("slave2", `mkdir -p /etc/zookeeper; echo 'tickTime=1' >/etc/zookeeper/zoo.cfg; echo 'export OLD=1' >/etc/profile.d/zookeeper.sh; chmod 600 /etc/profile.d/zookeeper.sh`)
+	h.run("slave1", "echo old.example >/etc/hostname; hostname old.example")
 	before := make(map[string]string)
 	for _, name := range h.names {
 		before[name] = belongings(h, name)
 	}
+	somaxconn := h.run("slave1", "cat /proc/sys/net/core/somaxconn") // a container may set no other
+	h.rewrite("\nhosts:", "\nsystem: {sysctl: {net.core.somaxconn: 77}}\nhosts:")
+	if r := h.expect(3, "bootstrap"); !strings.Contains(r.stderr, "net.core.somaxconn is "+somaxconn+", and cannot be set here") {
+		t.Errorf("a parameter that cannot be set: %v", r)
+	}
+	h.rewrite("\nsystem: {sysctl: {net.core.somaxconn: 77}}", "")
+	h.rewrite("\nhosts:", "\nserver: {open_files: 5000}\nsystem:\n  sysctl: {net.core.somaxconn: "+somaxconn+"}\n  limits: {nofile: 10000}\n  hostname: set\nhosts:")
 	h.must("bootstrap")
 	h.leader()
+	if got := h.run("slave1", `hostname; cat /proc/sys/net/core/somaxconn; su -s /bin/sh zookeeper -c 'ulimit -Hn'; grep 'open files' /proc/$(pidof zkserver)/limits`); !strings.HasPrefix(got, "slave1\n"+somaxconn+"\n10000\n") || !strings.Contains(got, " 10000 ") {
+		t.Errorf("name and limits on slave1: %q", got)
+	}
+	// What is written for systemd 219 means the same to a newer one.
+	if got := h.run("slave1", "systemctl show -p StartLimitIntervalUSec -p TimeoutStartUSec zookeeper | sort"); got != "StartLimitIntervalUSec=0\nTimeoutStartUSec=infinity" {
+		t.Errorf("limits of the unit: %q", got)
+	}
+	if r := h.must("bootstrap"); !strings.Contains(r.stdout+r.stderr, "nothing to do") {
+		t.Errorf("the second run has something to do: %v", r)
+	}
 	if r := h.must("reset", "--dry-run", "--undo-host-changes"); !strings.Contains(r.stdout, "give /etc/hosts back") {
 		t.Errorf("the plan of a reset: %v", r)
 	}

@@ -1,0 +1,221 @@
+package hostprep
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Zone is a firewalld zone with what it lets in.
+type Zone struct {
+	Name   string
+	Target string // what becomes of the rest: "default", "ACCEPT", "DROP", "%%REJECT%%"
+	// Open and Permanent are open ports, such as "2181/tcp", at runtime and after a reload; Rich and PermanentRich rules in
+	// firewalld's language.
+	Open, Permanent     []string
+	Rich, PermanentRich []string
+}
+
+const disableFirewalld = `
+if [ -d /run/systemd/system ]; then
+	systemctl stop firewalld.service && systemctl disable -q firewalld.service
+else
+	firewall-cmd --state >/dev/null 2>&1 && kill "$(cat /run/firewalld.pid)"
+fi
+`
+
+// enableFirewalld gets whether it was enabled and whether it ran.
+const enableFirewalld = `
+if [ -d /run/systemd/system ]; then
+	[ "$1" != true ] || systemctl enable -q firewalld.service
+	[ "$2" != true ] || systemctl start firewalld.service
+elif [ "$2" = true ]; then firewalld || service firewalld start
+fi
+`
+
+const firewalldIsOff = `
+if [ -d /run/systemd/system ]; then
+	case $(systemctl is-active firewalld.service) in active|activating|reloading) exit 1 ;; esac
+	case $(systemctl is-enabled firewalld.service 2>/dev/null) in enabled*) exit 1 ;; esac
+fi
+! firewall-cmd --state >/dev/null 2>&1
+`
+
+// The scripts that change a zone get the record, the zone, and what is meant as firewall-cmd's options have it after the verb:
+// port=2181/tcp, or rich-rule=RULE.
+const (
+	addToZone = `
+set -e
+record=$1 zone=$2; shift 2
+(umask 077; mkdir -p "${record%/*}"; for r; do echo "$zone $r"; done >>"$record")
+# firewall-cmd takes several of one kind, but not of two.
+for kind in port rich-rule; do (
+	n=$#
+	while [ $n -gt 0 ]; do
+		case $1 in "$kind"=*) set -- "$@" "--add-$1" ;; esac
+		shift; n=$((n - 1))
+	done
+	[ $# = 0 ] || { firewall-cmd -q --zone="$zone" "$@" && firewall-cmd -q --permanent --zone="$zone" "$@"; }
+) || exit 1; done
+`
+	zoneHas = `
+zone=$2; shift 2
+for when in --zone --permanent\ --zone; do
+	has=$(firewall-cmd $when="$zone" --list-ports | tr ' ' '\n'; firewall-cmd $when="$zone" --list-rich-rules)
+	for r; do
+		printf '%s\n' "$has" | grep -qFx -- "${r#*=}" && continue
+		firewall-cmd -q $when="$zone" "--query-$r" || exit 1
+	done
+done
+`
+	removeFromZone = `
+record=$1 zone=$2; shift 2
+if firewall-cmd --state >/dev/null 2>&1; then
+	for r; do
+		firewall-cmd -q --zone="$zone" "--remove-$r" || :
+		firewall-cmd -q --permanent --zone="$zone" "--remove-$r" || :
+	done
+fi
+[ ! -f "$record" ] || for r; do
+	grep -vFx -- "$zone $r" "$record" >"$record.new" || :
+	mv -f "$record.new" "$record"
+done
+`
+	zoneHasNot = `
+zone=$2; shift 2
+for when in --zone --permanent\ --zone; do
+	has=$(firewall-cmd $when="$zone" --list-ports 2>/dev/null | tr ' ' '\n'; firewall-cmd $when="$zone" --list-rich-rules 2>/dev/null)
+	for r; do
+		! printf '%s\n' "$has" | grep -qFx -- "${r#*=}" || exit 1
+	done
+done
+`
+)
+
+// firewalld plans firewalld. Ports are opened in every active zone, since the zone of the interface that members use may not
+// be the default one.
+func (p *firewallPlan) firewalld() {
+	fw := p.Firewall.Firewalld
+	runs, starts := running(fw), strings.HasPrefix(fw.Enabled, "enabled")
+	switch {
+	case p.wish.Policy == FirewallDisable:
+		p.changes = append(p.changes, Change{
+			Kind: RunScript, Target: "firewalld.service", Summary: "stop and disable firewalld",
+			Script: disableFirewalld, Verify: firewalldIsOff, Root: true,
+			Undo: &Undo{Script: enableFirewalld, Args: []string{fmt.Sprint(starts), fmt.Sprint(runs)}},
+		})
+		return
+	case !p.wish.Policy.Opens():
+		p.leftAlone("firewalld")
+		return
+	case !runs:
+		p.find(Warning, "start it and run again, or disable it", "firewalld is stopped but will start at the next boot, without the ensemble's ports")
+		return
+	}
+	var recorded []string
+	for line := range strings.Lines(string(p.Contents[p.wish.Record])) {
+		recorded = append(recorded, strings.TrimRight(line, "\n"))
+	}
+	var wanted []string
+	for _, z := range p.Firewall.Zones {
+		if z.Target == "ACCEPT" {
+			continue
+		}
+		var missing, opened []string
+		for _, o := range p.wish.openings() {
+			lacks := false
+			for _, what := range o.inFirewalld() {
+				wanted = append(wanted, z.Name+" "+what)
+				if !z.has(what) {
+					missing = append(missing, what)
+					lacks = true
+				}
+			}
+			if lacks {
+				opened = append(opened, describe([]opening{o}))
+			}
+		}
+		for _, port := range p.wish.MemberPorts {
+			if name := fmt.Sprintf("%d/tcp", port); covers(z.Open, name) || covers(z.Permanent, name) {
+				p.find(Warning, fmt.Sprintf("firewall-cmd --zone=%s --remove-port=%s, also with --permanent", z.Name, name),
+					"firewalld's zone %s has %s open for everybody; only members need it", z.Name, name)
+			}
+		}
+		if missing != nil {
+			p.changes = append(p.changes, p.inZone(z.Name, "open "+strings.Join(opened, "; ")+" in firewalld, zone "+z.Name, addToZone, zoneHas, missing))
+			last := &p.changes[len(p.changes)-1]
+			last.Undo = &Undo{Script: removeFromZone, Args: last.Args}
+		}
+	}
+	stale := map[string][]string{}
+	var zones []string
+	for _, line := range recorded {
+		zone, what, _ := strings.Cut(line, " ")
+		if slices.Contains(wanted, line) || slices.Contains(stale[zone], what) {
+			continue
+		}
+		if stale[zone] == nil {
+			zones = append(zones, zone)
+		}
+		stale[zone] = append(stale[zone], what)
+	}
+	for _, z := range zones {
+		p.changes = append(p.changes, p.inZone(z, fmt.Sprintf("take %d rules of earlier members or ports out of firewalld, zone %s", len(stale[z]), z),
+			removeFromZone, zoneHasNot, stale[z]))
+	}
+}
+
+func (p *firewallPlan) inZone(zone, summary, script, verify string, what []string) Change {
+	file := "/etc/firewalld/zones/" + zone + ".xml"
+	return Change{
+		Kind: RunScript, Target: "firewalld.service", Summary: summary, Root: true, Saves: []string{file, file + ".old"},
+		Script: script, Verify: verify, Args: append([]string{p.wish.Record, zone}, what...),
+	}
+}
+
+// inFirewalld is the opening as options of firewall-cmd, after the verb.
+func (o opening) inFirewalld() []string {
+	var out []string
+	if o.from == nil {
+		for _, port := range o.ports {
+			out = append(out, fmt.Sprintf("port=%d/tcp", port))
+		}
+		return out
+	}
+	for _, n := range networks(o.from) {
+		rule := fmt.Sprintf("rich-rule=rule family=%q source address=%q ", family(n), n)
+		if o.ports == nil {
+			out = append(out, rule+"accept")
+		}
+		for _, port := range o.ports {
+			out = append(out, rule+fmt.Sprintf(`port port="%d" protocol="tcp" accept`, port))
+		}
+	}
+	return out
+}
+
+// has reports whether a zone lets in what an option of firewall-cmd stands for, now and after a reload.
+func (z Zone) has(what string) bool {
+	kind, value, _ := strings.Cut(what, "=")
+	if kind == "port" {
+		return covers(z.Open, value) && covers(z.Permanent, value)
+	}
+	return slices.Contains(z.Rich, value) && slices.Contains(z.PermanentRich, value)
+}
+
+// covers reports whether a port such as "2181/tcp" is in a list of firewalld's,
+// which may hold ranges such as "2000-3000/tcp".
+func covers(list []string, port string) bool {
+	var want int
+	fmt.Sscanf(port, "%d/tcp", &want)
+	for _, item := range list {
+		var low, high int
+		if n, _ := fmt.Sscanf(item, "%d-%d/tcp", &low, &high); n == 2 && low <= want && want <= high {
+			return true
+		}
+		if item == port {
+			return true
+		}
+	}
+	return false
+}
