@@ -19,6 +19,8 @@ import (
 // Servers before 3.5 send nothing but the id.
 type greeting struct {
 	id wire.ServerID
+	// bare tells that there was nothing but the id.
+	bare bool
 	// addresses are election ports of the sender, without wildcards. Empty if it named none that can be dialled.
 	addresses []string
 }
@@ -29,6 +31,10 @@ const (
 	// maxAddressBytes is what Apache ZooKeeper takes.
 	maxAddressBytes = 2048
 )
+
+// maxBareID is more than the id of any stranger that says nothing else. The first bytes of a client, of a browser, or of a
+// handshake of TLS are larger numbers.
+const maxBareID wire.ServerID = 1<<32 - 1
 
 // greeting is what this server says first on an election port. It names all of its addresses if the others understand that.
 func (p *Peer) greeting() []byte {
@@ -54,7 +60,7 @@ func readGreeting(r io.Reader) (greeting, error) {
 	}
 	version := int64(binary.BigEndian.Uint64(b[:]))
 	if version >= 0 {
-		return greeting{id: wire.ServerID(version)}, nil
+		return greeting{id: wire.ServerID(version), bare: true}, nil
 	}
 	if version != greetingV1 && version != greetingV2 {
 		return greeting{}, fmt.Errorf("protocol version %d", version)

@@ -57,7 +57,8 @@ func (l *link) notify() {
 // adopt takes a connection, whose votes are read from in, in the place of the one before. The lock is held.
 func (l *link) adopt(sock net.Conn, in io.Reader) {
 	l.drop()
-	if !l.m.p.spawn(func() { l.read(sock, in) }) {
+	stranger := !l.member
+	if !l.m.p.spawn(func() { l.read(sock, in, stranger) }) {
 		l.m.p.close(sock)
 		return
 	}
@@ -286,11 +287,21 @@ func (l *link) connectTo(ctx context.Context, addresses []string) (net.Conn, err
 	return sock, nil
 }
 
-// read hands over the votes of a connection until it ends.
-func (l *link) read(sock net.Conn, in io.Reader) {
+// read hands over the votes of a connection until it ends. A stranger, who may be no server at all, has connected because it
+// has a vote.
+func (l *link) read(sock net.Conn, in io.Reader, stranger bool) {
 	buffered := bufio.NewReaderSize(in, 4<<10)
-	for {
+	if stranger {
+		if err := sock.SetReadDeadline(time.Now().Add(l.m.p.cfg.GreetingTimeout)); err != nil {
+			l.lost(sock, err)
+			return
+		}
+	}
+	for first := true; ; first = false {
 		body, err := readNotification(buffered)
+		if err == nil && first && stranger {
+			err = sock.SetReadDeadline(time.Time{})
+		}
 		if err != nil {
 			l.lost(sock, err)
 			return
@@ -298,6 +309,10 @@ func (l *link) read(sock net.Conn, in io.Reader) {
 		l.m.p.notificationsRead.Add(1)
 		var n wire.Notification
 		if err := n.Unmarshal(body); err != nil {
+			if stranger {
+				l.lost(sock, fmt.Errorf("vote cannot be read: %w", err))
+				return
+			}
 			l.m.p.often.Warn("vote cannot be read", "server", int64(l.id), "error", err)
 			continue
 		}

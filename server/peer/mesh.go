@@ -263,6 +263,9 @@ func (m *mesh) greet(sock net.Conn) (g greeting, in io.Reader, err error) {
 	if g, err = readGreeting(sock); err != nil {
 		return g, nil, err
 	}
+	if _, member := m.p.members.find(g.id); g.bare && g.id > maxBareID && !member {
+		return g, nil, fmt.Errorf("server id %d", g.id)
+	}
 	if in, err = m.p.cfg.SASL.admit(sock); err != nil {
 		return g, nil, err
 	}

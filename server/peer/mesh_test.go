@@ -399,3 +399,49 @@ func TestGreetingTimeout(t *testing.T) {
 	}
 	s.stop()
 }
+
+// TestWhoIsNoServer: whoever came to the election port by mistake is let go at once, also a client whose first message reads
+// like the id of a server and a short vote; and so is a stranger that has no vote.
+func TestWhoIsNoServer(t *testing.T) {
+	t.Parallel()
+	members := newMembers(t, 1, 2)
+	cfg := testConfig(members, 1)
+	cfg.GreetingTimeout = time.Hour
+	s := startWith(t, cfg)
+	address := member(t, members, 1).ElectionAddress()
+	client := func(seen wire.Zxid) []byte {
+		request := wire.ConnectRequest{LastZxidSeen: seen, TimeOut: 30000, Passwd: make([]byte, 16), HasReadOnly: true}.Append(nil)
+		return append(wire.AppendInt32(nil, int32(len(request))), request...)
+	}
+	unreadable := []byte{0, 0, 0, 3, 1, 2, 3}
+	for name, b := range map[string][]byte{
+		"new client": client(0), "client": client(0x100000005), "browser": []byte("GET / HTTP/1.1\r\nHost: zk\r\n\r\n"),
+		"handshake":       append([]byte{22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3}, make([]byte, 190)...),
+		"stranger":        append(appendGreeting(nil, 77, "zk77:3888"), unreadable...),
+		"stranger of 3.4": append(wire.AppendInt64(nil, 77), unreadable...),
+		"large id":        wire.AppendInt64(nil, 1<<32),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sock := dialRaw(t, address)
+			write(t, sock, b)
+			awaitEOF(t, sock)
+		})
+	}
+	until(t, "they are forgotten", func() bool {
+		s.mesh.mu.Lock()
+		defer s.mesh.mu.Unlock()
+		return s.mesh.links[77] == nil
+	})
+
+	impatient := testConfig(members, 2)
+	impatient.GreetingTimeout = time.Second
+	two := startWith(t, impatient)
+	voter := dialRaw(t, member(t, members, 2).ElectionAddress())
+	write(t, voter, slices.Concat(appendGreeting(nil, 78, "zk78:3888"), frame(vote(1))))
+	two.awaitVote(78, 1)
+	silent := dialRaw(t, member(t, members, 2).ElectionAddress())
+	write(t, silent, appendGreeting(nil, 77, "zk77:3888"))
+	awaitEOF(t, silent)
+	write(t, voter, frame(vote(2)))
+	two.awaitVote(78, 2)
+}
