@@ -71,6 +71,10 @@ type Election struct {
 	vote      Vote
 	voteRound int64
 	decided   bool
+	// told tells that the leader itself said that it leads, and that the outcome is no count of votes of this server's.
+	told bool
+	// left tells that the outcome is over, and the next election has not begun.
+	left bool
 
 	// received are the votes of this round, outside those of servers that have a leader already.
 	received map[wire.ServerID]wire.Notification
@@ -100,7 +104,7 @@ func New(cfg Config) *Election {
 // Look begins a new election, with the last zxid and currentEpoch of this server.
 func (e *Election) Look(now time.Duration, last wire.Zxid, current wire.Epoch) {
 	e.state = wire.Looking
-	e.decided = false
+	e.decided, e.left = false, false
 	e.round++
 	e.initial = Vote{Leader: e.cfg.Self, Zxid: last, PeerEpoch: current}
 	switch {
@@ -132,6 +136,7 @@ func (e *Election) Tick(now time.Duration) {
 // Step handles a vote.
 func (e *Election) Step(now time.Duration, from wire.ServerID, n wire.Notification) {
 	switch {
+	case e.left:
 	case !e.cfg.Members.IsVoter(from):
 		e.stepQuestion(from, n)
 	case e.state != wire.Looking:
@@ -209,6 +214,7 @@ func (e *Election) stepDecided(from wire.ServerID, n wire.Notification) {
 		e.received[from] = unversioned(n)
 		if e.agree(e.received, n) && e.leads(e.received, n) {
 			e.decide(voteOf(n), e.round)
+			e.told = true
 			return
 		}
 	}
@@ -217,6 +223,7 @@ func (e *Election) stepDecided(from wire.ServerID, n wire.Notification) {
 	if e.agree(e.outside, n) && e.leads(e.outside, n) || e.asksOracle() && n.State == wire.Leading && n.Leader == from {
 		e.round = n.ElectionEpoch
 		e.decide(voteOf(n), e.round)
+		e.told = true
 	}
 }
 
@@ -310,7 +317,7 @@ func (e *Election) Deserted(now time.Duration) bool {
 
 func (e *Election) decide(v Vote, round int64) {
 	e.against, e.deserted = make(map[wire.ServerID]struct{}), 0
-	e.decided = true
+	e.decided, e.told, e.left = true, false, false
 	e.vote, e.voteRound = v, round
 	switch {
 	case v.Leader == e.cfg.Self:
@@ -325,6 +332,13 @@ func (e *Election) decide(v Vote, round int64) {
 
 // Decision is the outcome of the election; ok is false while there is none.
 func (e *Election) Decision() (v Vote, ok bool) { return e.vote, e.decided }
+
+// Told tells that the elected leader itself has said that it leads.
+func (e *Election) Told() bool { return e.decided && e.told }
+
+// Leave says that this server follows nobody any more, or leads no more, though it does not look for a leader yet, or never
+// will. It answers nobody until then: those who look would follow one who is gone.
+func (e *Election) Leave() { e.left = true }
 
 // Established tells that the elected leader leads in this epoch, which is what those who look have to be told.
 func (e *Election) Established(epoch wire.Epoch) { e.vote.PeerEpoch = epoch }

@@ -569,3 +569,31 @@ func TestIntervalsOfNotifications(t *testing.T) {
 		s.says("2:1/1", "3:1/1")
 	}
 }
+
+// TestLeave: who has left its leader, and does not look yet, answers nobody; and who was told by the leader itself knows.
+func TestLeave(t *testing.T) {
+	s := newScene(t, voters(t, 3), 1)
+	s.e.Take()
+	if s.e.Told() {
+		t.Error("nobody has told it anything")
+	}
+	s.hears(2, vote(wire.Following, 3, 7, 1, ownLast))
+	s.hears(3, vote(wire.Leading, 3, 7, 1, ownLast))
+	s.decided(3, wire.Following)
+	if !s.e.Told() {
+		t.Error("the leader has told it")
+	}
+	s.hears(2, vote(wire.Looking, 2, 8, 1, ownLast))
+	s.says("2:following 3/7")
+	s.e.Leave()
+	s.hears(2, vote(wire.Looking, 2, 8, 1, ownLast))
+	s.hears(9, vote(wire.Looking, 9, 8, 1, ownLast))
+	s.says()
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.hears(2, vote(wire.Looking, 1, 8, 1, ownLast))
+	s.passes(time.Second)
+	s.decided(1, wire.Leading)
+	if s.e.Told() {
+		t.Error("it was elected")
+	}
+}

@@ -137,12 +137,13 @@ type (
 	OpenObserverPort  struct{}
 	CloseObserverPort struct{}
 	// DialLeader opens a connection to the quorum port of a server, or to its port for observers; answered by
-	// LeaderConnected or ConnClosed. The caller retries until Timeout is over.
+	// LeaderConnected or ConnClosed. The caller retries until Timeout is over, and when it is refused for a while only: Leads
+	// tells that the server has said that it leads, so that its port has been open, and is closed for good.
 	DialLeader struct {
-		Conn         ConnID
-		Leader       wire.ServerID
-		ObserverPort bool
-		Timeout      time.Duration
+		Conn                ConnID
+		Leader              wire.ServerID
+		ObserverPort, Leads bool
+		Timeout             time.Duration
 	}
 	// SendPacket sends one packet. Data is shared and must not be changed.
 	SendPacket struct {

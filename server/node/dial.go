@@ -67,7 +67,10 @@ func (n *Node) dialIn(wait time.Duration) {
 // dial opens the connection of a learner.
 func (n *Node) dial() {
 	n.dialAt = 0
-	n.note(DialLeader{Conn: n.leaderConn, Leader: n.master, ObserverPort: n.master != n.leaderID, Timeout: n.cfg.ConnectTimeout})
+	n.note(DialLeader{
+		Conn: n.leaderConn, Leader: n.master, ObserverPort: n.master != n.leaderID, Leads: n.master == n.leaderID && n.election.Told(),
+		Timeout: n.cfg.ConnectTimeout,
+	})
 }
 
 // tickLearner does what a learner has waited with.

@@ -178,6 +178,9 @@ func (n *Node) endRole(reason string) {
 		n.unapplied = n.standalone
 	}
 	n.leader, n.learner, n.standalone, n.dialAt = nil, nil, nil, 0
+	if n.election != nil {
+		n.election.Leave()
+	}
 	clear(n.conns)
 	if n.serving {
 		n.unavailableSince = n.now.Mono

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,6 +194,31 @@ func TestDial(t *testing.T) {
 	}
 	if n := count[node.LeaderConnected](learner); n != 1 {
 		t.Errorf("%d connections", n)
+	}
+}
+
+// TestDialWhoLeadsNoMore: a leader of long standing that refuses connections has closed its port; one that was just elected may
+// be about to open it.
+func TestDialWhoLeadsNoMore(t *testing.T) {
+	t.Parallel()
+	members := newMembers(t, 1, 2)
+	learner := start(t, members, 1)
+	start(t, members, 2)
+	learner.dialLeader(1, 2, time.Hour)
+	learner.DialLeader(node.DialLeader{Conn: 3, Leader: 2, Leads: true, Timeout: time.Hour})
+	for _, conn := range []node.ConnID{3, 1} {
+		if err := learner.awaitClosed(conn); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("connection %d: %v", conn, err)
+		}
+	}
+	var ended []node.ConnID
+	for _, in := range learner.seen() {
+		if in, ok := in.(node.ConnClosed); ok {
+			ended = append(ended, in.Conn)
+		}
+	}
+	if !slices.Equal(ended, []node.ConnID{3, 1}) {
+		t.Errorf("the attempts ended in this order: %v", ended)
 	}
 }
 

@@ -17,7 +17,9 @@ const (
 	minRedial = 10 * time.Millisecond
 	// refusedWait is how long a host may refuse connections until it is clear that its server does not lead: it may have
 	// been elected without knowing, or have come to know better; longer if attempts are rare (Apache ZooKeeper: 5 attempts).
+	// closedWait is that of a server that has said that it leads: it has closed its port again, or is just opening it.
 	refusedWait = time.Second
+	closedWait  = 200 * time.Millisecond
 )
 
 // DialLeader opens a connection to the quorum port of a server, and goes on trying until the time is over, or until it
@@ -58,6 +60,10 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 		return nil, errors.New("it is no member")
 	}
 	wait := min(minRedial, c.p.cfg.LeaderRedial)
+	patience := max(refusedWait, 4*c.p.cfg.LeaderRedial)
+	if e.Leads {
+		patience = closedWait
+	}
 	other := time.Now() // last seen anything but a refusal
 	for {
 		addresses := leader.QuorumAddresses()
@@ -70,7 +76,7 @@ func (c *conn) connect(ctx context.Context, e node.DialLeader) (net.Conn, error)
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			other = time.Now()
-		} else if time.Since(other) > max(refusedWait, 4*c.p.cfg.LeaderRedial) {
+		} else if time.Since(other) > patience {
 			return nil, err
 		}
 		select {

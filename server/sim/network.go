@@ -90,8 +90,11 @@ func (n *network) vote(from, to *machine, v wire.Notification) {
 	}
 }
 
-// refusedTime is how long a learner tries to connect to a port that nobody opens.
-const refusedTime = time.Second
+// refusedTime is how long a learner tries to connect to a port that nobody opens, closedTime to one that has been open.
+const (
+	refusedTime = time.Second
+	closedTime  = 200 * time.Millisecond
+)
 
 // dial opens a connection to one of the two ports for learners, trying again until the time is over.
 func (n *network) dial(from *machine, e node.DialLeader, to *machine) {
@@ -99,6 +102,9 @@ func (n *network) dial(from *machine, e node.DialLeader, to *machine) {
 	deadline := n.w.now + e.Timeout
 	if e.ObserverPort {
 		deadline = min(deadline, n.w.now+refusedTime)
+	}
+	if e.Leads {
+		deadline = min(deadline, n.w.now+closedTime)
 	}
 	open := func() bool {
 		if e.ObserverPort {
