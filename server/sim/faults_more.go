@@ -321,11 +321,6 @@ func (w *World) rotOne(m *machine) {
 	if w.more.IntN(2) == 0 {
 		at = w.more.IntN(256)
 	}
-	if f, err := mem.Open(dataDir + "/" + name); err != nil {
-		return
-	} else if size, _ := f.Size(); f.Close() != nil || kind == RotLog && int64(at) >= size-lastRecordBytes {
-		return // the last record of a log could be one that was never finished
-	}
 	repair := mem.Rot(dataDir+"/"+name, at, 1<<w.more.IntN(8))
 	if repair == nil {
 		return
@@ -342,9 +337,6 @@ func (d *disk) repair() {
 	}
 	d.repairs = nil
 }
-
-// lastRecordBytes is about the length of a record.
-const lastRecordBytes = 100
 
 func newestLog(names []string) string {
 	newest := ""

@@ -212,8 +212,8 @@ func TestCorruptLog(t *testing.T) {
 	b.refuses(txnlog.ErrCorrupt, "/d/log.7")
 }
 
-// TestNewEpochBehindATornLog: an epoch can follow any txn, so that only the digest of its first one shows whether the torn
-// end of the log before it had been finished once.
+// TestNewEpochBehindATornLog: an epoch can follow any txn. A record that has its end was whole once; otherwise only the digest
+// of the first txn of the epoch shows whether the torn end of the log before it had been finished.
 func TestNewEpochBehindATornLog(t *testing.T) {
 	b := newSite(t, Options{})
 	b.append(3)
@@ -226,9 +226,64 @@ func TestNewEpochBehindATornLog(t *testing.T) {
 	if db := b.open(); db.LastZxid != 0x200000003 {
 		t.Errorf("read back %v", db.LastZxid)
 	}
-	for _, damaged := range [][]byte{whole[:len(whole)-1], whole[:len(whole)-300], flip(whole, len(whole)-50)} {
+	for _, damaged := range [][]byte{whole[:len(whole)-1], whole[:len(whole)-300]} {
 		b.write("log.1", damaged)
 		b.refuses(ErrIncomplete, "before 0x200000001 are missing", "/d/log.1", "behind transaction 0x2")
+	}
+	b.write("log.1", flip(whole, len(whole)-50))
+	b.refuses(txnlog.ErrCorrupt, "transaction 0x200000001 follows in another log", "/d/log.1", "behind transaction 0x2")
+}
+
+// TestEveryBitOfTheLastRecordOfAnEpoch: no digest shows the beginning of a session.
+func TestEveryBitOfTheLastRecordOfAnEpoch(t *testing.T) {
+	for _, prealloc := range []int64{0, 4096} {
+		b := newSite(t, Options{PreallocBytes: prealloc})
+		b.append(2)
+		before := len(bytes.TrimRight(b.read("log.1"), "\x00"))
+		h := txn.Header{Session: 0x100000abcd, Zxid: 3, Time: 1, Type: wire.OpCreateSession}
+		r := &txn.CreateSession{TimeoutMillis: 4000}
+		b.tree.Apply(h, r, nil)
+		b.must(b.s.Append(3, txn.New(h, r, &txn.Digest{Version: tree.DigestVersion, Tree: b.tree.Digest()}).Bytes))
+		b.epoch(2)
+		b.must(b.s.Roll())
+		b.last = 3
+		b.txn(0x200000001)
+		b.append(1)
+		whole := b.read("log.1")
+		end := len(bytes.TrimRight(whole, "\x00"))
+		for at := before; at < end; at++ {
+			for bit := range 8 {
+				damaged := bytes.Clone(whole)
+				damaged[at] ^= 1 << bit
+				b.write("log.1", damaged)
+				if _, err := b.tryOpen(); !errors.Is(err, txnlog.ErrCorrupt) {
+					t.Fatalf("byte %d of %d to %d, bit %d: %v", at, before, end, bit, err)
+				}
+			}
+		}
+		b.write("log.1", whole)
+		if db := b.open(); db.LastZxid != 0x200000002 {
+			t.Errorf("read back %v", db.LastZxid)
+		}
+	}
+}
+
+// TestTornTailBeforeAnEmptyLog: Apache ZooKeeper may begin a log before the end of the last one is durable. That end is cut like
+// any other, or the next log would make it look like damage.
+func TestTornTailBeforeAnEmptyLog(t *testing.T) {
+	for _, next := range []string{"", "ZKLG", "ZKLG\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00"} {
+		b := newSite(t, Options{})
+		b.append(3)
+		whole := b.read("log.1")
+		b.write("log.1", flip(whole, len(whole)-50))
+		b.write("log.4", []byte(next))
+		b.recovers(2)
+		b.epoch(2)
+		b.txn(0x200000001)
+		b.must(b.s.Sync())
+		if db := b.open(); db.LastZxid != 0x200000001 {
+			t.Errorf("read back %v", db.LastZxid)
+		}
 	}
 }
 

@@ -76,6 +76,7 @@ type missed struct {
 	last, upTo wire.Zxid
 	limit      int64
 	found      bool // the txn with which the collection began, or one that comes directly behind it
+	torn       bool // the end of the file before: an epoch that begins in the next one could follow any txn
 	txns       []txn.Entry
 }
 
@@ -88,6 +89,7 @@ func (m *missed) file(s *Store, name string) error {
 	for m.last < m.upTo {
 		e, err := r.Next()
 		if err == io.EOF || errors.Is(err, txnlog.ErrTorn) {
+			m.torn = err != io.EOF
 			return nil // the next file goes on, or what has not been written yet is in memory
 		}
 		if err != nil {
@@ -102,10 +104,10 @@ func (m *missed) file(s *Store, name string) error {
 		case zxid > m.upTo:
 			return nil
 		// Who was in sync when an epoch began has no txn of it, and the history that its first txn continues.
-		case !m.found && zxid != m.last+1, !zab.Follows(m.last, zxid):
+		case (!m.found || m.torn) && zxid != m.last+1, !zab.Follows(m.last, zxid):
 			return fmt.Errorf("%v comes after %v: %w", zxid, m.last, errNotInLog)
 		}
-		m.found, m.last = true, e.Header.Zxid
+		m.found, m.torn, m.last = true, false, e.Header.Zxid
 		m.limit -= int64(len(e.Bytes))
 		if m.limit < 0 {
 			return fmt.Errorf("more than a snapshot is worth: %w", errNotInLog)

@@ -108,3 +108,25 @@ func TestMissedHole(t *testing.T) {
 		}
 	}
 }
+
+// A record that rots while the server runs is not passed over either, at the end of an epoch of which nobody else knows how
+// long it was.
+func TestMissedRot(t *testing.T) {
+	b := newSite(t, Options{})
+	b.append(5)
+	b.must(b.s.Roll())
+	b.epoch(2)
+	b.txn(0x200000001)
+	b.append(2)
+	// What this server went through itself: no opening lies in between.
+	if got := b.missed(3, 0x200000001, 1000); got != 3 {
+		t.Fatalf("%d txns of a whole log", got)
+	}
+	whole := b.read("log.1")
+	for _, damaged := range [][]byte{flip(whole, len(whole)-50), whole[:len(whole)-1], whole[:len(whole)-300]} {
+		b.write("log.1", damaged)
+		if got := b.missed(3, 0x200000001, 1000); got != -1 {
+			t.Errorf("%d txns, though one is gone", got)
+		}
+	}
+}

@@ -167,14 +167,23 @@ type replay struct {
 	// missing are snapshots that cannot be read. The history must come through each of them.
 	missing map[wire.Zxid]string
 	db      *node.Database
-	// damage is how the file before the present one ended, if not cleanly. It is no matter if the next one goes on with
-	// the very next txn: then nothing is missing.
+	// damage is how a file before the present one ended, if not cleanly; the worst there is. It is no matter if the next one
+	// goes on with the very next txn: then nothing is missing.
 	damage error
+	// unfinished are the files behind the last txn so far whose ends are torn.
+	unfinished []unfinished
 	// doubt is damage behind which a new epoch goes on. Its first txn can follow any other; whether one is missing in
 	// between shows its digest only.
 	doubt error
 	// repeated is about logs of Apache ZooKeeper that go back.
 	repeated repetition
+}
+
+// unfinished is a log whose end is torn.
+type unfinished struct {
+	name      string
+	sizeBytes int64 // of what is whole
+	damage    error
 }
 
 // blame names the damaged snapshots that made older ones necessary.
@@ -246,7 +255,7 @@ func (p *replay) run() error {
 	}
 	for i := first; i < len(logs) && logs[i] <= p.upTo; i++ {
 		name := path.Join(s.logDir, txnlog.Name(logs[i]))
-		if err := p.file(name, i == len(logs)-1); err != nil {
+		if err := p.file(name); err != nil {
 			return err
 		}
 	}
@@ -261,7 +270,36 @@ func (p *replay) run() error {
 			return fmt.Errorf("%s is damaged, and what the older snapshots and the logs hold does not lead to %v: %w", path.Join(s.snapDir, name), z, ErrIncomplete)
 		}
 	}
+	if err := p.cut(); err != nil {
+		return err
+	}
 	return s.fs.SyncDir(s.logDir)
+}
+
+// cut takes the torn ends off behind which nothing has been written. A file that is to follow says by its existence that
+// those before it are whole; and Apache ZooKeeper would not read beyond a wrong checksum.
+func (p *replay) cut() error {
+	if p.upTo != maxZxid {
+		return p.leave()
+	}
+	for _, u := range p.unfinished {
+		p.s.opts.Log.Warn("unfinished end of the log is cut off", "error", u.damage)
+		if err := p.s.cut(u.name, u.sizeBytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave makes the files durable whose torn ends stay: others follow them, or are to be cut.
+func (p *replay) leave() error {
+	for _, u := range p.unfinished {
+		if err := p.s.syncFile(u.name); err != nil {
+			return err
+		}
+	}
+	p.unfinished = nil
+	return nil
 }
 
 // remember reads an older log for learners that missed what is in it. It is not needed otherwise.
@@ -299,7 +337,7 @@ func (p *replay) recent(e txn.Entry) {
 	p.db.Recent = append(p.db.Recent, e)
 }
 
-func (p *replay) file(name string, last bool) error {
+func (p *replay) file(name string) error {
 	r, err := txnlog.OpenReader(p.s.fs, name)
 	if err != nil {
 		return err
@@ -312,13 +350,15 @@ func (p *replay) file(name string, last bool) error {
 		return p.s.syncFile(name)
 	}
 	damage = fmt.Errorf("%s: %w", name, damage)
-	if !errors.Is(p.damage, txnlog.ErrCorrupt) {
+	switch {
+	case errors.Is(p.damage, txnlog.ErrCorrupt):
+	case errors.Is(p.damage, txnlog.ErrChanged) && !errors.Is(damage, txnlog.ErrCorrupt):
+	default:
 		p.damage = damage
 	}
-	if last && p.upTo == maxZxid && errors.Is(damage, txnlog.ErrTorn) {
-		// Nothing is ever appended to this file, but Apache ZooKeeper would not read beyond a wrong checksum.
-		p.s.opts.Log.Warn("unfinished end of the log is cut off", "error", damage)
-		return p.s.cut(name, r.End())
+	if errors.Is(damage, txnlog.ErrTorn) {
+		p.unfinished = append(p.unfinished, unfinished{name, r.End(), damage})
+		return nil
 	}
 	return p.s.syncFile(name)
 }
@@ -327,6 +367,11 @@ func (p *replay) file(name string, last bool) error {
 func (p *replay) records(r *txnlog.Reader) (damage, err error) {
 	for {
 		e, err := r.Next()
+		if err == nil {
+			if err := p.leave(); err != nil {
+				return nil, err
+			}
+		}
 		switch zxid := e.Header.Zxid; {
 		case err == io.EOF:
 			return nil, nil
@@ -360,6 +405,8 @@ func (p *replay) apply(e txn.Entry) error {
 		return p.damage
 	case !zab.Follows(p.db.LastZxid, zxid):
 		return errors.Join(fmt.Errorf("transaction %v comes after %v: %w", zxid, p.db.LastZxid, ErrIncomplete), p.damage)
+	case errors.Is(p.damage, txnlog.ErrChanged) && zxid != p.db.LastZxid+1:
+		return fmt.Errorf("%w, and transaction %v follows in another log: %w", p.damage, zxid, txnlog.ErrCorrupt)
 	case p.damage != nil:
 		p.s.opts.Log.Info("the next log continues what another left unfinished", "error", p.damage, "zxid", zxid)
 		if zxid != p.db.LastZxid+1 {

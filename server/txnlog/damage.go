@@ -23,7 +23,8 @@ const sectorBytes = 512
 //   - No valid record behind the damage: torn. What is not followed by anything was written last, and the writer waits
 //     for the sync of a record before it writes more than maxUnsyncedBytes. Strictly, a bit that flipped in the last
 //     record of all looks the same. The record was on a quorum if it counted, and refusing to start after half of all
-//     losses of power would be worse, as would a rule that operators learn to work around.
+//     losses of power would be worse, as would a rule that operators learn to work around. If the record has its end, it
+//     is told (ErrChanged): where another file goes on behind this one, it was whole.
 //   - Valid records behind it: torn if at least one sector in between is zero from where writing had come to, and if
 //     what follows is not more than could have been unsynced. This happens with several records in one sync.
 //   - Otherwise corrupt: bytes that differ from those written, in the midst of records that were synced later.
@@ -42,6 +43,12 @@ func (r *Reader) judge(why string) error {
 		return err
 	}
 	if valid < 0 {
+		switch changed, err := r.changed(end); {
+		case err != nil:
+			return err
+		case changed:
+			return r.because(why, fmt.Errorf("%w, %w", ErrTorn, ErrChanged))
+		}
 		return r.torn(why)
 	}
 	hole, err := r.unwritten(r.at, valid)
@@ -52,6 +59,37 @@ func (r *Reader) judge(why string) error {
 		return r.torn(why)
 	}
 	return r.corrupt(fmt.Sprintf("%s, and valid transactions follow at offset %d", why, valid))
+}
+
+// changed tells whether the record at r.at, the last one, had been written to its end: there is a byte where its length says
+// that it ends, or its checksum is that of what is there up to the last byte, so that its length is wrong.
+func (r *Reader) changed(end int64) (bool, error) {
+	data := r.at + frameHead
+	length := end - 1 - data
+	if r.at < headerBytes || length < txn.HeaderBytes {
+		return false, nil
+	}
+	var head [frameHead]byte
+	var last [1]byte
+	if _, err := r.file.ReadAt(head[:], r.at); err != nil {
+		return false, fmt.Errorf("read at offset %d: %w", r.at, err)
+	}
+	if said := int64(int32(binary.BigEndian.Uint32(head[8:]))); said > 0 && data+said < r.size {
+		if _, err := r.file.ReadAt(last[:], data+said); err != nil {
+			return false, fmt.Errorf("read at offset %d: %w", data+said, err)
+		}
+		if last[0] != 0 {
+			return true, nil
+		}
+	}
+	if length > maxTxnBytes {
+		return false, nil
+	}
+	record := make([]byte, length+1)
+	if _, err := r.file.ReadAt(record, data); err != nil {
+		return false, fmt.Errorf("read at offset %d: %w", data, err)
+	}
+	return record[length] == endOfRecord && adler32.Checksum(record[:length]) == binary.BigEndian.Uint32(head[4:]), nil
 }
 
 const chunkBytes = 256 << 10

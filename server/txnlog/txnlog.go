@@ -38,6 +38,10 @@ const (
 var (
 	// ErrTorn says that the end of the file was not written completely, as after a loss of power.
 	ErrTorn = errors.New("torn record")
+	// ErrChanged comes with ErrTorn where the last record of the file had been written to its end. A loss of power can leave
+	// that, too, if it leaves the middle of a record out, but only of the file that was written last: nobody goes on with
+	// another file before this one is durable or cut, and Apache ZooKeeper does not start on it.
+	ErrChanged = errors.New("though it has its end")
 	// ErrCorrupt says that a record is damaged that had been written completely.
 	ErrCorrupt = errors.New("corrupt record")
 )
