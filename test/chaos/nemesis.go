@@ -262,6 +262,11 @@ func (n *Nemesis) start(m *ensemble.Member) error {
 	if !expected {
 		return fmt.Errorf("member %d (%v) has ended by itself:\n%s", m.ID, m.Kind, m.LogTail(30))
 	}
+	if listed, err := m.Listed(); err != nil {
+		return err
+	} else if !listed { // it was removed, and has not heard yet that it was added again
+		return n.e.Join(m, n.e.Members()...)
+	}
 	return m.Start()
 }
 

@@ -59,6 +59,26 @@ func (e *Ensemble) Join(m *Member, members ...*Member) error {
 	return m.Start()
 }
 
+// Listed tells whether the files of a member have it in its membership. A member that a reconfiguration has removed does not
+// start from files that say so, even if another one has added it again since.
+func (m *Member) Listed() (bool, error) {
+	static, err := os.ReadFile(filepath.Join(m.Dir, "zoo.cfg"))
+	if err != nil {
+		return false, err
+	}
+	text := string(static)
+	for line := range strings.Lines(text) {
+		if file, ok := strings.CutPrefix(strings.TrimSpace(line), "dynamicConfigFile="); ok {
+			dynamic, err := os.ReadFile(file)
+			if err != nil {
+				return false, err
+			}
+			text = string(dynamic)
+		}
+	}
+	return strings.Contains("\n"+text, fmt.Sprintf("\nserver.%d=", m.ID)), nil
+}
+
 // MoveClients gives the member another client port in its line; nobody is told.
 func (m *Member) MoveClients() error {
 	ports, err := FreePorts(1)

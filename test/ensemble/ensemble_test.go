@@ -1,6 +1,8 @@
 package ensemble
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/go-zookeeper/zk"
@@ -39,6 +41,29 @@ func TestGivenTriesServersInOrderAndPausesAfterARound(t *testing.T) {
 	}{{"a", false}, {"b", false}, {"a", true}} {
 		if server, pause := g.Next(); server != want.server || pause != want.pause {
 			t.Errorf("attempt %d: %s %v, want %v", i, server, pause, want)
+		}
+	}
+}
+
+func TestListed(t *testing.T) {
+	m := &Member{ID: 1, Dir: t.TempDir()}
+	dynamic := filepath.Join(m.Dir, "zoo.cfg.dynamic.5")
+	for _, c := range []struct {
+		static, dynamic string
+		want            bool
+	}{
+		{"tickTime=2000\nserver.1=a:1:2\n", "", true},
+		{"server.11=a:1:2\nserver.2=b:1:2\n", "", false},
+		{"tickTime=2000\ndynamicConfigFile=" + dynamic + "\n", "server.1=a:1:2\nserver.2=b:1:2", true},
+		{"tickTime=2000\ndynamicConfigFile=" + dynamic + "\n", "server.2=b:1:2", false},
+	} {
+		for file, text := range map[string]string{filepath.Join(m.Dir, "zoo.cfg"): c.static, dynamic: c.dynamic} {
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := m.Listed(); err != nil || got != c.want {
+			t.Errorf("%q %q: %v %v", c.static, c.dynamic, got, err)
 		}
 	}
 }
