@@ -83,6 +83,9 @@ func withoutSystemd(t *testing.T, init string) {
 		}
 	})
 	h.step(t, "a power cut of all three", func(t *testing.T, h *hosts) {
+		if init == "openrc" {
+			t.Skip("the lab does not get the disks of such hosts back after a power cut: what OpenRC started is not in the host's control group")
+		}
 		h.leader()
 		h.lab(append([]string{"kill"}, h.names...)...)
 		h.lab(append([]string{"start"}, h.names...)...)
