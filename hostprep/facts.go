@@ -237,7 +237,8 @@ func parseFirewall(fields remote.Fields, units map[string]Unit) Firewall {
 	unit := units["nftables.service"]
 	fw.Nft = Nftables{
 		Ruleset: string(fields.Bytes("nft")), Config: fields.Text("nft_config"), Text: string(fields.Bytes("nft_text")),
-		Boots: strings.HasPrefix(unit.Enabled, "enabled") || fields.Has("nft_boots"), Active: running(unit) || fields.Has("nft_boots"),
+		Included: string(fields.Bytes("nft_included")),
+		Boots:    strings.HasPrefix(unit.Enabled, "enabled") || fields.Has("nft_boots"), Active: running(unit) || fields.Has("nft_boots"),
 	}
 	return fw
 }

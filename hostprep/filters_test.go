@@ -115,7 +115,15 @@ func TestNftablesOpened(t *testing.T) {
 		t.Skip("there is no nft")
 	}
 	journal := filepath.Join(t.TempDir(), "journal")
-	conf := "#!/usr/sbin/nft -f\nflush ruleset\n" + debianRules
+	// One of its tables is in a file that it includes.
+	filter, mangle, _ := strings.Cut(debianRules, "table ip mangle")
+	if err := os.MkdirAll("/etc/nftables", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/etc/nftables/tables.nft", []byte(filter), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	conf := "#!/usr/sbin/nft -f\nflush ruleset\ninclude \"/etc/nftables/t*.nft\"\ntable ip mangle" + mangle
 	conf = strings.TrimSuffix(conf, "\n") // as somebody's editor left it
 	if err := os.WriteFile("/etc/nftables.conf", []byte(conf), 0o640); err != nil {
 		t.Fatal(err)
@@ -170,6 +178,19 @@ ip -n $other link set two up`)
 	if c, _ := PlanFirewall(facts(w)(), w); len(c) > 0 {
 		t.Errorf("after a boot there is to do: %s", summaries(c))
 	}
+	// A chain that somebody makes after the boot gets rules, but not from what is loaded at boot.
+	const ban = "set -e; nft add table inet bans; nft 'add chain inet bans in { type filter hook input priority -1; policy accept; }'; nft add rule inet bans in tcp dport 1000-4000 drop"
+	sh(t, host, ban)
+	expect("with bans", map[int]bool{2181: false}, nil)
+	t.Log(converges(t, host, journal, w, facts(w)))
+	expect("opened beside bans", map[int]bool{22: true, 2181: true, 2888: true}, map[int]bool{2181: true, 2888: false})
+	d := wish(FirewallDisable)
+	if c, found := PlanFirewall(facts(d)(), d); len(c) > 0 || len(found) != 1 || found[0].Severity != Warning {
+		t.Errorf("disable beside a table of somebody else: %q %v", summaries(c), found)
+	}
+	sh(t, host, "nft -f /etc/nftables.conf")
+	sh(t, host, ban)
+	converges(t, host, journal, w, facts(w))
 	w.Policy, w.Clients = FirewallTrustPeers, prefixes("192.0.2.0/24")
 	t.Log(converges(t, host, journal, w, facts(w)))
 	expect("trust-peers", map[int]bool{2181: true, 2888: true, 9999: true}, map[int]bool{22: true, 2181: false, 2888: false})
@@ -177,10 +198,13 @@ ip -n $other link set two up`)
 	converges(t, host, journal, w, facts(w))
 	expect("a member left", map[int]bool{2181: false, 2888: false, 9999: false}, nil)
 	undo(t, host, journal)
+	if left := sh(t, host, "nft list table inet bans"); strings.Contains(left, "comment") {
+		t.Errorf("after the undo: %s", left)
+	}
+	sh(t, host, "nft delete table inet bans")
 	if after := sh(t, host, "nft list ruleset; ls -la --time-style=full-iso /etc/nftables.conf; cat /etc/nftables.conf; ls -d /etc/nftables.d 2>&1 || :"); !sameButTimes(before, after) {
 		t.Errorf("after the undo\n%s\nbefore\n%s", after, before)
 	}
-	d := wish(FirewallDisable)
 	journal += "2"
 	changes, _ := PlanFirewall(facts(d)(), d)
 	fake(t, "systemctl", "exit 1\n")

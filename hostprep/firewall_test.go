@@ -2,6 +2,7 @@ package hostprep
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,8 +57,9 @@ func TestPlanFirewall(t *testing.T) {
 	ufw := func(rules ...string) Firewall { return Firewall{UFW: "Status: active", UFWRules: rules} }
 	open := ` comment 'zkctl lab'`
 	nft := func(rules string) Firewall {
-		return Firewall{Nft: Nftables{Ruleset: rules, Config: "/etc/nftables.conf", Text: "flush ruleset\n", Boots: true, Active: true}}
+		return Firewall{Nft: Nftables{Ruleset: rules, Config: "/etc/nftables.conf", Text: "flush ruleset\n" + debianRules, Boots: true, Active: true}}
 	}
+	const f2b = "table inet f2b-table {\n\tchain f2b-chain {\n\t\ttype filter hook input priority filter - 1; policy accept;\n\t\ttcp dport 22 reject\n\t}\n}\n"
 	some := func(clients ...string) func(*FirewallWish) {
 		return func(w *FirewallWish) { w.Clients = prefixes(clients...) }
 	}
@@ -109,11 +111,22 @@ func TestPlanFirewall(t *testing.T) {
 		{"ufw: no clients", ufw(), FirewallTrustPeers, some(), "open TCP ports 2181 for 10.0.0.2, fd00::3; everything for 10.0.0.2, fd00::3 in ufw", ""},
 
 		{"nftables: disable", nft(debianRules), FirewallDisable, nil, "disable nftables, and drop its rules", ""},
-		{"nftables: disable beside Docker", nft(debianRules + "table ip nat {\n\tchain DOCKER {\n\t}\n}\n"), FirewallDisable, nil, "", "rules of DOCKER"},
+		{"nftables: disable beside Docker", nft(debianRules + "table ip nat {\n\tchain DOCKER {\n\t}\n}\n"), FirewallDisable, nil, "", "rules of Docker"},
+		{"nftables: disable beside docker-bridges", nft(debianRules + "table ip docker-bridges {\n}\n"), FirewallDisable, nil, "", "rules of Docker"},
+		{"nftables: disable beside kube-proxy", nft(debianRules + "table ip kube-proxy {\n}\n"), FirewallDisable, nil, "", "rules of Kubernetes"},
+		{"nftables: disable beside fail2ban", nft(debianRules + f2b), FirewallDisable, nil, "", "rules of fail2ban"},
+		{"nftables: disable beside iptables", nft(debianRules + "# Warning: table ip mangle is managed by iptables-nft, do not touch!\n"), FirewallDisable, nil, "", "rules of iptables"},
+		{"nftables: disable beside a table of somebody", nft(debianRules + "table ip6 filter {\n}\n"), FirewallDisable, nil, "", "the table ip6 filter, which the configuration"},
+		{"nftables: disable beside our table", nft(debianRules + "table inet zkctl {\n}\n"), FirewallDisable, nil, "disable nftables, and drop its rules", ""},
+		{"nftables: disable, no configuration", Firewall{Nft: Nftables{Ruleset: debianRules, Active: true}}, FirewallDisable, nil, "", "the table inet filter"},
 		{"nftables: leave", nft(debianRules), FirewallLeave, nil, "", "nftables is active and left alone"},
 		{"nftables: open ports", nft(debianRules), FirewallOpenPorts, nil, "see that /etc/nftables.d is there; " +
 			"write the rules that open TCP ports 2181 for everybody; TCP ports 2888, 3888 for 10.0.0.2, fd00::3; " +
 			"include /etc/nftables.d/zkctl-lab.nft in /etc/nftables.conf; load /etc/nftables.d/zkctl-lab.nft", ""},
+		{"nftables: open ports beside fail2ban", nft(debianRules + f2b), FirewallOpenPorts, nil, "see that /etc/nftables.d is there; " +
+			"write the rules that open TCP ports 2181 for everybody; TCP ports 2888, 3888 for 10.0.0.2, fd00::3; " +
+			"include /etc/nftables.d/zkctl-lab.nft in /etc/nftables.conf; load /etc/nftables.d/zkctl-lab.nft",
+			"not declared by what nftables loads at boot: inet f2b-table f2b-chain; rules in them are gone after a reboot"},
 		{"nftables: drops by somebody else", Firewall{Nft: Nftables{Ruleset: debianRules}}, FirewallOpenPorts, nil, "",
 			"the chain input of table inet filter drops packets, and nftables.service is not what put it there"},
 		{"nftables: drops nothing, and starts at no boot", Firewall{Nft: Nftables{Ruleset: "table ip x {\n\tchain c {\n\t\ttype filter hook input priority 0; policy accept;\n\t}\n}\n"}},
@@ -164,6 +177,30 @@ func TestNftablesDropping(t *testing.T) {
 		}
 		if strings.Join(got, ", ") != want {
 			t.Errorf("got %q, want %q of\n%s", got, want, rules)
+		}
+	}
+}
+
+func TestNftablesDeclared(t *testing.T) {
+	for text, want := range map[string][2]string{
+		debianRules: {"inet filter, ip mangle", "inet filter input, inet filter output, ip mangle INPUT"},
+		"# table ip a\ntable a { chain in { type filter hook input priority 0; tcp dport { 22, 80 } accept; } } # }\n":     {"ip a", "ip a in"},
+		"add table inet b\nadd chain inet b c { type filter hook input priority 0 ; policy drop ; }\nadd chain inet b d\n": {"inet b", "inet b c"},
+		"table inet b\ndelete table inet old\nflush table ip older\ntable inet b {\n\tchain c {\n\t\tct state vmap { new : jump d,\n\t\t\tinvalid : drop }\n\t}\n" +
+			"\tset type {\n\t\ttype ipv4_addr\n\t\telements = { 10.0.0.1 }\n\t}\n\tchain d { comment \"a } { hook\"; type filter \\\n hook input priority 0; }\n}\n": {"inet b", "inet b d"},
+		"define t = x\ntable inet $t {\n}\n}\n}\n": {"inet $t", ""},
+	} {
+		tables, hooked := (Nftables{Text: "flush ruleset\n", Included: text}).declared()
+		list := func(m map[nftChain]bool) string {
+			var out []string
+			for c := range m {
+				out = append(out, strings.TrimSpace(c.family+" "+c.table+" "+c.chain))
+			}
+			slices.Sort(out)
+			return strings.Join(out, ", ")
+		}
+		if got := [2]string{list(tables), list(hooked)}; got != want {
+			t.Errorf("got %q, want %q of\n%s", got, want, text)
 		}
 	}
 }

@@ -181,12 +181,22 @@ if [ -n "$firewalld" ] && want_firewall; then
 		field "permanent_rich.$z" "$(firewall-cmd --permanent --zone="$z" --list-rich-rules 2>/dev/null)"
 	done
 fi
+# nft_included shows what the file $1 includes; $2 is as long as this is deep.
+nft_included() {
+	sed -n "s/^[[:space:]]*include[[:space:]]*[\"']\([^\"']*\)[\"'].*/\1/p" "$1" 2>/dev/null | while IFS= read -r pattern; do
+		case $pattern in /*) ;; *) pattern=/etc/$pattern ;; esac
+		for p in $pattern; do
+			case $p in */zkctl-*.nft) continue ;; esac
+			[ -f "$p" ] && [ "$2" != xxxxx ] && { cat "$p"; echo; nft_included "$p" "x$2"; }
+		done
+	done
+}
 if [ -z "$firewalld" ] && want_nft && command -v nft >/dev/null 2>&1; then
 	case $ufw in *": active") ;; *)
 		field nft "$(nft -s list ruleset 2>/dev/null)"
 		for p in "$(systemctl cat nftables.service 2>/dev/null | sed -n 's/^ExecStart=.*-f *\(\/[^ ;}]*\).*/\1/p' | head -n 1)" \
 			/etc/nftables.conf /etc/sysconfig/nftables.conf /etc/nftables.nft; do
-			[ -n "$p" ] && [ -f "$p" ] && { field nft_config "$p"; file nft_text "$p"; break; }
+			[ -n "$p" ] && [ -f "$p" ] && { field nft_config "$p"; file nft_text "$p"; field nft_included "$(nft_included "$p" x)"; break; }
 		done
 		for p in /etc/runlevels/boot/nftables /etc/runlevels/default/nftables; do
 			[ -e "$p" ] && { field nft_boots yes; break; }

@@ -14,6 +14,8 @@ type Nftables struct {
 	Ruleset string
 	// Config is the file that is loaded at boot, Text what is in it; "" where there is none.
 	Config, Text string
+	// Included is what is in the files that it includes, ours left out.
+	Included string
 	// Boots says that it is loaded at boot, Active that it was loaded as a service.
 	Boots, Active bool
 }
@@ -55,14 +57,99 @@ func (n Nftables) dropping() []nftChain {
 	return out
 }
 
-// others reports whether programs that need their rules have put some there, which a flush would take away.
-func (n Nftables) others() string {
-	for _, name := range []string{"DOCKER", "KUBE-", "cali-", "LIBVIRT_", "NETAVARK", "CNI-", "libvirt_network"} {
-		if strings.Contains(n.Ruleset, name) {
-			return strings.Trim(name, "-_")
+// others are marks of programs that put rules there and need them, by what they are called.
+var others = []struct{ mark, name string }{
+	{"docker", "Docker"}, {"kube-", "Kubernetes"}, {"cali", "Calico"}, {"cilium", "Cilium"}, {"libvirt", "libvirt"}, {"netavark", "Podman"},
+	{"cni-", "CNI"}, {"f2b-", "fail2ban"}, {"fail2ban", "fail2ban"},
+	{"xt match", "iptables"}, {"xt target", "iptables"}, {"managed by iptables-nft", "iptables"}, // nft cannot load these again
+}
+
+// foreign says what a flush would take away and the next boot would not bring back; "" where that is nothing.
+func (n Nftables) foreign() string {
+	rules := strings.ToLower(n.Ruleset)
+	for _, o := range others {
+		if strings.Contains(rules, o.mark) {
+			return "rules of " + o.name
+		}
+	}
+	tables, _ := n.declared()
+	for line := range strings.Lines(n.Ruleset) {
+		words := strings.Fields(line)
+		if len(words) < 3 || words[0] != "table" {
+			continue
+		}
+		if t := (nftChain{family: words[1], table: words[2]}); !tables[t] && words[1]+words[2] != "inetzkctl" {
+			return "the table " + words[1] + " " + words[2] + ", which the configuration that is loaded at boot does not declare"
 		}
 	}
 	return ""
+}
+
+var nftTokens = regexp.MustCompile(`"[^"]*"|#[^\n]*|[{};\n]|[^\s{};"#]+`)
+
+// declared lists the tables that are made by what is loaded at boot, and the chains that get a hook there. What is written in
+// a way that is not understood is not listed.
+func (n Nftables) declared() (tables, hooked map[nftChain]bool) {
+	tables, hooked = map[nftChain]bool{}, map[nftChain]bool{}
+	text := strings.ReplaceAll(n.Text+"\n"+n.Included, "\\\n", " ")
+	var within []nftChain // a block for each open brace: of a table, of a chain, or of neither
+	var words []string
+	top := func() nftChain {
+		if len(within) == 0 {
+			return nftChain{}
+		}
+		return within[len(within)-1]
+	}
+	// declares is the table or chain that the words before a brace, or of a statement, make.
+	declares := func() nftChain {
+		w := words
+		if len(within) == 0 && len(w) > 0 && (w[0] == "add" || w[0] == "create") {
+			w = w[1:]
+		}
+		if len(within) == 1 && top().table != "" && top().chain == "" && len(w) == 2 && w[0] == "chain" {
+			return nftChain{top().family, top().table, w[1]}
+		}
+		names := map[string]int{"table": 1, "chain": 2}
+		if len(within) > 0 || len(w) == 0 || names[w[0]] == 0 {
+			return nftChain{}
+		}
+		kind := w[0]
+		if w = w[1:]; len(w) == names[kind] {
+			w = append([]string{"ip"}, w...)
+		}
+		switch {
+		case len(w) != names[kind]+1:
+			return nftChain{}
+		case kind == "table":
+			return nftChain{family: w[0], table: w[1]}
+		}
+		return nftChain{w[0], w[1], w[2]}
+	}
+	end := func() {
+		if at := top(); at.chain != "" && len(words) > 0 && words[0] == "type" && slices.Contains(words, "hook") {
+			hooked[at] = true
+		}
+		if d := declares(); d.table != "" && d.chain == "" {
+			tables[d] = true
+		}
+		words = nil
+	}
+	for _, token := range nftTokens.FindAllString(text, -1) {
+		switch {
+		case token == "{":
+			d := declares()
+			end()
+			within = append(within, d)
+		case token == "}":
+			end()
+			within = within[:max(0, len(within)-1)]
+		case token == ";" || token == "\n":
+			end()
+		case token[0] != '#':
+			words = append(words, token)
+		}
+	}
+	return tables, hooked
 }
 
 const (
@@ -94,11 +181,12 @@ stale() {
 		index($0, mark) && table != "zkctl" { print "delete rule", family, table, chain, "handle", $NF }'
 }
 `
-	// loadNft gets our mark, our file, the file that is loaded at boot, our rules' comment and their number. A file with which
+	// loadNft gets our mark, our file, the file that is loaded at boot, our rules' comment, their number, and commands for rules
+	// that are in no file. A file with which
 	// the one of the host cannot be loaded is emptied: a host without any rules would be worse.
 	loadNft = staleInNft + `
 set -e
-{ stale "$1"; cat "$2"; } | nft -f -
+{ stale "$1"; cat "$2"; printf '%s' "$6"; } | nft -f -
 if [ -n "$3" ] && ! nft -c -f "$3"; then
 	: >"$2"
 	echo "$3 cannot be loaded together with $2, which is empty now" >&2
@@ -124,9 +212,10 @@ func (p *firewallPlan) nftables() {
 			"the chain %s of table %s %s drops packets, and nftables.service is not what put it there: left alone", c.chain, c.family, c.table)
 		return
 	}
-	switch other := n.others(); {
-	case p.wish.Policy == FirewallDisable && other != "":
-		p.find(Warning, "use open-ports, or disable nftables by hand", "nftables has rules of %s, which would go with the others: left alone", other)
+	switch foreign := n.foreign(); {
+	case p.wish.Policy == FirewallDisable && foreign != "":
+		p.find(Warning, "set system.firewall to open-ports, or see that it lets "+describe(p.wish.openings())+" through",
+			"nftables has %s, and a flush would take that away: left alone", foreign)
 		return
 	case p.wish.Policy == FirewallDisable:
 		p.changes = append(p.changes, Change{
@@ -142,7 +231,22 @@ func (p *firewallPlan) nftables() {
 	if !n.Boots {
 		p.find(Warning, "systemctl enable nftables.service", "nftables.service is active, but nothing loads its rules at boot")
 	}
-	content, comment, rules := p.wish.inNft(n.dropping())
+	var booted, passing []nftChain
+	var names []string
+	_, hooked := n.declared()
+	for _, c := range n.dropping() {
+		if hooked[c] {
+			booted = append(booted, c)
+		} else {
+			passing = append(passing, c)
+			names = append(names, c.family+" "+c.table+" "+c.chain)
+		}
+	}
+	if names != nil {
+		p.find(Warning, "let "+describe(p.wish.openings())+" through in whatever makes them, or run apply after a reboot",
+			"chains that drop packets and are not declared by what nftables loads at boot: %s; rules in them are gone after a reboot", strings.Join(names, ", "))
+	}
+	content, inserted, comment, rules := p.wish.inNft(booted, passing)
 	mark := p.wish.mark()
 	dir, included := n.dropIns()
 	file := path.Join(dir, "zkctl-"+p.wish.Ensemble+".nft")
@@ -171,7 +275,7 @@ func (p *firewallPlan) nftables() {
 	if pending {
 		p.changes = append(p.changes, Change{
 			Kind: RunScript, Target: "nftables", Summary: "load " + file, Root: true, Script: loadNft, Verify: nftIsLoaded,
-			Args: []string{mark, file, n.Config, comment, fmt.Sprint(rules)},
+			Args: []string{mark, file, n.Config, comment, fmt.Sprint(rules), inserted},
 			Undo: &Undo{Script: unloadNft, Args: []string{mark, p.wish.nftChain()}},
 		})
 	}
@@ -192,10 +296,12 @@ func (n Nftables) dropIns() (dir string, included bool) {
 // nftChain is the name of our chain in the table inet zkctl.
 func (w FirewallWish) nftChain() string { return "members-of-" + w.Ensemble }
 
-// inNft is our file for nft: its content, the comment that all its rules have, and their number.
-func (w FirewallWish) inNft(dropping []nftChain) (content, comment string, rules int) {
+// inNft is our file for nft: its content, the comment that all its rules have, and the number of these. It has rules in the
+// chains that are there after a boot, booted. Those in the chains passing are commands by themselves, now: were they in the
+// file, it would make these chains at the next boot, without a hook, and who comes to make them with one would fail.
+func (w FirewallWish) inNft(booted, passing []nftChain) (content, now, comment string, rules int) {
 	const placeholder = "\x00"
-	var own, inserted strings.Builder
+	var own, inFile, inserted strings.Builder
 	all := w.openings()
 	set := func(items []string) string { return "{ " + strings.Join(items, ", ") + " }" }
 	ports := func(list []int) string { return "tcp dport " + set(strings.Split(words(list), ", ")) + " " }
@@ -239,20 +345,27 @@ func (w FirewallWish) inNft(dropping []nftChain) (content, comment string, rules
 		kept = append(kept, w.ClientPorts...)
 	}
 	put(&own, "\t\t%sdrop ", ports(kept))
-	for _, c := range dropping {
-		fmt.Fprintf(&inserted, "add table %s %s\nadd chain %[1]s %[2]s %s\n", c.family, c.table, c.chain)
+	insert := func(b *strings.Builder, c nftChain) {
 		for _, o := range all {
 			m := matches(o)
 			for _, f := range families {
 				if m[f] != "" && (f == "" || c.family == "inet" || c.family == map[string]string{"ipv4": "ip", "ipv6": "ip6"}[f]) {
-					put(&inserted, "insert rule %s %s %s %saccept ", c.family, c.table, c.chain, m[f])
+					put(b, "insert rule %s %s %s %saccept ", c.family, c.table, c.chain, m[f])
 				}
 			}
 		}
 	}
+	for _, c := range booted {
+		fmt.Fprintf(&inFile, "add table %s %s\nadd chain %[1]s %[2]s %s\n", c.family, c.table, c.chain)
+		insert(&inFile, c)
+	}
+	for _, c := range passing {
+		insert(&inserted, c)
+	}
 	head := "\tchain " + w.nftChain() + " {\n\t\ttype filter hook input priority -10; policy accept;\n"
 	content = "# Written by zkctl for the ensemble " + w.Ensemble + ": the members' ports are for the members.\ntable inet zkctl {\n" + head + "\t}\n}\n" +
-		"flush chain inet zkctl " + w.nftChain() + "\ntable inet zkctl {\n" + head + own.String() + "\t}\n}\n" + inserted.String()
+		"flush chain inet zkctl " + w.nftChain() + "\ntable inet zkctl {\n" + head + own.String() + "\t}\n}\n" + inFile.String()
 	comment = w.mark() + " " + hexSum([]byte(content))[:12]
-	return strings.ReplaceAll(content, fmt.Sprintf("%q", placeholder), `"`+comment+`"`), comment, rules
+	marked := strings.NewReplacer(fmt.Sprintf("%q", placeholder), `"`+comment+`"`)
+	return marked.Replace(content), marked.Replace(inserted.String()), comment, rules
 }
