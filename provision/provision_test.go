@@ -480,6 +480,53 @@ func TestRollingRestartRefuses(t *testing.T) {
 	}
 }
 
+// Members that zkctl does not see may serve: not so many are stopped that they could be missed, unless forced.
+func TestStopRefusesUnseenMembers(t *testing.T) {
+	s := newSite(t, 3)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	probe, why := r.Probe, "remote error: tls: certificate required"
+	r.Probe = func(_ context.Context, h inventory.Host) Observation {
+		return Observation{Host: h, State: Down, Reason: why}
+	}
+	for _, why = range []string{"remote error: tls: certificate required", noServer} { // a firewall that rejects looks like no server
+		_, err := r.Stop(t.Context(), []string{"m1", "m2"}, false)
+		var refused *RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "m1: "+why) || !strings.Contains(err.Error(), "--force") || refused.Hint() != lookRemedy {
+			t.Errorf("%s: error %v", why, err)
+		}
+		if _, err := r.Restart(t.Context(), []string{"m3"}, false); !errors.As(err, &refused) {
+			t.Errorf("%s: restart: %v", why, err)
+		}
+	}
+	if s.pid("m1") == "" || s.pid("m2") == "" || s.pid("m3") == "" {
+		t.Fatal("a member was stopped")
+	}
+	// What certainly does not run is no reason to refuse, however it was looked for.
+	if _, err := r.Stop(t.Context(), []string{"m1", "m2"}, true); err != nil {
+		t.Fatal(err)
+	}
+	why = "no answer in time"
+	if _, err := r.Stop(t.Context(), []string{"m3"}, false); err != nil {
+		t.Errorf("one that nobody needs: %v", err)
+	}
+	r.Probe = probe
+	if out, err := r.Start(t.Context(), nil); err != nil || out.Verdict.Health != Healthy {
+		t.Errorf("start: %+v, %v", out, err)
+	}
+	// One that is not seen is stopped where the others are enough.
+	r.Probe = func(ctx context.Context, h inventory.Host) Observation {
+		if h.Name == "m1" {
+			return Observation{Host: h, State: Down, Reason: why}
+		}
+		return probe(ctx, h)
+	}
+	if _, err := r.Stop(t.Context(), []string{"m1"}, false); err != nil {
+		t.Errorf("the others serve: %v", err)
+	}
+}
+
 // A configuration that the server refuses is reported with what the server said.
 func TestRefusedConfiguration(t *testing.T) {
 	s := newSite(t, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -341,6 +342,11 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 	if err != nil {
 		return nil, err
 	}
+	if len(names) > 0 {
+		if err := r.mayStopUnseen(ctx, seen, members, force); err != nil {
+			return nil, err
+		}
+	}
 	out := &Outcome{Plan: &Plan{}}
 	end := func(ctx context.Context) error {
 		for _, m := range leaderLast(members, seen) {
@@ -367,7 +373,7 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool) error {
 	v := Judge(seen)
 	if v.Leader == "" {
-		return nil // there is no quorum to lose
+		return nil // no quorum is seen; see mayStopUnseen
 	}
 	left := v.Serving
 	for _, o := range seen {
@@ -391,6 +397,73 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 		refused.Remedy = "stop fewer members; or the whole ensemble, without --limit"
 	}
 	return refused
+}
+
+// mayStopUnseen decides whether members may be stopped together where voters were not seen: what zkctl cannot see, for lack of
+// a certificate or because of a firewall, may serve all the same. Where no member answers as it should, the hosts are asked
+// whether its process runs.
+func (r *Run) mayStopUnseen(ctx context.Context, seen []Observation, stopped []member, force bool) error {
+	v := Judge(seen)
+	known := map[string]member{} // by name, those whose host answered
+	for _, m := range stopped {
+		known[m.Host.Name] = m
+	}
+	left := 0
+	var ask []inventory.Host
+	for _, o := range seen {
+		_, chosen := known[o.Host.Name]
+		switch {
+		case o.Host.Role != inventory.Voter || chosen:
+		case o.Synced():
+			left++
+		case o.State == Down:
+			ask = append(ask, o.Host)
+		}
+	}
+	if left >= v.Majority {
+		return nil
+	}
+	chosen := maps.Clone(known)
+	if len(ask) > 0 {
+		others, err := r.observeServices(ctx, ask)
+		if context.Cause(ctx) != nil {
+			return err
+		}
+		for _, m := range others {
+			if m.facts != nil {
+				known[m.Host.Name] = m
+			}
+		}
+	}
+	var names []string
+	lost := 0
+	for _, o := range seen {
+		if o.Host.Role != inventory.Voter {
+			continue
+		}
+		m, reached := known[o.Host.Name]
+		unseen := o.State == Down && (reached && m.pid != 0 || !reached && o.Reason != noServer)
+		if unseen {
+			what := "its host cannot be asked"
+			if reached {
+				what = fmt.Sprintf("its process %d runs", m.pid)
+			}
+			names = append(names, fmt.Sprintf("%s: %s, but %s", o.Host.Name, o.Reason, what))
+		}
+		if _, stops := chosen[o.Host.Name]; stops && (unseen || o.Synced()) {
+			lost++
+		}
+	}
+	if len(names) == 0 || lost == 0 || v.Serving+len(names) < v.Majority {
+		return nil // it is certain that no quorum is lost
+	}
+	text := fmt.Sprintf("it cannot be told whether the ensemble keeps serving: %d of %d voters would be left that are seen to serve, and %d are needed; not seen (%s)",
+		left, v.Voters, v.Majority, strings.Join(names, "; "))
+	if force {
+		r.report(Event{Kind: Warning, Step: "stop", Text: text})
+		return nil
+	}
+	return &RefusedError{Host: stopped[0].Host.Name, Text: text + " (--force stops it all the same)", Remedy: lookRemedy}
 }
 
 // Restart stops the members and starts them again, all at once: for an ensemble that does not serve. One that does is

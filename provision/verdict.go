@@ -124,15 +124,26 @@ func (e *RefusedError) Hint() string {
 	return "bring the missing members back first (zkctl status shows them, zkctl start starts them)"
 }
 
+// lookRemedy says how to see members that zkctl does not see.
+const lookRemedy = "let zkctl reach the client ports (firewall; client certificate, see zkctl certs show), or look at the members on their hosts: zkServer.sh status"
+
 // MayStop decides from what was just observed whether the member may be stopped: the other voters that serve and are
-// synced must still be a majority. A voter that does not serve, or an observer, is missed by no quorum.
+// synced must still be a majority. A voter that does not serve, or an observer, is missed by no quorum; but one that was not
+// seen may serve.
 func MayStop(seen []Observation, name string) error {
 	v := Judge(seen)
 	for _, o := range seen {
 		if o.Host.Name != name {
 			continue
 		}
-		if o.Host.Role != inventory.Voter || !o.Synced() {
+		if o.Host.Role != inventory.Voter {
+			return nil
+		}
+		if !o.Synced() {
+			if o.State == Down && o.Reason != noServer && v.Serving < v.Majority {
+				return &RefusedError{Host: name, Remedy: lookRemedy, Text: fmt.Sprintf("it was not seen (%s), so it may serve; %d of %d voters are seen to, and %d are needed",
+					o.Reason, v.Serving, v.Voters, v.Majority)}
+			}
 			return nil
 		}
 		if v.Leader == "" {

@@ -85,6 +85,36 @@ func TestMayStop(t *testing.T) {
 	}
 }
 
+// A member that was not seen may serve; one that does not run is missed by nobody.
+func TestMayStopUnseen(t *testing.T) {
+	for _, c := range []struct {
+		words, reason string
+		allowed       bool
+	}{
+		{"down down down", "no answer in time", false},
+		{"down down down", noServer, true},
+		{"down leader down", "remote error: tls: certificate required", false},
+		{"down follower follower", "no answer in time", true},
+		{"down leader follower", "no answer in time", true},
+		{"electing down down", "no answer in time", true},
+		{"o:down down down", "no answer in time", true},
+	} {
+		seen := ensemble(c.words)
+		for i := range seen {
+			if seen[i].State == Down {
+				seen[i].Reason = c.reason
+			}
+		}
+		err := MayStop(seen, "a")
+		if (err == nil) != c.allowed {
+			t.Errorf("%s, %s: %v", c.words, c.reason, err)
+		}
+		if refused := (*RefusedError)(nil); err != nil && (!errors.As(err, &refused) || !strings.Contains(err.Error(), c.reason) || refused.Hint() != lookRemedy) {
+			t.Errorf("%s, %s: %v", c.words, c.reason, err)
+		}
+	}
+}
+
 func TestLag(t *testing.T) {
 	seen := ensemble("leader follower follower down")
 	seen[1].Zxid--
