@@ -35,6 +35,23 @@ func TestOld(t *testing.T) {
 	}
 }
 
+// What a resume goes on with is kept, however many runs came after it that it does not look at.
+func TestOldKeepsWhatIsResumed(t *testing.T) {
+	now := time.Now()
+	run := func(id, verb string, end *End) *Run {
+		return &Run{Begin: Begin{Run: id, Verb: verb, Ensemble: "lab", Time: now.AddDate(0, 0, -100)}, End: end}
+	}
+	refused := &End{ExitCode: 7}
+	runs := []*Run{run("1", "apply", &End{}), run("2", "apply", nil), run("3", "stop", refused), run("4", "keys rotate", &End{Changes: 3}), run("5", "apply", refused)}
+	var got []string
+	for _, r := range Old(runs, now, 0) {
+		got = append(got, r.Run)
+	}
+	if text := strings.Join(got, " "); text != "1 3 4" {
+		t.Errorf("removed %s; the run to be resumed is 2, the last one 5", text)
+	}
+}
+
 func TestFollower(t *testing.T) {
 	state := t.TempDir()
 	now := time.Now().UTC().Truncate(time.Second)

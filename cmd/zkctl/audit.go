@@ -47,8 +47,8 @@ func auditCommand() *cli.Command {
 			},
 			{
 				Name: "prune", Usage: "remove the trail of old runs",
-				Description: `Runs that go on, and the last one of each ensemble, with which zkctl resume would go on, are kept in any case. The histories on
-the hosts stay as they are.
+				Description: `Runs that go on, and of each ensemble the last one and the one with which zkctl resume would go on, are kept in any case. The
+histories on the hosts stay as they are.
 
    zkctl audit prune --keep 90d --dry-run
    zkctl audit prune --keep-last 100 --yes`,

@@ -27,9 +27,6 @@ what the trail says. On another machine, zkctl apply does the same without the t
 	}
 }
 
-// resumable are the verbs that go on where they stopped when they are called again.
-var resumable = []string{"bootstrap", "apply", "rolling-restart", "start", "stop", "restart", "reset"}
-
 func runResume(op *operation) error {
 	c, out, inv := op.Context, op.out, op.inv
 	state, err := stateDir(c)
@@ -40,11 +37,7 @@ func runResume(op *operation) error {
 	if err != nil {
 		return err
 	}
-	runs = slices.DeleteFunc(runs, func(r *trail.Run) bool {
-		// One that was refused, before it did anything, is not what is to be gone on with.
-		didNothing := r.End != nil && r.End.ExitCode != exitOK && r.End.Changes == 0
-		return didNothing || !slices.Contains(resumable, r.Verb)
-	})
+	runs = slices.DeleteFunc(runs, func(r *trail.Run) bool { return !r.Resumable() })
 	if len(runs) == 0 {
 		fmt.Fprintf(out.stdout, "no run on %s began here; %s does what is missing\n", inv.Name, op.commandLine("apply"))
 		return nil
