@@ -19,8 +19,10 @@ import (
 
 var (
 	figures = regexp.MustCompile(`0x[0-9a-f]+|-?\d+(\.\d+)*|/\S+|version: .*|"version" : .*`)
-	lists   = regexp.MustCompile(`\[( N(, N)*)? \]`)
-	perKey  = regexp.MustCompile(`^zk_(\w+?)_(ack_latency|\w+_per_namespace)$`)
+	// clients send pings when they like
+	lastOp = regexp.MustCompile(`("last_operation" : )"(NA|PING)"`)
+	lists  = regexp.MustCompile(`\[( N(, N)*)? \]`)
+	perKey = regexp.MustCompile(`^zk_(\w+?)_(ack_latency|\w+_per_namespace)$`)
 )
 
 // outline is an answer without its figures, and without lines that are then like the one before: of connections there are
@@ -37,7 +39,7 @@ func outline(text string) []string {
 func membersOf(answer []byte) []string {
 	lines := outline(string(answer))
 	for i, line := range lines {
-		lines[i] = lists.ReplaceAllString(strings.TrimSuffix(line, ","), "[ N ]")
+		lines[i] = lists.ReplaceAllString(lastOp.ReplaceAllString(strings.TrimSuffix(line, ","), `$1"N"`), "[ N ]")
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
