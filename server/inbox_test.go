@@ -9,7 +9,7 @@ import (
 )
 
 func bigPacket(bytes int) []node.Input {
-	return []node.Input{node.PacketReceived{Packet: wire.QuorumPacket{Data: make([]byte, bytes)}}}
+	return []node.Input{node.PacketReceived{Packet: wire.QuorumPacket{Type: wire.PacketProposal, Data: make([]byte, bytes)}}}
 }
 
 // What waits for the loop is bounded in bytes, too.
@@ -38,7 +38,7 @@ func TestInboxIsBoundedInBytes(t *testing.T) {
 	})
 }
 
-// While the disk has much to do, the network waits, but not what has no bytes: that a connection is gone is known at once.
+// While the disk has much to do, proposals wait, and nothing else.
 func TestNetworkWaitsForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{inbox: newInbox()}
@@ -54,18 +54,19 @@ func TestNetworkWaitsForTheDisk(t *testing.T) {
 		}
 		go bring(bigPacket(1))
 		go bring([]node.Input{node.ConnClosed{}})
+		go bring([]node.Input{node.PacketReceived{Packet: wire.QuorumPacket{Type: wire.PacketRequest, Data: make([]byte, txn)}}})
 		synctest.Wait()
-		if arrived != 1 {
-			t.Fatalf("%d inputs have arrived, want 1", arrived)
-		}
-		s.disk.appendedBytes(txn)
-		synctest.Wait()
-		if arrived != 1 {
-			t.Fatal("it is too early")
+		if arrived != 2 {
+			t.Fatalf("%d inputs have arrived, want 2", arrived)
 		}
 		s.disk.appendedBytes(txn)
 		synctest.Wait()
 		if arrived != 2 {
+			t.Fatal("it is too early")
+		}
+		s.disk.appendedBytes(txn)
+		synctest.Wait()
+		if arrived != 3 {
 			t.Fatal("the disk has room")
 		}
 		s.disk.add(node.Append{Txn: make([]byte, txn)})
@@ -73,7 +74,7 @@ func TestNetworkWaitsForTheDisk(t *testing.T) {
 		synctest.Wait()
 		s.disk.end()
 		synctest.Wait()
-		if arrived != 3 {
+		if arrived != 4 {
 			t.Fatal("the end of the disk lets nobody go")
 		}
 	})

@@ -2,8 +2,8 @@ package server
 
 import (
 	"path"
-	"strings"
 
+	"github.com/zkctl/zkctl/server/txnlog"
 	"github.com/zkctl/zkctl/server/vfs"
 )
 
@@ -14,7 +14,7 @@ type lazyLogs struct{ vfs.FS }
 // Create makes a file.
 func (l lazyLogs) Create(name string) (vfs.File, error) {
 	f, err := l.FS.Create(name)
-	if err != nil || !strings.HasPrefix(path.Base(name), "log.") {
+	if err != nil || !txnlog.IsName(path.Base(name)) {
 		return f, err
 	}
 	return lazyFile{f}, nil

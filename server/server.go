@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -250,12 +251,19 @@ func (s *Server) clientConfig() clientport.Config {
 	return c
 }
 
-// deliver takes inputs from the network, once the disk has less to do than would fill the memory.
+// deliver takes inputs from the network. A learner whose disk is slow reads no further proposals until it has less to do than
+// would fill the memory. Nothing else waits for that: requests are bounded where clients send them, and behind the requests
+// of a learner come its acknowledgements, without which the ensemble would stand still.
 func (s *Server) deliver(inputs []node.Input) {
-	if inputsBytes(inputs) > 0 {
+	if slices.ContainsFunc(inputs, isProposal) {
 		s.disk.awaitRoom()
 	}
 	s.inbox.put(inputs)
+}
+
+func isProposal(in node.Input) bool {
+	p, ok := in.(node.PacketReceived)
+	return ok && (p.Packet.Type == wire.PacketProposal || p.Packet.Type == wire.PacketInform)
 }
 
 // fail ends the server with an error.

@@ -68,6 +68,7 @@ type conn struct {
 	waiting []arrival // of requests in flight, by arrival
 	// waitingBytes is what they take of the room.
 	waitingBytes int
+	place        *place // in the line of long requests
 	stats        connStats
 	// large is the size of a large answer, of those of late.
 	large int

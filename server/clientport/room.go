@@ -2,6 +2,7 @@ package clientport
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,12 +16,13 @@ const (
 	readingTime = time.Second
 )
 
-// room bounds the bytes of requests in process. Long requests wait for their turn before they are read, in the order in
-// which they were announced; short ones never do, so that a flood of long ones does not stand before them. It is safe for
-// concurrent use.
+// room bounds the bytes of requests in process. Long requests, which do not fit into the buffer of a reader, wait for their
+// turn before they are read, in the order in which they were announced; short ones never do, so that a flood of long ones
+// does not stand before them. It is safe for concurrent use.
 type room struct {
 	limit int64 // not positive for none
 	used  atomic.Int64
+	long  atomic.Int64 // of used, by long requests
 
 	waits  atomic.Int32 // of line
 	mu     sync.Mutex
@@ -32,13 +34,21 @@ type room struct {
 type place struct {
 	bytes int64
 	turn  chan bool // whether the room is open
+	gone  bool      // under the room's lock: whoever had it does not want it any more
 }
+
+func isLong(bytes int) bool { return bytes > readBytes-lengthBytes }
 
 // full tells that there is no room.
 func (r *room) full() bool { return r.limit > 0 && r.used.Load() > r.limit }
 
 // take counts bytes without a wait.
-func (r *room) take(bytes int) { r.used.Add(int64(bytes)) }
+func (r *room) take(bytes int) {
+	r.used.Add(int64(bytes))
+	if isLong(bytes) {
+		r.long.Add(int64(bytes))
+	}
+}
 
 // giveBack counts bytes no more.
 func (r *room) giveBack(bytes int) {
@@ -46,6 +56,9 @@ func (r *room) giveBack(bytes int) {
 		return
 	}
 	r.used.Add(-int64(bytes))
+	if isLong(bytes) {
+		r.long.Add(-int64(bytes))
+	}
 	if r.waits.Load() > 0 {
 		r.mu.Lock()
 		r.admit()
@@ -53,33 +66,42 @@ func (r *room) giveBack(bytes int) {
 	}
 }
 
-// enter counts bytes when their turn has come; false when the room has been closed.
-func (r *room) enter(bytes int) bool {
-	if r.limit <= 0 {
-		r.take(bytes)
-		return true
-	}
-	p := &place{bytes: int64(bytes), turn: make(chan bool, 1)}
+// enter puts a place at the end of the line, whose turn says when its bytes are counted; false when the room has been
+// closed, or the place given up.
+func (r *room) enter(p *place) {
 	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return false
+	defer r.mu.Unlock()
+	if r.closed || p.gone {
+		p.turn <- false
+		return
 	}
 	r.line = append(r.line, p)
 	r.waits.Add(1) // before the look at what is used, which giveBack has changed before it looks at this
 	r.admit()
-	r.mu.Unlock()
-	return <-p.turn
 }
 
-// admit lets in who is first, as long as there is room. One alone has it, whatever it takes. The lock is held.
+// giveUp takes a place out of the line, where it may not be yet, or not any more.
+func (r *room) giveUp(p *place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.gone = true
+	if i := slices.Index(r.line, p); i >= 0 {
+		r.line = slices.Delete(r.line, i, i+1)
+		r.waits.Add(-1)
+		p.turn <- false
+		r.admit()
+	}
+}
+
+// admit lets in who is first, as long as there is room. One alone among the long ones has it, whatever it takes. The lock is
+// held.
 func (r *room) admit() {
 	for len(r.line) > 0 {
 		p := r.line[0]
-		if used := r.used.Load(); used > 0 && used+p.bytes > r.limit {
+		if r.limit > 0 && r.long.Load() > 0 && r.used.Load()+p.bytes > r.limit {
 			return
 		}
-		r.used.Add(p.bytes)
+		r.take(int(p.bytes))
 		r.leave(true)
 	}
 	r.line = nil
@@ -107,7 +129,7 @@ func (r *room) close() {
 // readLarge reads a long frame when there is room for it, and has counted it when it returns without an error.
 func (c *conn) readLarge() ([]byte, error) {
 	r, bytes := &c.port.room, c.reader.length()
-	if !r.enter(bytes) {
+	if !c.awaitTurn(bytes) {
 		return nil, net.ErrClosed
 	}
 	slow := time.AfterFunc(readingTime, func() { r.giveBack(bytes) })
@@ -120,4 +142,40 @@ func (c *conn) readLarge() ([]byte, error) {
 		r.take(bytes)
 	}
 	return frame, err
+}
+
+// awaitTurn waits until so many bytes may be read, and has counted them if it returns true. Meanwhile the session stays
+// alive: its pings stand behind the request. A connection that is let go waits for nothing.
+func (c *conn) awaitTurn(bytes int) bool {
+	p := &place{bytes: int64(bytes), turn: make(chan bool, 1)}
+	c.mu.Lock()
+	if c.closed || c.closing.Load() {
+		c.mu.Unlock()
+		return false
+	}
+	c.place = p
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.place = nil
+		c.mu.Unlock()
+	}()
+	c.port.room.enter(p)
+	for {
+		select {
+		case open := <-p.turn:
+			return open
+		case <-time.After(time.Second):
+			if c.connected {
+				c.port.touch(c)
+			}
+		}
+	}
+}
+
+// leaveLine gives up the place in the line of long requests. The lock is held.
+func (c *conn) leaveLine() {
+	if c.place != nil {
+		c.port.room.giveUp(c.place)
+	}
 }

@@ -100,8 +100,13 @@ func TestSlowRequestsKeepNoRoom(t *testing.T) {
 
 // Who waits comes in in order, one alone always does, and nothing is lost on the way.
 func TestRoom(t *testing.T) {
-	r := room{limit: 1000}
-	if !r.enter(5000) {
+	r := room{limit: 1_000_000}
+	enter := func(bytes int) bool {
+		p := &place{bytes: int64(bytes), turn: make(chan bool, 1)}
+		r.enter(p)
+		return <-p.turn
+	}
+	if !enter(5_000_000) {
 		t.Fatal("one alone has no room")
 	}
 	var order []int
@@ -109,7 +114,7 @@ func TestRoom(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 5 {
 		group.Go(func() {
-			r.enter(400)
+			enter(400_000)
 			mu.Lock()
 			order = append(order, i)
 			mu.Unlock()
@@ -121,13 +126,13 @@ func TestRoom(t *testing.T) {
 		defer mu.Unlock()
 		return len(order)
 	}
-	r.giveBack(5000)
+	r.giveBack(5_000_000)
 	waitFor(t, "two", func() bool { return admitted() == 2 })
 	for i := range 3 {
 		if n := r.waits.Load(); int(n) != 3-i {
 			t.Fatalf("%d wait", n)
 		}
-		r.giveBack(400)
+		r.giveBack(400_000)
 		waitFor(t, "the next", func() bool { return admitted() == 3+i })
 		if mu.Lock(); order[2+i] != 2+i {
 			t.Errorf("they came in as %v", order)
@@ -135,15 +140,16 @@ func TestRoom(t *testing.T) {
 		mu.Unlock()
 	}
 	group.Wait()
-	r.giveBack(800)
+	r.giveBack(400_000)
+	r.giveBack(400_000)
 
 	var most atomic.Int64
 	for i := range 8 {
 		group.Go(func() {
 			rand := rand.New(rand.NewPCG(1, uint64(i)))
 			for range 2000 {
-				n := 1 + rand.IntN(500)
-				if r.enter(n); r.used.Load() > most.Load() {
+				n := readBytes + rand.IntN(460_000)
+				if enter(n); r.used.Load() > most.Load() {
 					most.Store(r.used.Load())
 				}
 				r.giveBack(n)
@@ -155,12 +161,61 @@ func TestRoom(t *testing.T) {
 		t.Errorf("%d bytes are left, %d were in process", r.used.Load(), most.Load())
 	}
 
-	r.take(1000)
+	r.take(1_000_000)
 	left := make(chan bool)
-	go func() { left <- r.enter(1) }()
+	go func() { left <- enter(readBytes) }()
 	waitFor(t, "its place", func() bool { return r.waits.Load() == 1 })
 	r.close()
-	if <-left || r.enter(1) {
+	if <-left || enter(readBytes) {
 		t.Error("a closed room was entered")
+	}
+}
+
+// Short requests, which wait for nothing, do not keep a long one out that is alone of its kind, whatever they take.
+func TestShortRequestsKeepNoLongOneOut(t *testing.T) {
+	r := room{limit: 1_000_000}
+	for range 1000 {
+		r.take(1000)
+	}
+	p := &place{bytes: 900_000, turn: make(chan bool, 1)}
+	r.enter(p)
+	if !<-p.turn {
+		t.Error("the room is closed")
+	}
+}
+
+// Connections that are let go while they wait in the line, with requests of their own in process that nobody answers any more,
+// leave the line and give back what they have: the room is open to others.
+func TestWhoIsLetGoLeavesTheLine(t *testing.T) {
+	const length = 900_000
+	for _, end := range []string{"close", "abandon"} {
+		s := newStand(t, func(c *Config) { c.RequestBytes = 3 << 20 })
+		hold := make(chan struct{})
+		var clients []*peer
+		for range 6 {
+			clients = append(clients, s.connect())
+		}
+		s.mu.Lock()
+		s.hold = hold
+		s.mu.Unlock()
+		body := strings.Repeat("x", length)
+		for _, p := range clients {
+			go p.Write(append(framed(request(1, wire.OpSetData, body)), framed(request(2, wire.OpSetData, body))...))
+		}
+		release := sync.OnceFunc(func() { close(hold) })
+		t.Cleanup(release)
+		waitFor(t, "a line", func() bool { return s.room.waits.Load() >= 5 && s.outstanding.Load() == 3 })
+		for _, c := range s.everyConn() {
+			if end == "close" {
+				s.Close(c.id)
+				continue
+			}
+			c.mu.Lock()
+			c.abandon()
+			c.mu.Unlock()
+		}
+		waitFor(t, "an empty line", func() bool { return s.room.waits.Load() == 0 })
+		waitFor(t, "an empty room", func() bool { return s.room.used.Load() == 0 })
+		release()
 	}
 }

@@ -72,6 +72,7 @@ func (c *conn) abandon() {
 	c.closed = true
 	c.dropQueue()
 	c.change.Broadcast()
+	c.leaveLine()
 	c.tcp.Close()
 }
 
@@ -90,6 +91,7 @@ func (c *conn) hangUp() (idle bool) {
 		return false
 	}
 	c.change.Broadcast()
+	c.leaveLine()
 	c.tcp.SetDeadline(time.Now().Add(lingering))
 	return c.claim()
 }

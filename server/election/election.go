@@ -213,8 +213,7 @@ func (e *Election) stepDecided(from wire.ServerID, n wire.Notification) {
 	if n.ElectionEpoch == e.round {
 		e.received[from] = unversioned(n)
 		if e.agree(e.received, n) && e.leads(e.received, n) {
-			e.decide(voteOf(n), e.round)
-			e.told = true
+			e.decide(voteOf(n), e.round) // and it may just be opening its port
 			return
 		}
 	}

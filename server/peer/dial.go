@@ -19,7 +19,7 @@ const (
 	// been elected without knowing, or have come to know better; longer if attempts are rare (Apache ZooKeeper: 5 attempts).
 	// closedWait is that of a server that has said that it leads: it has closed its port again, or is just opening it.
 	refusedWait = time.Second
-	closedWait  = 200 * time.Millisecond
+	closedWait  = 500 * time.Millisecond
 )
 
 // DialLeader opens a connection to the quorum port of a server, and goes on trying until the time is over, or until it

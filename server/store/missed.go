@@ -89,7 +89,7 @@ func (m *missed) file(s *Store, name string) error {
 	for m.last < m.upTo {
 		e, err := r.Next()
 		if err == io.EOF || errors.Is(err, txnlog.ErrTorn) {
-			m.torn = err != io.EOF
+			m.torn = m.torn || err != io.EOF
 			return nil // the next file goes on, or what has not been written yet is in memory
 		}
 		if err != nil {

@@ -49,6 +49,9 @@ var (
 // Name is the name of the file whose first record has this zxid.
 func Name(first wire.Zxid) string { return prefix + strconv.FormatUint(uint64(first), 16) }
 
+// IsName tells whether a file of that name is a log, or becomes one with its first durable records.
+func IsName(name string) bool { return strings.HasPrefix(strings.TrimPrefix(name, tmpPrefix), prefix) }
+
 // Files lists the logs in a directory by zxid.
 func Files(fs vfs.FS, dir string) ([]wire.Zxid, error) {
 	names, err := fs.List(dir)
