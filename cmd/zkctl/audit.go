@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -284,6 +285,11 @@ func runAuditPrune(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if name := c.String("ensemble"); name != "" && len(runs) == 0 {
+		if err := noRunsOn(name, state); err != nil {
+			return err
+		}
+	}
 	old := trail.Old(runs, before, c.Int("keep-last"))
 	out := &output{stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json")}
 	dry := c.Bool("dry-run")
@@ -322,6 +328,23 @@ func runAuditPrune(c *cli.Context) error {
 	}
 	fmt.Fprintf(out.stdout, "%s %d of %s\n", verb, len(old), counted(len(runs), "run"))
 	return nil
+}
+
+// noRunsOn says that the trail does not have an ensemble, and which was probably meant.
+func noRunsOn(name, state string) error {
+	all, err := trail.List(state, "")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, r := range all {
+		names = append(names, r.Ensemble)
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) == 0 {
+		return usage("no runs in %s", state)
+	}
+	return usage("no runs on an ensemble %q in %s%s", name, state, meant(name, names))
 }
 
 // days reads a duration that may also be in days.
