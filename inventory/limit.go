@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -19,7 +21,11 @@ const (
 )
 
 // LimitError is a limit that means no host.
-type LimitError struct{ Text, Remedy string }
+type LimitError struct {
+	Text, Remedy string
+	// Moment says that all that is wrong is that no member does now what a word asks for.
+	Moment bool
+}
 
 // Error says which word is at fault.
 func (e *LimitError) Error() string { return e.Text }
@@ -46,6 +52,7 @@ func (l Limit) Choose(inv *Inventory, states map[string]string) ([]Host, error) 
 	for _, h := range inv.Hosts {
 		chosen[h.Name] = all
 	}
+	var nobody error // does now what a word asks for; a slip in another word is told of first
 	for _, wanted := range []bool{true, false} {
 		for _, word := range l {
 			text, away := strings.CutPrefix(word, "!")
@@ -56,6 +63,10 @@ func (l Limit) Choose(inv *Inventory, states map[string]string) ([]Host, error) 
 			if err != nil && away && (text == string(Voter) || text == string(Observer)) {
 				continue // there are none to be taken away
 			}
+			if limit := (*LimitError)(nil); errors.As(err, &limit) && limit.Moment {
+				nobody = cmp.Or(nobody, err)
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -64,9 +75,12 @@ func (l Limit) Choose(inv *Inventory, states map[string]string) ([]Host, error) 
 			}
 		}
 	}
+	if nobody != nil {
+		return nil, nobody
+	}
 	hosts := slices.DeleteFunc(slices.Clone(inv.Hosts), func(h Host) bool { return !chosen[h.Name] })
 	if len(hosts) == 0 {
-		return nil, &LimitError{"--limit " + strings.Join(l, ",") + " leaves no host", ""}
+		return nil, &LimitError{Text: "--limit " + strings.Join(l, ",") + " leaves no host"}
 	}
 	return hosts, nil
 }
@@ -76,10 +90,10 @@ func (inv *Inventory) meant(word string, states map[string]string) ([]string, er
 	label, labelled := strings.CutPrefix(word, "@")
 	_, err := path.Match(word, "")
 	if err != nil {
-		return nil, &LimitError{fmt.Sprintf("--limit: %q is no pattern: %v", word, err), ""}
+		return nil, &LimitError{Text: fmt.Sprintf("--limit: %q is no pattern: %v", word, err)}
 	}
 	fits := func(h Host) bool { return h.Name == word }
-	none := "no host %q in the inventory"
+	none, moment := "no host %q in the inventory", false
 	switch {
 	case inv.Host(word) != nil:
 	case labelled:
@@ -89,6 +103,7 @@ func (inv *Inventory) meant(word string, states map[string]string) ([]string, er
 		fits, none = func(h Host) bool { return string(h.Role) == word }, "no host of the inventory is %s"
 	case word == leads, word == follows:
 		fits, none = func(h Host) bool { return states[h.Name] == word }, "no member is %s at the moment"
+		moment = true
 	case strings.ContainsAny(word, "*?["):
 		fits = func(h Host) bool { ok, _ := path.Match(word, h.Name); return ok }
 		none = "no name of a host is like %q"
@@ -100,7 +115,8 @@ func (inv *Inventory) meant(word string, states map[string]string) ([]string, er
 		}
 	}
 	if len(names) == 0 {
-		return nil, &LimitError{fmt.Sprintf(none, word) + inv.instead(word, labelled), "names, patterns (zk*), voter, observer, leader, follower, @LABEL; ! before one leaves it out"}
+		return nil, &LimitError{Text: fmt.Sprintf(none, word) + inv.instead(word, labelled), Moment: moment,
+			Remedy: "names, patterns (zk*), voter, observer, leader, follower, @LABEL; ! before one leaves it out"}
 	}
 	return names, nil
 }

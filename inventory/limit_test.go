@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,12 @@ hosts:
 	for word, want := range map[string]bool{"leader": true, "!follower": true, "voter": false, "zk1": false} {
 		if Limit([]string{word}).AsksStates(inv) != want {
 			t.Errorf("%s asks for states: %v", word, !want)
+		}
+	}
+	for word, moment := range map[string]bool{"leader": true, "zk1,!follower": true, "leader,zk9": false, "@none": false} {
+		_, err := Limit(strings.Split(word, ",")).Choose(inv, nil)
+		if limit := (*LimitError)(nil); !errors.As(err, &limit) || limit.Moment != moment {
+			t.Errorf("%s: %v", word, err)
 		}
 	}
 	if _, err := Limit([]string{"leader"}).Choose(inv, nil); err == nil || !strings.Contains(err.Error(), "no member is leader at the moment") {

@@ -61,6 +61,16 @@ func runCheck(op *operation, reports *junitReport) error {
 		return usage("--fail-on: %q is neither error nor warning", s)
 	}
 	names, err := op.limit()
+	if v := provision.Judge(op.seen); momentary(err) && v.Health != provision.Healthy {
+		// That nobody leads is a finding, though there is no host to check.
+		fmt.Fprintf(op.out.stderr, "zkctl: %v: no host is checked\n", err)
+		if op.out.json {
+			op.out.line(statusOf(op.inv.Name, op.inv.ConnectString(), op.seen).only(nil, op.names()))
+		} else {
+			fmt.Fprintln(op.out.stdout, v.Text)
+		}
+		return errFindings
+	}
 	if err != nil {
 		return err
 	}

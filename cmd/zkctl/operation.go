@@ -23,7 +23,8 @@ type operation struct {
 	out     *output
 	inv     *inventory.Inventory
 	secrets *secrets
-	limited []string // what --limit has meant, by name
+	limited []string                // what --limit has meant, by name
+	seen    []provision.Observation // what --limit was decided from, if it asks what members do
 }
 
 func newOperation(c *cli.Context, out *output, inv *inventory.Inventory) *operation {
@@ -194,7 +195,8 @@ func (op *operation) limit() ([]string, error) {
 		defer connector.close()
 		ctx, cancel := withTimeout(op.Context)
 		defer cancel()
-		states = statesOf(provision.ProbeAll(ctx, op.inv, provision.FourLetters(connector.dial), op.Duration("deadline")))
+		op.seen = provision.ProbeAll(ctx, op.inv, provision.FourLetters(connector.dial), op.Duration("deadline"))
+		states = statesOf(op.seen)
 	}
 	chosen, others, err := op.choose(states)
 	if err == nil && len(others) > 0 {
@@ -202,6 +204,21 @@ func (op *operation) limit() ([]string, error) {
 	}
 	op.limited = chosen
 	return chosen, err
+}
+
+// momentary reports whether all that is wrong with --limit is that no member leads, or follows, at the moment.
+func momentary(err error) bool {
+	limit := (*inventory.LimitError)(nil)
+	return errors.As(err, &limit) && limit.Moment
+}
+
+// names are those of all hosts.
+func (op *operation) names() []string {
+	names := make([]string, len(op.inv.Hosts))
+	for i, h := range op.inv.Hosts {
+		names[i] = h.Name
+	}
+	return names
 }
 
 // choose says whom --limit means where the members are in these states, and whom not.

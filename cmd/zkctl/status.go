@@ -91,7 +91,11 @@ func (op *operation) showStatus(ctx context.Context, connector *connector) (prov
 	seen := provision.ProbeAll(ctx, op.inv, provision.FourLetters(connector.dial), op.Duration("deadline"))
 	served := <-certificates
 	shown, others, err := op.choose(statesOf(seen))
-	if err != nil {
+	if momentary(err) {
+		// Nobody is to be shown, but how the ensemble is was asked, too.
+		fmt.Fprintf(op.out.stderr, "zkctl: %v\n", err)
+		others = op.names()
+	} else if err != nil {
 		return provision.Verdict{}, err
 	}
 	if op.out.json {
