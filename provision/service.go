@@ -326,7 +326,8 @@ func (r *Run) awaitChosen(ctx context.Context, members []member, out *Outcome) e
 }
 
 // Stop stops members, observers and followers first and the leader last. Without force it refuses to stop so many that
-// the ensemble loses its quorum, unless it is to be stopped as a whole, by an empty list of names.
+// the ensemble loses its quorum, or may lose it for all that is seen, unless it is to be stopped as a whole, by an empty
+// list of names.
 func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, error) {
 	hosts, err := r.chosen(names)
 	if err != nil {

@@ -35,7 +35,7 @@ func stopCommand() *cli.Command {
 	return &cli.Command{
 		Name: "stop", Usage: "stop members, the leader last", ArgsUsage: "[INVENTORY]",
 		Description: `Without --limit, stops the whole ensemble, after asking. With --limit, refuses (exit code 7) if the voters that remain are no
-majority, unless --force is given.
+majority, or if that cannot be told because zkctl does not see members that run, unless --force is given.
 
    zkctl stop --limit zk3
    zkctl stop --limit '@rack2,!leader'     # whoever leads stays`,
