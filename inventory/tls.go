@@ -12,6 +12,12 @@ var tlsKeys = []string{
 	"sslQuorumReloadCertFiles", "ssl.clientAuth", "ssl.quorum.clientAuth",
 }
 
+// GivesTLS reports whether the settings of zoo.cfg themselves turn TLS on, where the section tls does not: then it is nobody's
+// to switch but theirs.
+func (h Host) GivesTLS() bool {
+	return !h.TLS.On() && slices.ContainsFunc([]string{"secureClientPort", "sslQuorum", "portUnification"}, func(key string) bool { return h.ZooCfg[key] != "" })
+}
+
 // tls refuses what cannot be: members that do not agree on what is spoken, files that are missing.
 func (l *loader) tls(first, h Host) {
 	t := h.TLS

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/zkctl/zkctl/hostprep"
@@ -61,6 +62,10 @@ type switching struct {
 // planStages finds out the round that is due, and has the members configured for it.
 func planStages(members []member) switching {
 	s := switching{wanted: templates.WantedStage(members[0].Host.TLS)}
+	if slices.ContainsFunc(members, func(m member) bool { return m.Host.GivesTLS() }) {
+		s.now = s.wanted // what the members say is not of our doing
+		return s
+	}
 	for i := range members {
 		if stage, ok := members[i].stage(); ok {
 			s.from = append(s.from, stage)

@@ -3,8 +3,40 @@ package provision
 import (
 	"testing"
 
+	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/templates"
 )
+
+// TLS by settings of zoo.cfg alone is not taken for a switch that has to be undone.
+func TestStagesOfGivenTLS(t *testing.T) {
+	inv, err := inventory.Parse("inventory.yaml", []byte(`
+name: lab
+zoo_cfg_extra: {secureClientPort: 2281, sslQuorum: true, ssl.quorum.keyStore.location: /etc/own/keys.pem}
+hosts: [{name: a, address: 10.0.0.11, id: 1}, {name: b, address: 10.0.0.12, id: 2}, {name: c, address: 10.0.0.13, id: 3}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := func(running bool, started []byte) (switching, []member) {
+		var members []member
+		for _, h := range inv.Hosts {
+			members = append(members, member{Member: templates.Member{Ensemble: inv, Host: h}, running: running, started: started})
+		}
+		return planStages(members), members
+	}
+	_, first := plan(false, nil)
+	written := templates.ZooCfg(first[0].Member)
+	s, again := plan(true, written)
+	if stage, _ := again[0].stage(); stage != (templates.Stage{Client: templates.ClientBoth, Quorum: templates.QuorumTLS}) {
+		t.Fatalf("the settings are read as %v", stage)
+	}
+	if s.changes() || !s.last() || len((&intent{switching: s, members: again}).rounds()) != 0 {
+		t.Errorf("the second plan is %+v", s)
+	}
+	if text := templates.ZooCfg(again[0].Member); string(text) != string(written) {
+		t.Errorf("zoo.cfg was\n%s\nand is to be\n%s", written, text)
+	}
+}
 
 // From wherever an ensemble is, and wherever a round is cut off, the next rounds lead to what is wanted, and members that
 // are restarted one by one are never more than one stage apart.
