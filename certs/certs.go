@@ -49,7 +49,8 @@ type Wish struct {
 	Name, Ensemble string
 	// Hosts are the names and addresses that it is for.
 	Hosts []string
-	Days  int
+	// Days is for how long it is valid, at most as long as its authority.
+	Days int
 	// Client makes it one of a client only.
 	Client bool
 }
@@ -91,9 +92,16 @@ func (a *Authority) Sign(request []byte, w Wish) (*x509.Certificate, error) {
 
 func (a *Authority) issue(public any, w Wish) (*x509.Certificate, error) {
 	now := time.Now()
+	end, last := now.AddDate(0, 0, w.Days), a.Certificate.NotAfter
+	if now.After(last) {
+		return nil, fmt.Errorf("the authority itself ended on %s: zkctl certs rotate --ca makes another one", last.UTC().Format(time.DateOnly))
+	}
+	if end.After(last) {
+		end = last // nothing that it has issued counts afterwards
+	}
 	template := &x509.Certificate{
 		Subject:   pkix.Name{Organization: []string{w.Ensemble}, CommonName: w.Name},
-		NotBefore: now.Add(-skew), NotAfter: now.AddDate(0, 0, w.Days),
+		NotBefore: now.Add(-skew), NotAfter: end,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}

@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -66,6 +67,14 @@ func TestSign(t *testing.T) {
 			t.Errorf("at %v %d days are left, not %d", at, got, days)
 		}
 	}
+	a.Certificate.NotAfter = now.AddDate(0, 0, 10).Truncate(time.Second)
+	if short := must[*x509.Certificate](t)(a.Sign(request(t), Wish{Name: "m1", Days: 30})); !short.NotAfter.Equal(a.Certificate.NotAfter) {
+		t.Errorf("it ends on %v, its authority on %v", short.NotAfter, a.Certificate.NotAfter)
+	}
+	a.Certificate.NotAfter = now.Add(-time.Minute)
+	if _, err := a.Sign(request(t), Wish{Name: "m1", Days: 30}); err == nil || !strings.Contains(err.Error(), "rotate --ca") {
+		t.Errorf("by an authority that has ended: %v", err)
+	}
 	broken := bytes.Replace(request(t), []byte("REQUEST"), []byte("NOTHING"), 1)
 	if _, err := a.Sign(broken, Wish{}); err == nil {
 		t.Error("a broken request is signed")
@@ -91,6 +100,13 @@ func TestStore(t *testing.T) {
 	must[bool](t)(s.KeepClient(a))
 	if made := must[bool](t)(s.KeepClient(a)); made {
 		t.Error("a client's certificate that lasts is made anew")
+	}
+	lasting := must[tls.Certificate](t)(s.Client())
+	if err := s.RenewClient(a); err != nil {
+		t.Error(err)
+	}
+	if renewed := must[tls.Certificate](t)(s.Client()); renewed.Leaf.Equal(lasting.Leaf) {
+		t.Error("a client's certificate that lasts is not renewed")
 	}
 	for name, mode := range map[string]os.FileMode{"": os.ModeDir | 0o700, "ca.key": 0o600, "client.pem": 0o600} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != mode {

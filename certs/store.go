@@ -221,11 +221,16 @@ func (s *Store) KeepClient(a *Authority) (made bool, err error) {
 	if own, err := s.Client(); err == nil && own.Leaf.CheckSignatureFrom(a.Certificate) == nil && time.Until(own.Leaf.NotAfter) > clientMargin {
 		return false, nil
 	}
+	return true, s.RenewClient(a)
+}
+
+// RenewClient gives zkctl a new key and certificate by the given authority.
+func (s *Store) RenewClient(a *Authority) error {
 	text, err := a.Client("zkctl", s.Ensemble, clientDays)
 	if err != nil {
-		return false, err
+		return err
 	}
-	return true, s.write("client.pem", text)
+	return s.write("client.pem", text)
 }
 
 // Client makes a key and a certificate for a client, and returns both in PEM.
