@@ -148,6 +148,9 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := plainBeforeApache(members); err != nil {
+		return nil, err
+	}
 	programs := make([][2]bundle.Program, len(members))
 	for i, m := range members {
 		if m.RunsApache() || !r.within(m.Host) {

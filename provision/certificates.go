@@ -135,7 +135,11 @@ func (m member) wantsCertificate(trusted []*x509.Certificate) string {
 	if end := c.chain[0].NotAfter; time.Now().After(end) {
 		return "the one that it has ended on " + end.UTC().Format(time.DateOnly)
 	}
-	if err := certs.Check(c.chain, trusted, nil, c.chain[0].NotAfter); err != nil {
+	at := time.Now()
+	if begin := c.chain[0].NotBefore; at.Before(begin) { // clocks differ
+		at = begin
+	}
+	if err := certs.Check(c.chain, trusted, nil, at); err != nil {
 		return err.Error()
 	}
 	has := certs.Hosts(c.chain[0])
@@ -159,6 +163,13 @@ func (r *Run) planCertificates(members []member, p *Plan, chosen func(member) bo
 		trusted, err := r.trusted(m.Host)
 		if err != nil {
 			return err
+		}
+		if m.stageOrNone() != (templates.Stage{}) && !m.issuedBy(trusted) {
+			remedy := "put both authorities in tls.ca_file, zkctl apply; then the new certificates, zkctl certs rotate; then the new authority alone"
+			if m.Host.TLS.Authority == "own" {
+				remedy = fmt.Sprintf("copy the directory %s from the machine where the authority was made or last replaced; zkctl certs rotate --ca there replaces it", r.Authority.Dir)
+			}
+			return &RefusedError{Host: m.Host.Name, Text: "it runs with a certificate by " + m.certificate.chain[0].Issuer.String() + ", which it and the others would no longer trust", Remedy: remedy}
 		}
 		var changes []hostprep.Change
 		if m.Host.TLS.Authority == "files" {
@@ -368,15 +379,18 @@ func (r *Run) InitCertificates(ctx context.Context) error {
 	if r.Inventory.Hosts[0].TLS.Authority != "own" {
 		return errors.New("the inventory says tls.ca: files: there is no authority to make")
 	}
+	members, err := r.observe(ctx, r.Inventory.Hosts)
+	if err != nil {
+		return err
+	}
+	if err := r.noOtherAuthority(members); err != nil {
+		return err
+	}
 	if err := r.initAuthority(); err != nil {
 		return err
 	}
 	if r.DryRun && !r.Authority.Exists() {
 		return nil // nothing could be planned with it
-	}
-	members, err := r.observe(ctx, r.Inventory.Hosts)
-	if err != nil {
-		return err
 	}
 	p := &Plan{}
 	err = r.planCertificates(members, p, func(m member) bool {
@@ -395,6 +409,35 @@ func (r *Run) InitCertificates(ctx context.Context) error {
 		r.report(Event{Kind: Intended, Changes: (&intent{out: &Outcome{Plan: p}}).summaries()})
 		return r.putCertificates(ctx, members, p)
 	})
+}
+
+// noOtherAuthority refuses where hosts have certificates by an authority that is not on this machine, or trust one: to trust
+// ours instead would part them from the others and from clients.
+func (r *Run) noOtherAuthority(members []member) error {
+	var ours []*x509.Certificate
+	if r.Authority.Exists() {
+		var err error
+		if ours, err = r.Authority.Certificates(); err != nil {
+			return err
+		}
+	}
+	for _, m := range members {
+		theirs, err := certs.Parse(m.certificate.trust)
+		trusts := err != nil || slices.ContainsFunc(theirs, func(c *x509.Certificate) bool { return slices.ContainsFunc(ours, c.Equal) })
+		if m.issuedBy(ours) && trusts {
+			continue
+		}
+		return &RefusedError{Host: m.Host.Name, Text: "it has certificates of another authority than that in " + r.Authority.Dir + " on this machine",
+			Remedy: fmt.Sprintf("copy the directory %s from the machine where the authority was made; if it is lost, switch TLS off, zkctl apply, and remove %s from each host",
+				r.Authority.Dir, m.Certificates())}
+	}
+	return nil
+}
+
+// issuedBy reports whether the member's certificate, if it has one, is by one of the authorities.
+func (m member) issuedBy(authorities []*x509.Certificate) bool {
+	chain := m.certificate.chain
+	return chain == nil || certs.Check(chain, authorities, nil, chain[0].NotBefore) == nil
 }
 
 // initAuthority makes the authority and zkctl's own certificate on this machine.

@@ -87,11 +87,20 @@ func (r *Run) RotateCertificates(ctx context.Context, names []string, authority 
 	}
 	rotated, err := r.rotateAll(ctx, a, turn)
 	if err == nil && !r.DryRun {
-		if _, err = r.Authority.KeepClient(a); err == nil {
+		if err = r.renewClient(a); err == nil {
 			err = r.stillReady(ctx, members)
 		}
 	}
 	return rotated, err
+}
+
+// renewClient gives zkctl itself a new certificate, however long the one of before would have lasted.
+func (r *Run) renewClient(a *certs.Authority) error {
+	err := r.Authority.RenewClient(a)
+	if err == nil {
+		r.here("make a certificate for zkctl itself")
+	}
+	return err
 }
 
 // rotateAuthority replaces the authority with all certificates.
@@ -130,7 +139,7 @@ func (r *Run) rotateAuthority(ctx context.Context, members []member) ([]RotatedC
 	if err != nil {
 		return rotated, err
 	}
-	if _, err := r.Authority.KeepClient(next); err != nil {
+	if err := r.renewClient(next); err != nil {
 		return rotated, err
 	}
 	if err := r.spreadTrust(ctx, stepTrustNext, members, []*x509.Certificate{next.Certificate}); err != nil {

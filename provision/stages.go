@@ -18,11 +18,33 @@ func (m member) stage() (s templates.Stage, ok bool) {
 	if !m.running {
 		return s, false
 	}
-	started := m.started
-	if started == nil {
-		started = m.facts.Contents[m.Config()]
+	return templates.StageOf(settingsIn(m.startedWith())), true
+}
+
+// startedWith is the configuration of the running member, as far as it is known.
+func (m member) startedWith() []byte {
+	if m.started != nil || m.facts == nil {
+		return m.started
 	}
-	return templates.StageOf(settingsIn(started)), true
+	return m.facts.Contents[m.Config()]
+}
+
+// plainBeforeApache refuses to make members Apache ZooKeeper while any of them speaks TLS by zkctl's certificates, of which it
+// would know nothing.
+func plainBeforeApache(members []member) error {
+	if !slices.ContainsFunc(members, func(m member) bool { return m.RunsApache() }) {
+		return nil
+	}
+	for _, m := range members {
+		stage, _ := m.stage()
+		settings := settingsIn(m.startedWith())
+		ours := settings["ssl.keyStore.location"] == m.KeyStore() || settings["ssl.quorum.keyStore.location"] == m.KeyStore()
+		if stage != (templates.Stage{}) && ours {
+			return &RefusedError{Host: m.Host.Name, Text: "it runs with TLS by zkctl's certificates, which Apache ZooKeeper does not get",
+				Remedy: "switch TLS off first: server.kind as it was, no section tls, zkctl apply; then change server.kind"}
+		}
+	}
+	return nil
 }
 
 // nextStage is the stage to which the members can be brought by one round, on the way to the wanted one.
