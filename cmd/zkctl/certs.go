@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/zkctl/zkctl/certs"
+	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/provision"
 )
 
@@ -29,7 +30,8 @@ func certsCommand() *cli.Command {
 				Description: `The authority is kept in ENSEMBLE/tls below the state directory, readable by you alone; its key is encrypted if the
 inventory gives tls.passphrase. To work from another machine, copy that directory. Hosts that have the server already get
 their certificates now, others from zkctl bootstrap. The private keys of hosts are made on the hosts and never leave them.
-What is there is kept: run again, it adds what is missing.
+What is there is kept: run again, it adds what is missing. Where hosts have certificates by an authority that is not on this
+machine, it refuses.
 
    zkctl certs init inventory.yaml
    scp -rp ~/.local/state/zkctl/lab/tls laptop2:.local/state/zkctl/lab/   # to go on from there`,
@@ -49,7 +51,8 @@ must show the new one. What does not come to be so is taken back, and ends the r
 run it again to go on with the hosts that are left. With tls.ca: files, the certificates are those of the files.
 
 With --ca the authority is replaced, too: all members trust both, get certificates by the new one, then trust that alone.
-Give clients the new authority's certificate (ENSEMBLE/tls/next-ca.pem below the state directory) before that.
+It is one run: clients that trust the old authority alone need the new ENSEMBLE/tls/ca.pem (below the state directory) at that
+moment, and those with certificates new ones (zkctl certs client) when it is through, or they cannot connect anew.
 
    zkctl certs rotate
    zkctl certs rotate --limit zk2
@@ -75,7 +78,21 @@ It trusts ENSEMBLE/tls/ca.pem below the state directory. What was issued is take
 	}
 }
 
+// issuesToAll refuses what is about certificates of the hosts where members have no use for them.
+func (op *operation) issuesToAll() error {
+	for _, h := range op.inv.Hosts {
+		if h.Server.Kind == inventory.Apache {
+			return usage("%s: %s is to run Apache ZooKeeper (server.kind), which gets no certificates from zkctl: its own settings of TLS go in zoo_cfg_extra",
+				op.inv.File, h.Name)
+		}
+	}
+	return nil
+}
+
 func certsInit(op *operation) error {
+	if err := op.issuesToAll(); err != nil {
+		return err
+	}
 	return op.change(func(ctx context.Context, run *provision.Run) error {
 		if op.inv.Hosts[0].TLS.Authority != "own" {
 			return usage("%s says tls.ca: files: there is no authority to make", op.inv.File)
@@ -213,6 +230,9 @@ func certsShow(op *operation) error {
 func certsRotate(op *operation) error {
 	if op.Bool("ca") && len(op.StringSlice("limit")) > 0 {
 		return usage("--ca is about all hosts: leave --limit away")
+	}
+	if err := op.issuesToAll(); err != nil {
+		return err
 	}
 	names, err := op.limit()
 	if err != nil {

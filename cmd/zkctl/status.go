@@ -20,7 +20,7 @@ func statusCommand() *cli.Command {
 		Usage:     "show every member and whether the ensemble is healthy",
 		ArgsUsage: "[INVENTORY]",
 		Description: `Asks all members at once through their client ports; needs no SSH, but for jump hosts. Answers within --deadline, whatever is down.
-Certificates that end in less than 30 days are told of; with --json, the end of each is always there.
+Certificates that end in less than 30 days, of members and here, are told of; with --json, the end of each member's is always there.
 Exit code 0 if the ensemble is healthy, else 3.
 
    zkctl status --watch              # again and again, every two seconds
@@ -111,7 +111,7 @@ func (op *operation) showStatus(ctx context.Context, connector *connector) (prov
 		if len(others) > 0 {
 			fmt.Fprintf(op.out.stdout, "left out: %s\n", strings.Join(others, ", "))
 		}
-		for _, line := range expiries(op.inv, served, time.Now()) {
+		for _, line := range append(expiries(op.inv, served, time.Now()), expiriesHere(op.inv, connector.authority, time.Now())...) {
 			fmt.Fprintln(op.out.stdout, line)
 		}
 	}

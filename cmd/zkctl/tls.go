@@ -148,15 +148,36 @@ func (c *connector) served(ctx context.Context, inv *inventory.Inventory) []*x50
 func expiries(inv *inventory.Inventory, served []*x509.Certificate, now time.Time) []string {
 	var lines []string
 	for i, leaf := range served {
-		if leaf == nil {
-			continue
-		}
-		switch days := certs.DaysLeft(leaf, now); {
-		case days < 0:
-			lines = append(lines, fmt.Sprintf("%s: its certificate ended on %s: zkctl certs rotate", inv.Hosts[i].Name, leaf.NotAfter.UTC().Format(time.DateOnly)))
-		case days < expiryWarning:
-			lines = append(lines, fmt.Sprintf("%s: its certificate ends in %s, on %s: zkctl certs rotate", inv.Hosts[i].Name, counted(days, "day"), leaf.NotAfter.UTC().Format(time.DateOnly)))
+		if leaf != nil {
+			lines = append(lines, expiry(inv.Hosts[i].Name+": its certificate", leaf, "zkctl certs rotate", now)...)
 		}
 	}
 	return lines
+}
+
+// expiriesHere are the lines about the authority and zkctl's own certificate, which are on this machine.
+func expiriesHere(inv *inventory.Inventory, store *certs.Store, now time.Time) []string {
+	if h := inv.Hosts[0]; !h.TLS.On() || h.TLS.Authority != "own" {
+		return nil
+	}
+	var lines []string
+	if own, err := store.Client(); err == nil {
+		lines = expiry("zkctl: its own certificate", own.Leaf, "zkctl certs rotate", now)
+	}
+	if authorities, err := store.Certificates(); err == nil {
+		lines = append(lines, expiry("the authority of "+inv.Name+": its certificate", authorities[0], "zkctl certs rotate --ca", now)...)
+	}
+	return lines
+}
+
+// expiry is the line about a certificate, none if it lasts.
+func expiry(whose string, c *x509.Certificate, remedy string, now time.Time) []string {
+	on := c.NotAfter.UTC().Format(time.DateOnly)
+	switch days := certs.DaysLeft(c, now); {
+	case days < 0:
+		return []string{fmt.Sprintf("%s ended on %s: %s", whose, on, remedy)}
+	case days < expiryWarning:
+		return []string{fmt.Sprintf("%s ends in %s, on %s: %s", whose, counted(days, "day"), on, remedy)}
+	}
+	return nil
 }

@@ -505,3 +505,31 @@ func TestExpiries(t *testing.T) {
 		t.Errorf("told are %q", lines)
 	}
 }
+
+// So is what is on this machine: zkctl's own certificate after a year, the authority after ten.
+func TestExpiriesHere(t *testing.T) {
+	store := &certs.Store{Dir: t.TempDir(), Ensemble: "lab"}
+	inv := &inventory.Inventory{Name: "lab", Hosts: []inventory.Host{{Name: "a", TLS: inventory.TLS{Client: "off", Quorum: "on", Authority: "own"}}}}
+	if lines := expiriesHere(inv, store, time.Now()); lines != nil {
+		t.Errorf("without an authority: %q", lines)
+	}
+	if _, err := store.Init(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := store.Authority()
+	if err == nil {
+		err = store.RenewClient(a)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := expiriesHere(inv, store, time.Now()); lines != nil {
+		t.Errorf("at first: %q", lines)
+	}
+	if lines := expiriesHere(inv, store, time.Now().AddDate(0, 0, 340)); len(lines) != 1 || !strings.HasPrefix(lines[0], "zkctl: its own certificate ends in ") {
+		t.Errorf("after 340 days: %q", lines)
+	}
+	if lines := expiriesHere(inv, store, time.Now().AddDate(11, 0, 0)); len(lines) != 2 || !strings.HasSuffix(lines[1], "zkctl certs rotate --ca") {
+		t.Errorf("after 11 years: %q", lines)
+	}
+}
