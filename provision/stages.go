@@ -29,6 +29,13 @@ func (m member) startedWith() []byte {
 	return m.facts.Contents[m.Config()]
 }
 
+// speaksOurTLS reports whether the running member speaks TLS with the certificate that zkctl has brought.
+func (m member) speaksOurTLS() bool {
+	settings := settingsIn(m.startedWith())
+	ours := settings["ssl.keyStore.location"] == m.KeyStore() || settings["ssl.quorum.keyStore.location"] == m.KeyStore()
+	return ours && m.stageOrNone() != (templates.Stage{})
+}
+
 // plainBeforeApache refuses to make members Apache ZooKeeper while any of them speaks TLS by zkctl's certificates, of which it
 // would know nothing.
 func plainBeforeApache(members []member) error {
@@ -36,10 +43,7 @@ func plainBeforeApache(members []member) error {
 		return nil
 	}
 	for _, m := range members {
-		stage, _ := m.stage()
-		settings := settingsIn(m.startedWith())
-		ours := settings["ssl.keyStore.location"] == m.KeyStore() || settings["ssl.quorum.keyStore.location"] == m.KeyStore()
-		if stage != (templates.Stage{}) && ours {
+		if m.speaksOurTLS() {
 			return &RefusedError{Host: m.Host.Name, Text: "it runs with TLS by zkctl's certificates, which Apache ZooKeeper does not get",
 				Remedy: "switch TLS off first: server.kind as it was, no section tls, zkctl apply; then change server.kind"}
 		}
@@ -84,7 +88,7 @@ type switching struct {
 // planStages finds out the round that is due, and has the members configured for it.
 func planStages(members []member) switching {
 	s := switching{wanted: templates.WantedStage(members[0].Host.TLS)}
-	if slices.ContainsFunc(members, func(m member) bool { return m.Host.GivesTLS() }) {
+	if slices.ContainsFunc(members, func(m member) bool { return m.Host.GivesTLS() }) && !slices.ContainsFunc(members, member.speaksOurTLS) {
 		s.now = s.wanted // what the members say is not of our doing
 		return s
 	}
