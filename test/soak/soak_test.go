@@ -33,6 +33,8 @@ const (
 	// growth is how much more memory a member may use in the last quarter of the time than in the second one, beside a
 	// quarter of that.
 	growth = 16 << 20
+	// most is what a member may use at any time.
+	most = 256 << 20
 )
 
 // TestSoak is the whole of it.
@@ -111,7 +113,8 @@ func TestSoak(t *testing.T) {
 		end, err := m.RSS()
 		must(t, err)
 		t.Logf("member %d: %d MiB at the beginning, at most %d MiB, then %d MiB, %d MiB at the end", m.ID, begin[m.ID]>>20, warm[m.ID]>>20, late[m.ID]>>20, end>>20)
-		if late[m.ID] > warm[m.ID]+warm[m.ID]/4+growth {
+		// What comes and goes with a few long frames is no leak, but has its bound, too.
+		if min(late[m.ID], end) > warm[m.ID]+warm[m.ID]/4+growth || late[m.ID] > most {
 			t.Errorf("the memory of member %d grows", m.ID)
 		}
 		if m.LogHas("panic") {
