@@ -286,9 +286,7 @@ func runAuditPrune(c *cli.Context) error {
 		return err
 	}
 	if name := c.String("ensemble"); name != "" && len(runs) == 0 {
-		if err := noRunsOn(name, state); err != nil {
-			return err
-		}
+		return noRunsOn(name, state)
 	}
 	old := trail.Old(runs, before, c.Int("keep-last"))
 	out := &output{stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json")}
