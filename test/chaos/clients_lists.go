@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ func (c *client) numbered(op Op, dir string) {
 		return
 	}
 	if r.Fate == Done {
-		op.Number, _ = strconv.ParseInt(strings.TrimPrefix(path, dir+"/"+op.Arg), 10, 64)
+		op.Number = number(path)
 		c.saw(dir, r.Zxid)
 	}
 	c.end(op, r)

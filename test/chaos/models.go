@@ -12,7 +12,7 @@ import (
 
 // An operation whose outcome is unknown returns at forever. The checker may then place it anywhere after its call, and at
 // the very end, after everything that anybody saw, if it never happened: so each model lets an unknown operation pass in
-// any state. Only locks differ; see there.
+// any state. Only locks differ; see there. Of sets and queues Settle has found out before what happened.
 
 // registerState is a znode's: "" is none.
 type registerState struct {
