@@ -100,7 +100,8 @@ if [ -n "$listening" ]; then
 			field port "$p $addr $pid $(cat "/proc/$pid/comm" 2>/dev/null)"
 			field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
 			field "cgroup.$pid" "$(cat "/proc/$pid/cgroup" 2>/dev/null)" ;;
-		*) field port "$p $addr 0 -" ;;
+		*) # of somebody that cannot be seen, unless it has ended by now
+			case $(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null) in *" $inode "*) field port "$p $addr 0 -" ;; esac ;;
 		esac
 	done
 fi

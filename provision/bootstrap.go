@@ -341,7 +341,8 @@ func (m member) requirements() hostprep.Requirements {
 		MinAvailKiB: int64(m.Host.System.MinFree) * 1024,
 		Ports:       append(m.allClientPorts(), s.Ports.Peer, s.Ports.Election, s.Ports.Metrics),
 		Ours: func(l hostprep.Listener) bool {
-			return l.PID != 0 && l.PID == m.pid || strings.Contains(l.Command, m.Config()) || m.running && l.PID == 0
+			return l.PID != 0 && l.PID == m.pid || strings.Contains(l.Command, m.Config()) || m.running && l.PID == 0 ||
+				strings.Contains(l.Command, " probe-peers ") // of a run that was cut off a moment ago: it ends by itself
 		},
 	}
 }

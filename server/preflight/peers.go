@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // probePeers stands in for a member before it runs: it opens the member's ports, greets those of all others, and ends when
@@ -42,11 +45,16 @@ func probePeers(args []string, stdout io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *grace)
 	defer cancel()
+	go func() {
+		if unread(stdout) {
+			cancel()
+		}
+	}()
 	p := &prober{self: *self, heard: map[string]bool{}, wake: make(chan struct{}, 1)}
 	defer p.close()
 	var expected []string
 	for _, address := range listen {
-		if err := p.listen(address); err != nil {
+		if err := p.listen(ctx, address, *grace/2); err != nil {
 			fmt.Fprintf(stdout, "peers.listen\t=%s %s\n", address, reason(err))
 			continue
 		}
@@ -89,6 +97,23 @@ func probePeers(args []string, stdout io.Writer) error {
 	return nil
 }
 
+// unread waits until nobody can read any more what is written to a pipe or socket. Of other writers it cannot tell.
+func unread(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	polled := []unix.PollFd{{Fd: int32(file.Fd())}}
+	for {
+		if _, err := unix.Poll(polled, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return false
+		}
+		if polled[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
+			return true
+		}
+	}
+}
+
 // greeting begins what one prober says to another; the name follows.
 const greeting = "zkctl-probe "
 
@@ -101,8 +126,18 @@ type prober struct {
 	wake      chan struct{}
 }
 
-func (p *prober) listen(address string) error {
+// listen opens a port. One that is in use is waited for: it may be that of a prober of a run that was cut off.
+func (p *prober) listen(ctx context.Context, address string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	l, err := net.Listen("tcp", address)
+	for errors.Is(err, syscall.EADDRINUSE) && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+			l, err = net.Listen("tcp", address)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -111,6 +112,35 @@ func TestProbePeersFails(t *testing.T) {
 		if code := p(args, &b, &b); code != 2 {
 			t.Errorf("%v: exit code %d", args, code)
 		}
+	}
+}
+
+// What a run that was killed has left on a host is no obstacle for the next one: it ends when nobody reads it any more, and
+// the next waits for its port.
+func TestProbePeersOfKilledRun(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	own := fmt.Sprintf("127.0.0.1:%d", port(t))
+	args := []string{"-name", "a", "-grace", "10m", "-listen", own, "-peer", fmt.Sprintf("b=127.0.0.1:%d", port(t))}
+	ended := make(chan error, 1)
+	go func() { ended <- probePeers(args, write) }()
+	said := make([]byte, 100)
+	n, err := read.Read(said) // the port is open
+	if got := string(said[:n]); err != nil || got != "peers.listen\t="+own+" ok\n" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	var next sync.WaitGroup
+	var out string
+	next.Go(func() { out = run(t, "probe-peers", "-name", "a", "-grace", "10m", "-listen", own) })
+	read.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if next.Wait(); !strings.Contains(out, own+" ok\n") {
+		t.Errorf("the next one:\n%s", out)
 	}
 }
 
