@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -114,6 +115,31 @@ func TestInterruptedBootstrap(t *testing.T) {
 	verify(t, h, "root")
 	if r := h.must("bootstrap"); !strings.Contains(r.stdout+r.stderr, "nothing to do") {
 		t.Errorf("the run after the last one has something to do: %v", r)
+	}
+}
+
+// TestKilledInTheNetworkCheck kills zkctl with SIGKILL while the hosts hold the members' ports to try whether they reach one
+// another: the next run finds the ports free.
+func TestKilledInTheNetworkCheck(t *testing.T) {
+	h := bare(t)
+	for round := range 4 {
+		if round > 0 {
+			h.lab("fresh", "3")
+		}
+		after := time.Duration(round) * 40 * time.Millisecond
+		cmd := h.command(t.Context(), "bootstrap")
+		output, err := cmd.StderrPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		lines := bufio.NewScanner(output)
+		for lines.Scan() && !strings.Contains(lines.Text(), "names and ports between the hosts") {
+		}
+		time.Sleep(after) // the later, the more hosts have begun; whichever have must do
+		must(t, cmd.Process.Kill())
+		_ = cmd.Wait()
+		t.Logf("killed %v after the check began", after)
+		h.must("bootstrap")
+		h.leader()
 	}
 }
 
