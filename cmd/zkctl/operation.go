@@ -28,7 +28,7 @@ type operation struct {
 }
 
 func newOperation(c *cli.Context, out *output, inv *inventory.Inventory) *operation {
-	return &operation{Context: c, out: out, inv: inv, secrets: &secrets{}}
+	return &operation{Context: c, out: out, inv: inv, secrets: &secrets{ctx: c.Context}}
 }
 
 // open begins an operation on the ensemble of --ensemble in an inventory; without that on the only one there is.

@@ -58,7 +58,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 
 // A secret that is not where the inventory says is the inventory's fault, also behind what a host was about to do.
 func TestMissingSecret(t *testing.T) {
-	s := &secrets{}
+	s := &secrets{ctx: t.Context()}
 	for _, ref := range []inventory.Secret{{Env: "ZKCTL_TEST_UNSET"}, {File: "/nowhere"}} {
 		_, err := s.reader("sudo password of me", ref)()
 		err = fmt.Errorf("a: gather facts: %w", err)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -15,6 +17,7 @@ import (
 
 // secrets fetches secrets when they are needed, and asks for each only once.
 type secrets struct {
+	ctx   context.Context // ends what is asked on the terminal
 	mu    sync.Mutex
 	known map[string]string
 }
@@ -31,7 +34,7 @@ func (s *secrets) reader(what string, ref inventory.Secret) func() (string, erro
 		if v, ok := s.known[key]; ok {
 			return v, nil
 		}
-		v, err := fetch(what, ref)
+		v, err := fetch(s.ctx, what, ref)
 		if err != nil {
 			return "", &secretError{what, err}
 		}
@@ -92,7 +95,7 @@ func (s *secrets) passphrase(ref inventory.Secret) func(file string) ([]byte, er
 		}
 		const tries = 3
 		for try := 1; ; try++ {
-			phrase, err := fetch(what, inventory.Secret{Prompt: true})
+			phrase, err := fetch(s.ctx, what, inventory.Secret{Prompt: true})
 			if err != nil {
 				return nil, &secretError{what, err}
 			}
@@ -108,7 +111,7 @@ func (s *secrets) passphrase(ref inventory.Secret) func(file string) ([]byte, er
 func (s *secrets) answer(question string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fetch(question, inventory.Secret{Prompt: true})
+	return fetch(s.ctx, question, inventory.Secret{Prompt: true})
 }
 
 func (s *secrets) keep(what, value string) {
@@ -145,7 +148,7 @@ func (e *secretError) Hint() string {
 	return "the inventory says where it is: {prompt: true}, {env: NAME} or {file: PATH}; --ask-pass and --ask-become-pass ask for it"
 }
 
-func fetch(what string, ref inventory.Secret) (string, error) {
+func fetch(ctx context.Context, what string, ref inventory.Secret) (string, error) {
 	switch {
 	case ref.Env != "":
 		v, ok := os.LookupEnv(ref.Env)
@@ -169,9 +172,37 @@ func fetch(what string, ref inventory.Secret) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("no terminal to ask on: %w", err)
 	}
-	defer tty.Close()
 	fmt.Fprintf(tty, "%s: ", what)
-	v, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(tty)
-	return string(v), err
+	return typed(ctx, tty)
+}
+
+// typed reads a line that is not shown, and closes the terminal. The read itself cannot be ended: where ctx ends, the terminal
+// shows again what is typed, and stays open for the read, which goes with the process.
+func typed(ctx context.Context, tty *os.File) (string, error) {
+	shows, err := term.GetState(int(tty.Fd()))
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		tty.Close()
+		return "", err
+	}
+	type line struct {
+		text []byte
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		defer tty.Close()
+		text, err := term.ReadPassword(int(tty.Fd()))
+		fmt.Fprintln(tty)
+		read <- line{text, err}
+	}()
+	select {
+	case l := <-read:
+		return string(l.text), l.err
+	case <-ctx.Done():
+		fmt.Fprintln(tty)
+		return "", errors.Join(context.Cause(ctx), term.Restore(int(tty.Fd()), shows))
+	}
 }
