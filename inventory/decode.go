@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
@@ -59,7 +60,7 @@ func (d *decoder) into(n *yaml.Node, v reflect.Value, key string, tag reflect.St
 		n = n.Alias
 	}
 	if isNull(n) {
-		d.problem(n, "%s: has no value", key)
+		d.problem(n, "%s: has no value", cmp.Or(key, "the inventory"))
 		return
 	}
 	if v.Type() == reflect.TypeFor[time.Duration]() {
@@ -94,7 +95,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 			d.problem(n, "%s: a secret must not stand in the inventory; write {prompt: true}, {env: NAME} or {file: PATH}", key)
 			return
 		}
-		d.problem(n, "%s: must be a mapping (key: value), not %s", key, kindName(n))
+		d.problem(n, "%s: must be a mapping (key: value), not %s", cmp.Or(key, "the inventory"), kindName(n))
 		return
 	}
 	fields := map[string]int{}
@@ -201,6 +202,7 @@ var forms = map[string]struct {
 }{
 	"heap":    {regexp.MustCompile(`^[1-9][0-9]*[kKmMgG]$`), "a size for java such as 512m or 4g"},
 	"flag":    {regexp.MustCompile(`^-[^\r\n]+$`), "a flag for java: it begins with a dash, and each flag is one item of the list"},
+	"word":    {regexp.MustCompile(`^(\*|[a-z]{4})$`), "a four-letter word such as srvr, or * for all"},
 	"package": {regexp.MustCompile(`^[a-z][a-z0-9+._-]*$`), "the name of a package"},
 }
 

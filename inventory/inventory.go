@@ -164,7 +164,7 @@ type Server struct {
 	Ports   Ports  `yaml:"ports"`
 	Paths   Paths  `yaml:"paths"`
 	// FourLetterWords are the words that clients may send.
-	FourLetterWords []string `yaml:"four_letter_words"`
+	FourLetterWords []string `yaml:"four_letter_words" form:"word"`
 	// OpenFiles is the limit of open files.
 	OpenFiles int `yaml:"open_files" range:"64-1048576"`
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"os/user"
 	"path/filepath"
 	"reflect"
@@ -169,9 +170,16 @@ func (l *loader) document(top *yaml.Node) *Inventory {
 }
 
 var (
-	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	wordForm = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*$`)
+	nameForm    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	wordForm    = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*$`)
+	addressForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 )
+
+// isAddress tells whether an address can stand in zoo.cfg and /etc/hosts: a name in ASCII, or an IP address without port.
+func isAddress(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil && !strings.ContainsAny(s, " \t\r\n") || addressForm.MatchString(s)
+}
 
 // host decodes one entry of the list of hosts and resolves all its settings.
 func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Host {
@@ -196,11 +204,10 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 			l.problems.add(Problem{h.place("labels"), fmt.Sprintf("%s.labels: %q: letters, digits, '.', '_' and '-' only", key, label)})
 		}
 	}
-	if h.Address != "" && strings.ContainsAny(h.Address, " \t/'\"@") {
-		d.problem(n, "%s.address: %q is neither a name nor an IP address", key, h.Address)
-	}
-	if h.PeerAddress != "" && strings.ContainsAny(h.PeerAddress, " \t/'\"@") {
-		d.problem(n, "%s.peer_address: %q is neither a name nor an IP address", key, h.PeerAddress)
+	for _, a := range [][2]string{{"address", h.Address}, {"peer_address", h.PeerAddress}} {
+		if a[1] != "" && !isAddress(a[1]) {
+			l.problems.add(Problem{h.place(a[0]), fmt.Sprintf("%s.%s: %q is neither a name nor an IP address", key, a[0], a[1])})
+		}
 	}
 	if _, given := h.places["id"]; !given {
 		d.problem(n, "%s: has no id (1 to 255, never to be changed afterwards)", key)

@@ -84,7 +84,7 @@ func (d *decoder) checkZooCfg(section string, k, val *yaml.Node, s string) bool 
 		d.problem(k, "%s: zkctl writes this itself; set %s instead", full, where)
 		return false
 	}
-	if k.Value == "" || strings.ContainsAny(k.Value, " \t=:#!") {
+	if k.Value == "" || strings.ContainsAny(k.Value, " \t\r\n\\=:#!") {
 		d.problem(k, "%s: not a possible key of zoo.cfg", full)
 		return false
 	}

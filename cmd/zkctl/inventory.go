@@ -62,14 +62,29 @@ system:                          # what happens to the hosts themselves; leave: 
   selinux: disabled              # disabled | permissive | leave
 hosts:
 `, c.String("name"), c.String("ssh-user"))
-	for i, arg := range c.Args().Slice() {
+	args := c.Args().Slice()
+	given := map[string]bool{}
+	for _, arg := range args {
+		if name, _, named := strings.Cut(arg, "="); named || net.ParseIP(arg) == nil {
+			name, _, _ = strings.Cut(name, ".")
+			given[strings.ToLower(name)] = true
+		}
+	}
+	for i, arg := range args {
 		name, address, named := strings.Cut(arg, "=")
-		if !named {
+		switch {
+		case named:
+		case net.ParseIP(arg) == nil:
 			address = arg
-			name = fmt.Sprintf("zk%d", i+1)
-			if net.ParseIP(arg) == nil {
-				name, _, _ = strings.Cut(arg, ".")
+			name, _, _ = strings.Cut(arg, ".")
+		default:
+			address = arg
+			for n := i + 1; ; n++ {
+				if name = fmt.Sprintf("zk%d", n); !given[name] {
+					break
+				}
 			}
+			given[name] = true
 		}
 		fmt.Fprintf(&b, "  - {name: %s, address: %q, id: %d}\n", name, address, i+1)
 	}
