@@ -83,6 +83,61 @@ func TestFirewalls(t *testing.T) {
 	}
 }
 
+// TestNftablesDisabled disables nftables where the boot would bring all its rules back, and leaves it alone, with a warning, where a
+// flush would take away what others have put there. The undo gives rules and service back.
+func TestNftablesDisabled(t *testing.T) {
+	h := bare(t)
+	const state = "nft -s list ruleset; systemctl is-enabled nftables; systemctl is-active nftables"
+	before, runtime := make(map[string]string), make(map[string]string)
+	for _, name := range h.names[1:] {
+		h.lab("variant", name, "nftables")
+		h.run(name, "nft add rule inet filter input tcp dport 9999 accept comment '\"by hand, in no file\"'")
+		before[name], runtime[name] = belongings(h, name), h.run(name, state)
+	}
+	h.run("slave2", "nft add table ip docker-like")
+	h.rewrite("\nhosts:", "\nsystem:\n  selinux: leave\n  firewall: disable\nhosts:")
+	r := h.must("bootstrap", "--dry-run")
+	if !strings.Contains(r.stdout, "slave1: disable nftables, and drop its rules") || strings.Contains(r.stdout, "slave2: disable nftables") {
+		t.Errorf("the plan: %v", r)
+	}
+	r = h.expect(3, "bootstrap")
+	for _, want := range []string{"nftables has rules of Docker, and a flush would take that away: left alone", "does not reach slave2"} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("no %q in %v", want, r)
+		}
+	}
+	if got := h.run("slave2", "nft -s list ruleset"); !strings.Contains(got, "docker-like") || !strings.Contains(got, "policy drop") {
+		t.Errorf("slave2 has lost rules: %s", got)
+	}
+	h.run("slave2", "nft delete table ip docker-like")
+	h.must("bootstrap")
+	h.leader()
+	h.settled(t)
+	off := func(when string) {
+		t.Helper()
+		for _, name := range h.names[1:] {
+			if got, _ := h.try(name, state); got != "disabled\ninactive\n" {
+				t.Errorf("%s: nftables %s: %q", name, when, got)
+			}
+			if !reachable(h.address(name), 3888) {
+				t.Errorf("%s cannot be reached %s", name, when)
+			}
+		}
+	}
+	off("after the bootstrap")
+	h.lab("kill", "slave1")
+	h.lab("start", "slave1")
+	h.leader()
+	off("after a power cut")
+	h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+	for _, name := range h.names[1:] {
+		compare(t, name, before[name], belongings(h, name))
+		if after := h.run(name, state); after != runtime[name] {
+			t.Errorf("%s: after the undo\n%s\nbefore\n%s", name, after, runtime[name])
+		}
+	}
+}
+
 // reachable tells whether this machine, which is no member, gets as far as a port.
 func reachable(address string, port int) bool {
 	conn, err := net.DialTimeout("tcp", fmt.Sprintf("%s:%d", address, port), 2*time.Second)
