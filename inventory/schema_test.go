@@ -229,6 +229,9 @@ func samples(t *testing.T, k key) (good, bad []string) {
 		if last == "jvm_flags" {
 			return []string{"[-Xss1m, '-Da=b c']"}, []string{"-Xss1m", "[Xss1m]"}
 		}
+		if last == "four_letter_words" {
+			return []string{"[srvr, ruok]", "['*']"}, []string{"srvr", "[status]", "['srvr,ruok']"}
+		}
 		return []string{v}, []string{"a", "{a: b}", "[[a]]"}
 	case k.kind.Kind() == reflect.Map:
 		if last == "zoo_cfg" {
