@@ -49,7 +49,7 @@ type Facts struct {
 	Firewall     Firewall
 	SELinux      SELinux
 	Tuning       Tuning
-	Services     []string // of OpenRC: those that are started at boot
+	Runlevels    map[string][]string // of OpenRC: those in which a service is started at boot
 	Hosts        HostsFile
 	Tools        []string // of systemctl, supervise-daemon, restorecon, crontab, ssh, ssh-keygen, logger, gzip: those present
 
@@ -108,6 +108,7 @@ type Account struct {
 // Firewall is what is known of the host's packet filters.
 type Firewall struct {
 	Firewalld Unit
+	Runlevels []string // of OpenRC, in which firewalld is started
 	Zones     []Zone   // active zones of firewalld, if asked for
 	UFW       string   // first line of `ufw status`
 	UFWRules  []string // lines of `ufw show added`, if asked for
@@ -151,7 +152,11 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 		Units: make(map[string]Unit), Accounts: make(map[string]Account),
 		Addresses: make(map[string][]netip.Addr),
 	}
-	f.OpenRC, f.Services = fields.Has("openrc") && !f.Systemd, fields.Texts("service")
+	f.OpenRC, f.Runlevels = fields.Has("openrc") && !f.Systemd, make(map[string][]string)
+	for _, s := range fields.Texts("starts") {
+		runlevel, service, _ := strings.Cut(s, "/")
+		f.Runlevels[service] = append(f.Runlevels[service], runlevel)
+	}
 	f.Tuning = parseTuning(fields.Texts, fields.Text)
 	f.MemoryKiB, _ = strconv.ParseInt(fields.Text("memory"), 10, 64)
 	f.CPUs, _ = strconv.Atoi(fields.Text("cpus"))
@@ -186,7 +191,7 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 			f.Accounts[name] = acc
 		}
 	}
-	f.Firewall = parseFirewall(fields, f.Units)
+	f.Firewall = parseFirewall(fields, f.Units, f.Runlevels)
 	for _, a := range fields.Texts("resolved") {
 		name, address, _ := strings.Cut(a, " ")
 		if addr, err := netip.ParseAddr(address); err == nil && !slices.Contains(f.Addresses[name], addr) {
@@ -226,8 +231,11 @@ func goArch(machine, bits string) string {
 	return machine
 }
 
-func parseFirewall(fields remote.Fields, units map[string]Unit) Firewall {
-	fw := Firewall{Firewalld: units["firewalld.service"], UFW: fields.Text("ufw")}
+func parseFirewall(fields remote.Fields, units map[string]Unit, runlevels map[string][]string) Firewall {
+	fw := Firewall{Firewalld: units["firewalld.service"], UFW: fields.Text("ufw"), Runlevels: runlevels["firewalld"]}
+	if fw.Runlevels != nil {
+		fw.Firewalld.Loaded, fw.Firewalld.Enabled = true, "enabled"
+	}
 	for _, z := range fields.Texts("zone") {
 		fw.Zones = append(fw.Zones, Zone{
 			Name: z, Target: fields.Text("target." + z), Open: strings.Fields(fields.Text("open." + z)), Permanent: strings.Fields(fields.Text("permanent." + z)),
@@ -238,7 +246,8 @@ func parseFirewall(fields remote.Fields, units map[string]Unit) Firewall {
 	fw.Nft = Nftables{
 		Ruleset: string(fields.Bytes("nft")), Config: fields.Text("nft_config"), Text: string(fields.Bytes("nft_text")),
 		Included: string(fields.Bytes("nft_included")),
-		Boots:    strings.HasPrefix(unit.Enabled, "enabled") || fields.Has("nft_boots"), Active: running(unit) || fields.Has("nft_boots"),
+		Boots:    strings.HasPrefix(unit.Enabled, "enabled") || runlevels["nftables"] != nil, Active: running(unit) || runlevels["nftables"] != nil,
+		Runlevels: runlevels["nftables"],
 	}
 	return fw
 }
@@ -424,4 +433,4 @@ func (f *Facts) setClock(fields remote.Fields, before, after time.Time) {
 func (f *Facts) HasTool(name string) bool { return slices.Contains(f.Tools, name) }
 
 // HasService reports whether OpenRC starts a service at boot.
-func (f *Facts) HasService(name string) bool { return slices.Contains(f.Services, name) }
+func (f *Facts) HasService(name string) bool { return f.Runlevels[name] != nil }

@@ -341,6 +341,65 @@ rich-rule=rule family="ipv4" source address="10.0.0.2" accept`
 	}
 }
 
+// fakeRCUpdate is rc-update of OpenRC: without runlevels and without -a, a service is taken out of the present one only.
+const fakeRCUpdate = `
+all=
+for a; do case $a in -q) shift ;; -a) all=yes; shift ;; esac; done
+verb=$1 service=$2; shift 2
+[ $# -gt 0 ] || set -- default
+[ -z "$all" ] || set -- $(ls /etc/runlevels)
+for r; do case $verb in
+	add) ln -s /etc/init.d/$service /etc/runlevels/$r/ ;;
+	del) rm -f /etc/runlevels/$r/$service ;;
+esac; done
+`
+
+// OpenRC starts filters in the runlevel boot: a service that is only taken out of the present runlevel is back after a reboot.
+func TestFiltersOfOpenRCAreDisabled(t *testing.T) {
+	host := sandbox(t)
+	if _, err := os.Stat("/run/systemd/system"); err == nil {
+		t.Skip("this machine runs systemd")
+	}
+	bin := t.TempDir()
+	for name, script := range map[string]string{
+		"openrc-run": "", "rc-update": fakeRCUpdate,
+		"rc-service": "",
+		// nft keeps its rules in a file; what this test needs of it.
+		"nft": `case $* in "-s list ruleset" | "list ruleset") cat /run/rules ;; "flush ruleset") : >/run/rules ;; "-f -") sed 1d >/run/rules ;; esac; :`,
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := host.Run(t.Context(), remote.Command{Label: "mount", Script: "mount -t tmpfs none /run && mount -t overlay -o lowerdir=" + bin + ":/usr/sbin none /usr/sbin"}); err != nil {
+		t.Skip(err)
+	}
+	sh(t, host, `mkdir -p /run/openrc /etc/init.d /etc/runlevels/boot /etc/runlevels/default
+for s in nftables firewalld; do : >/etc/init.d/$s; done
+printf 'flush ruleset\n%s' '`+debianRules+`' >/etc/nftables.nft; : >/run/rules`)
+	w := wish(FirewallDisable)
+	for service, c := range map[string]struct{ begin, want string }{
+		"firewalld": {":", "stop and disable firewalld"},
+		"nftables":  {"sed 1d /etc/nftables.nft >/run/rules", "disable nftables, and drop its rules"},
+	} {
+		const state = "ls -l --time-style=+ /etc/runlevels/*; cat /run/rules"
+		sh(t, host, "ln -s /etc/init.d/"+service+" /etc/runlevels/boot/; "+c.begin)
+		before := sh(t, host, state)
+		journal := filepath.Join(t.TempDir(), "journal")
+		if done := converges(t, host, journal, w, func() *Facts { return gathered(t, host, w) }); done != c.want {
+			t.Errorf("%s: %q", service, done)
+		}
+		if left := sh(t, host, "ls /etc/runlevels/*/"+service+" 2>/dev/null; cat /run/rules"); left != "" {
+			t.Errorf("%s: left: %s", service, left)
+		}
+		undo(t, host, journal)
+		if after := sh(t, host, state); after != before {
+			t.Errorf("%s: after the undo\n%s\nbefore\n%s", service, after, before)
+		}
+		sh(t, host, "rm /etc/runlevels/boot/"+service+"; : >/run/rules")
+	}
+}
+
 // sameButTimes compares listings; fractions of seconds do not come back.
 func sameButTimes(a, b string) bool {
 	cut := func(s string) string {

@@ -20,16 +20,22 @@ const disableFirewalld = `
 if [ -d /run/systemd/system ]; then
 	systemctl stop firewalld.service && systemctl disable -q firewalld.service
 else
-	firewall-cmd --state >/dev/null 2>&1 && kill "$(cat /run/firewalld.pid)"
+	rc-service -q firewalld stop 2>/dev/null || :
+	rc-update -q -a del firewalld 2>/dev/null || :
+	! firewall-cmd --state >/dev/null 2>&1 || kill "$(cat /run/firewalld.pid)"
+	# It takes its rules away before it ends.
+	for i in 1 2 3 4 5 6 7 8 9 10; do firewall-cmd --state >/dev/null 2>&1 || break; sleep 1; done
 fi
 `
 
-// enableFirewalld gets whether it was enabled and whether it ran.
+// enableFirewalld gets whether it was enabled, whether it ran, and OpenRC's runlevels.
 const enableFirewalld = `
 if [ -d /run/systemd/system ]; then
 	[ "$1" != true ] || systemctl enable -q firewalld.service
 	[ "$2" != true ] || systemctl start firewalld.service
-elif [ "$2" = true ]; then firewalld || service firewalld start
+else
+	[ -z "$3" ] || rc-update -q add firewalld $3
+	[ "$2" != true ] || rc-service -q firewalld start 2>/dev/null || firewalld
 fi
 `
 
@@ -38,6 +44,7 @@ if [ -d /run/systemd/system ]; then
 	case $(systemctl is-active firewalld.service) in active|activating|reloading) exit 1 ;; esac
 	case $(systemctl is-enabled firewalld.service 2>/dev/null) in enabled*) exit 1 ;; esac
 fi
+for s in /etc/runlevels/*/firewalld; do [ ! -L "$s" ] || exit 1; done
 ! firewall-cmd --state >/dev/null 2>&1
 `
 
@@ -102,7 +109,7 @@ func (p *firewallPlan) firewalld() {
 		p.changes = append(p.changes, Change{
 			Kind: RunScript, Target: "firewalld.service", Summary: "stop and disable firewalld",
 			Script: disableFirewalld, Verify: firewalldIsOff, Root: true,
-			Undo: &Undo{Script: enableFirewalld, Args: []string{fmt.Sprint(starts), fmt.Sprint(runs)}},
+			Undo: &Undo{Script: enableFirewalld, Args: []string{fmt.Sprint(starts), fmt.Sprint(runs), strings.Join(p.Firewall.Runlevels, " ")}},
 		})
 		return
 	case !p.wish.Policy.Opens():

@@ -158,7 +158,7 @@ ActiveState=active'
 fi
 if [ -x /sbin/openrc-run ] && [ -d /run/openrc ]; then
 	field openrc yes
-	for p in /etc/runlevels/*/*; do [ -L "$p" ] && field service "${p##*/}"; done
+	for p in /etc/runlevels/*/*; do [ -L "$p" ] && field starts "${p#/etc/runlevels/}"; done
 fi
 field init "$(cat /proc/1/comm 2>/dev/null)"
 ufw=
@@ -198,9 +198,6 @@ if [ -z "$firewalld" ] && want_nft && command -v nft >/dev/null 2>&1; then
 		for p in "$(systemctl cat nftables.service 2>/dev/null | sed -n 's/^ExecStart=.*-f *\(\/[^ ;}]*\).*/\1/p' | head -n 1)" \
 			/etc/nftables.conf /etc/sysconfig/nftables.conf /etc/nftables.nft; do
 			[ -n "$p" ] && [ -f "$p" ] && { field nft_config "$p"; file nft_text "$p"; field nft_included "$(nft_included "$p" x)"; break; }
-		done
-		for p in /etc/runlevels/boot/nftables /etc/runlevels/default/nftables; do
-			[ -e "$p" ] && { field nft_boots yes; break; }
 		done
 		for p in /etc/*/zkctl-*.nft /etc/*/*/zkctl-*.nft; do file "content.$p" "$p"; done ;;
 	esac

@@ -18,6 +18,8 @@ type Nftables struct {
 	Included string
 	// Boots says that it is loaded at boot, Active that it was loaded as a service.
 	Boots, Active bool
+	// Runlevels are those of OpenRC in which it is loaded.
+	Runlevels []string
 }
 
 // nftChain is a chain that sees packets for this host and may drop them.
@@ -156,19 +158,20 @@ const (
 	// disableNftables takes the rules away as the service does.
 	disableNftables = `
 if [ -d /run/systemd/system ]; then systemctl stop nftables.service && systemctl disable -q nftables.service
-else rc-service -q nftables stop 2>/dev/null; rc-update -q del nftables 2>/dev/null; fi
+else rc-service -q nftables stop 2>/dev/null; rc-update -q -a del nftables 2>/dev/null; fi
 nft flush ruleset
 `
 	nftablesIsOff = `
 [ ! -d /run/systemd/system ] || ! systemctl -q is-enabled nftables.service 2>/dev/null || exit 1
+for s in /etc/runlevels/*/nftables; do [ ! -L "$s" ] || exit 1; done
 [ -z "$(nft list ruleset)" ]
 `
-	// enableNftables gets whether it was started at boot, whether it was active, and the rules.
+	// enableNftables gets whether it was started at boot, whether it was active, the rules, and the runlevels.
 	enableNftables = `
 if [ -d /run/systemd/system ]; then
 	[ "$1" != true ] || systemctl enable -q nftables.service
 	[ "$2" != true ] || systemctl start nftables.service
-elif [ "$1" = true ]; then rc-update -q add nftables boot; rc-service -q nftables start || :
+elif [ "$1" = true ]; then rc-update -q add nftables $4; rc-service -q nftables start || :
 fi
 printf 'flush ruleset\n%s\n' "$3" | nft -f -
 `
@@ -221,7 +224,7 @@ func (p *firewallPlan) nftables() {
 		p.changes = append(p.changes, Change{
 			Kind: RunScript, Target: "nftables", Summary: "disable nftables, and drop its rules", Root: true,
 			Script: disableNftables, Verify: nftablesIsOff,
-			Undo: &Undo{Script: enableNftables, Args: []string{fmt.Sprint(n.Boots), fmt.Sprint(n.Active), n.Ruleset}},
+			Undo: &Undo{Script: enableNftables, Args: []string{fmt.Sprint(n.Boots), fmt.Sprint(n.Active), n.Ruleset, strings.Join(n.Runlevels, " ")}},
 		})
 		return
 	case !p.wish.Policy.Opens():
