@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/zkctl/zkctl/test/ensemble"
 )
@@ -26,7 +25,7 @@ quit
 		m := p[w.server].Member(1)
 		must(t, m.Kill())
 		must(t, m.Start())
-		must(t, p[w.server].Await(30*time.Second))
+		must(t, p[w.server].Await(patience))
 	}}}
 	p.compare(t, "", func(t *testing.T, w way) transcript { return s.play(t, w, nil, 1, p[w.server].Connection()) })
 }
@@ -46,13 +45,13 @@ quit
 `, acts: map[string]func(*process, way){"@sleep": func(client *process, w way) {
 		signalGroup(client.cmd, syscall.SIGSTOP)
 		defer signalGroup(client.cmd, syscall.SIGCONT)
-		must(t, ensemble.Until(20*time.Second, "the session ends", func() bool {
+		must(t, ensemble.Until(patience, "the session ends", func() bool {
 			answer, err := p[w.server].Member(1).Ask("dump")
 			return err == nil && !strings.Contains(answer, "/mine")
 		}))
 	}}}
 	p.compare(t, "", func(t *testing.T, w way) transcript {
-		return s.play(t, w, nil, 1, p[w.server].Connection(), "-timeout", "3000")
+		return s.play(t, w, nil, 1, p[w.server].Connection(), "-timeout", "6000")
 	})
 }
 
@@ -67,7 +66,7 @@ func TestReadOnly(t *testing.T) {
 		}
 	}
 	for kind, e := range p {
-		must(t, ensemble.Until(30*time.Second, kind.String()+" in read-only mode", func() bool { return e.Member(1).Mode() == "read-only" }))
+		must(t, ensemble.Until(patience, kind.String()+" in read-only mode", func() bool { return e.Member(1).Mode() == "read-only" }))
 	}
 	s := script{lines: `
 ls /

@@ -19,16 +19,25 @@ type transcript struct {
 	code        int
 }
 
-// event is what zkCli.sh prints of a watch.
-var event = regexp.MustCompile(`\nWATCHER::\n\n(WatchedEvent .*)\n`)
+// message is one of the two that zkCli.sh prints of an event. A thread of its own prints them, one after the other, so that other
+// output may come in between.
+var message = regexp.MustCompile(`\n(WATCHER::|WatchedEvent state:\w+ type:\w+ path:.*)\n`)
 
 // eventsIn are the events in an output. How a session ends is left out, because it is a race in zkCli.sh: the connection is
-// seen to go before it is closed, or not, and the program may be gone before it can say so.
+// seen to go before it is closed, or not, and the program may be gone before it can say so, or after it has said the half.
 func eventsIn(out string) []string {
 	var events []string
-	for _, match := range event.FindAllStringSubmatch(out, -1) {
-		if !strings.HasPrefix(match[1], "WatchedEvent state:Disconnected type:None") && !strings.HasPrefix(match[1], "WatchedEvent state:Closed") {
-			events = append(events, match[1])
+	announced := 0
+	for _, match := range message.FindAllStringSubmatch(out, -1) {
+		event := match[1]
+		if event == "WATCHER::" {
+			announced++
+			continue
+		}
+		if announced--; announced < 0 {
+			events = append(events, "not announced: "+event)
+		} else if !strings.HasPrefix(event, "WatchedEvent state:Disconnected type:None") && !strings.HasPrefix(event, "WatchedEvent state:Closed") {
+			events = append(events, event)
 		}
 	}
 	return events
@@ -64,8 +73,11 @@ func normalise(text string) string {
 func newTranscript(lines []string, out, errors string, code int) transcript {
 	t := transcript{lines: lines, code: code}
 	t.events = eventsIn(out)
+	if announced := strings.Count(out, "\nWATCHER::\n") - strings.Count(out, "\nWatchedEvent "); announced > 1 {
+		t.events = append(t.events, fmt.Sprintf("WATCHER:: without an event, %d times", announced))
+	}
 	sortRemovals(t.events)
-	out = event.ReplaceAllString(out, "")
+	out = message.ReplaceAllString(out, "")
 	t.out = regexp.MustCompile(regexp.QuoteMeta(markOut)+`(?:on|off)\n`).Split(normalise(out), -1)
 	for i, text := range t.out {
 		t.out[i] = identities.ReplaceAllStringFunc(text, func(list string) string {
@@ -74,8 +86,8 @@ func newTranscript(lines []string, out, errors string, code int) transcript {
 			return strings.Join(lines, "")
 		})
 	}
-	errors = strings.ReplaceAll(usage.ReplaceAllString(errors, "USAGE\n"), "USAGE\n"+markErr, markErr)
-	t.errors = strings.Split(usageLines.Replace(normalise(errors)), markErr)
+	errors = strings.ReplaceAll(usage.ReplaceAllString(normalise(errors), "USAGE\n"), "USAGE\n"+markErr, markErr)
+	t.errors = strings.Split(usageLines.Replace(errors), markErr)
 	return t
 }
 
@@ -154,11 +166,53 @@ func TestNormalise(t *testing.T) {
 		"stdout": func(t *transcript) { t.out[0] += "y" }, "stderr": func(t *transcript) { t.errors = t.errors[:1]; t.errors[0] = "" },
 		"events": func(t *transcript) { t.events = nil }, "exit": func(t *transcript) { t.code = 0 },
 	} {
-		other := newTranscript(nil, "a\n\nWATCHER::\n\nWatchedEvent \n", "b\n", 2)
-		mutated := newTranscript(nil, "a\n\nWATCHER::\n\nWatchedEvent \n", "b\n", 2)
+		other := newTranscript(nil, "a\n"+watcher+changed, "b\n", 2)
+		mutated := newTranscript(nil, "a\n"+watcher+changed, "b\n", 2)
 		change(&mutated)
 		if diff := other.diff(mutated); !strings.HasPrefix(diff, name) {
 			t.Errorf("%s: %q", name, diff)
+		}
+	}
+}
+
+// The messages of events, and a mark.
+const (
+	watcher      = "\nWATCHER::\n"
+	changed      = "\nWatchedEvent state:SyncConnected type:NodeDataChanged path:/a\n"
+	disconnected = "\nWatchedEvent state:Disconnected type:None path:null\n"
+	closed       = "\nWatchedEvent state:Closed type:None path:null\n"
+	mark         = "printwatches is on\n"
+)
+
+// TestEventsBetween puts the messages of an event wherever they may come, and changes what must not differ.
+func TestEventsBetween(t *testing.T) {
+	want := newTranscript(nil, "x\n\ny\n"+mark+"z\n"+watcher+changed+mark, "", 0)
+	for out, alike := range map[string]bool{
+		"x\n\ny\n" + watcher + mark + "z\n" + changed + mark:                          true,
+		watcher + "x\n\ny\n" + changed + mark + "z\n" + mark:                          true,
+		"x\n\ny" + watcher + changed + "\n" + mark + "z\n" + mark:                     true, // a line is printed in pieces
+		"x\n" + watcher + "\ny\n" + mark + changed + "z\n" + mark:                     true,
+		"x\n\ny\n" + mark + "z\n" + watcher + changed + watcher + closed + mark:       true,
+		"x\n\ny\n" + mark + watcher + disconnected + "z\n" + watcher + changed + mark: true,
+		"x\n\ny\n" + mark + "z\n" + watcher + changed + mark + watcher:                true, // the end came in between
+		"x\n\ny\n" + watcher + mark + "z\n" + watcher + changed + closed + mark:       true, // two sessions
+
+		"x\ny\n" + mark + "z\n" + watcher + changed + mark:                            false,
+		"x\n\n\ny\n" + mark + "z\n" + watcher + changed + mark:                        false,
+		"x\n\ny\nz\n" + mark + watcher + changed + mark:                               false,
+		"x\n\ny\n" + mark + "z\n" + mark:                                              false,
+		"x\n\ny\n" + mark + "z\n" + watcher + mark:                                    false,
+		"x\n\ny\n" + mark + "z\n" + watcher + watcher + changed + watcher + mark:      false,
+		"x\n\ny\n" + mark + "z\n" + changed + mark:                                    false,
+		"x\n\ny\n" + mark + "z\n" + changed + watcher + mark:                          false,
+		"x\n\ny\n" + mark + "z\n" + watcher + closed + mark:                           false,
+		"x\n\ny\n" + mark + "z\n" + watcher + changed[1:] + mark:                      false, // no blank line
+		"x\n\ny\n" + mark + "z\n" + watcher[1:] + changed + mark:                      false,
+		"x\n\ny\n" + mark + "z\n" + watcher + changed + watcher + changed + mark:      false,
+		"x\n\ny\n" + mark + "z\n" + watcher + strings.TrimSpace(changed) + "b" + mark: false,
+	} {
+		if diff := want.diff(newTranscript(nil, out, "", 0)); (diff == "") != alike {
+			t.Errorf("%q: alike must be %v, difference %q", out, alike, diff)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// patience is how long a line may take.
-const patience = 20 * time.Second
+// patience is how long a line may take, a JVM's start among them, beside whatever else the machine does.
+const patience = 2 * time.Minute
 
 // process is a client that gets its commands from stdin, line by line.
 type process struct {

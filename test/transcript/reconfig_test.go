@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/zkctl/zkctl/client"
 	"github.com/zkctl/zkctl/test/authority"
@@ -21,7 +20,7 @@ var memberLine = regexp.MustCompile(`(?m)^server\.(\d)=127\.0\.0\.1:(\d+):(\d+):
 // members are the addresses of the members of an ensemble, as they stand in a membership.
 func (p pair) members(t *testing.T, kind ensemble.Kind) map[string]string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := client.Connect(p[kind].Connection(), client.Options{})
 	must(t, err)

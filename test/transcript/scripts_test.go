@@ -26,6 +26,7 @@ func (s script) play(t *testing.T, w way, flags []string, events int, server str
 	t.Helper()
 	p := start(t, w.command(t, flags, server+s.chroot, options...))
 	p.events = events
+	p.await("the session begins") // or ends, as that of a wrong password does: the first line finds it one way or the other
 	var lines []string
 	for line := range strings.Lines(strings.TrimPrefix(s.lines, "\n")) {
 		line = strings.TrimSuffix(line, "\n")

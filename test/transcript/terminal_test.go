@@ -96,7 +96,7 @@ func TestTerminal(t *testing.T) {
 	must(t, err)
 	defer e.Close()
 	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	server := e.Connection()
 	open := func(columns uint16) *console {
 		t.Helper()

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/zkctl/zkctl/client"
 	"github.com/zkctl/zkctl/test/ensemble"
@@ -65,6 +64,10 @@ func servers(t *testing.T, size int, extra ...string) pair {
 	return serversWith(t, size, func(ensemble.Kind) []string { return extra })
 }
 
+// patientSessions keeps a session while a JVM gets no time, and the znodes of a process for those that come after it. Twenty
+// ticks would be the limit otherwise.
+const patientSessions = "maxSessionTimeout=600000"
+
 func serversWith(t *testing.T, size int, extra func(ensemble.Kind) []string) pair {
 	t.Helper()
 	if err := ensemble.HaveApache(); err != nil {
@@ -76,14 +79,14 @@ func serversWith(t *testing.T, size int, extra func(ensemble.Kind) []string) pai
 		for i := range kinds {
 			kinds[i] = kind
 		}
-		e, err := ensemble.New(ensemble.Settings{Extra: extra(kind)}, kinds...)
+		e, err := ensemble.New(ensemble.Settings{Extra: append(extra(kind), patientSessions)}, kinds...)
 		must(t, err)
 		t.Cleanup(func() { e.Close() })
 		must(t, e.Start())
 		p[kind] = e
 	}
 	for kind, e := range p {
-		if err := e.Await(30 * time.Second); err != nil {
+		if err := e.Await(patience); err != nil {
 			t.Fatalf("%v: %v\n%s", kind, err, e.Member(1).LogTail(20))
 		}
 	}
@@ -93,7 +96,7 @@ func serversWith(t *testing.T, size int, extra func(ensemble.Kind) []string) pai
 // clean deletes what a script has left at the servers.
 func (p pair) clean(t *testing.T, kind ensemble.Kind) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := client.Connect(p[kind].Connection(), client.Options{})
 	must(t, err)
