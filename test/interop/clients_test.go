@@ -34,7 +34,7 @@ func TestKazoo(t *testing.T) {
 				d.say("killed")
 				defer func() {
 					must(t, victim.Start())
-					must(t, e.Await(30*time.Second))
+					must(t, e.Await(patience))
 				}()
 			}
 			must(t, d.ended())
@@ -125,7 +125,7 @@ func shell(t *testing.T, e *ensemble.Ensemble, cmd *exec.Cmd) {
 		t.Errorf("/java holds %q", data)
 	}
 	must(t, victim.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	if _, err := e.SameTrees(); err != nil {
 		t.Error(err)
 	}
@@ -176,7 +176,7 @@ func TestCClient(t *testing.T) {
 	must(t, d.ended())
 	gone(t, observer, "/c/mine", 3*time.Second)
 	must(t, victim.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	if _, err := e.SameTrees(); err != nil {
 		t.Error(err)
 	}

@@ -364,6 +364,6 @@ func goMemberDeath(t *testing.T, e *ensemble.Ensemble) {
 		must(t, err)
 		expectEvent(t, changed, zk.EventNodeDataChanged, path)
 		must(t, victim.Start())
-		must(t, e.Await(30*time.Second))
+		must(t, e.Await(patience))
 	}
 }

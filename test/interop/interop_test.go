@@ -16,12 +16,15 @@ import (
 
 var open = zk.WorldACL(zk.PermAll)
 
+// patience is how long an ensemble may take to serve, on a machine that has other things to do.
+const patience = 2 * time.Minute
+
 // start runs an ensemble of the given kinds and waits until it serves; it ends with the test.
 func start(t *testing.T, kinds ...ensemble.Kind) *ensemble.Ensemble {
 	t.Helper()
 	e := layOut(t, kinds...)
 	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	return e
 }
 

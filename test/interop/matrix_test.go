@@ -81,7 +81,7 @@ func synchronise(t *testing.T, kind ensemble.Kind, m *matrix) {
 	leads := func(first ...int) {
 		t.Helper()
 		must(t, e.Start(append(first, 3)...))
-		must(t, e.Await(2*time.Minute))
+		must(t, e.Await(patience))
 		if leader := e.Leader(); leader.ID != 3 {
 			t.Fatalf("member %d leads", leader.ID)
 		}
@@ -138,7 +138,7 @@ func synchronise(t *testing.T, kind ensemble.Kind, m *matrix) {
 				cut[id] = truncations(e.Member(id))
 			}
 			must(t, e.Start(victims...))
-			must(t, e.Await(2*time.Minute))
+			must(t, e.Await(patience))
 			write()
 			tree, err := e.SameTrees()
 			must(t, err)
@@ -309,7 +309,7 @@ func TestRollingReplacement(t *testing.T) {
 		TickTime: 200 * time.Millisecond, Extra: []string{"minSessionTimeout=400", "maxSessionTimeout=30000"},
 	}, apache, apache, apache)
 	must(t, e.Start())
-	must(t, e.Await(2*time.Minute))
+	must(t, e.Await(patience))
 	load, err := workload.StartPatient("/load", 20*time.Second, 6, e.Servers()...)
 	must(t, err)
 	t.Cleanup(load.Stop)
@@ -321,7 +321,7 @@ func TestRollingReplacement(t *testing.T) {
 			must(t, m.Stop())
 			m.Kind = kind
 			must(t, m.Start())
-			must(t, e.Await(2*time.Minute))
+			must(t, e.Await(patience))
 			must(t, load.Progress(3, time.Minute))
 			var sum workload.Strain
 			for _, s := range load.Since() {

@@ -37,9 +37,9 @@ func TestMixed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := layOut(t, ours, ours, apache)
 			must(t, e.Start(c.first...))
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 			must(t, e.Start(c.then))
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 			leader := e.Leader()
 			if leader.Kind != c.leads {
 				t.Fatalf("member %d leads, an %v", leader.ID, leader.Kind)
@@ -164,7 +164,7 @@ func comesBack(t *testing.T, e *ensemble.Ensemble, m *ensemble.Member) {
 	t.Helper()
 	began := time.Now()
 	must(t, m.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	if took := time.Since(began); took > 8*time.Second {
 		t.Logf("member %d (%v) took %v to come back:\n%s", m.ID, m.Kind, took.Round(time.Millisecond), e.Logs(60))
 	}
@@ -224,10 +224,10 @@ func truncateLeader(t *testing.T, e *ensemble.Ensemble) {
 	writers.Wait()
 
 	must(t, e.Start(rest[0].ID, rest[1].ID))
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	replicate(t, e)
 	must(t, leader.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	tree, err := e.SameTrees()
 	must(t, err)
 	count := 0
@@ -252,7 +252,7 @@ func leaderDeath(t *testing.T, e *ensemble.Ensemble) {
 	_, err := conn.Create("/outlives", nil, zk.FlagEphemeral, open)
 	must(t, err)
 	must(t, leader.Kill())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	must(t, ensemble.Until(15*time.Second, "the session moves", func() bool {
 		_, err := conn.Set("/outlives", []byte("moved"), -1)
 		return err == nil
@@ -262,7 +262,7 @@ func leaderDeath(t *testing.T, e *ensemble.Ensemble) {
 	}
 	replicate(t, e)
 	must(t, leader.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	if mode := leader.Mode(); mode != "follower" {
 		t.Errorf("the old leader is %s", mode)
 	}
@@ -279,7 +279,7 @@ func swapKinds(t *testing.T, e *ensemble.Ensemble) {
 		m.Kind = ours + apache - m.Kind
 	}
 	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	after, err := e.SameTrees()
 	must(t, err)
 	for at := range before { // sessions of earlier steps may expire meanwhile, and their nodes with them

@@ -4,7 +4,6 @@ package interop
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,15 +21,6 @@ func TestObserverMasters(t *testing.T) {
 	}
 }
 
-// freePort is a port that nobody uses on any address.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // figure is a value of mntr, "" if there is none.
 func figure(t *testing.T, m *ensemble.Member, name string) string {
 	t.Helper()
@@ -45,13 +35,15 @@ func figure(t *testing.T, m *ensemble.Member, name string) string {
 }
 
 func observerMasters(t *testing.T, voters, observer ensemble.Kind) {
+	ports, err := ensemble.FreePorts(1)
+	must(t, err)
 	e := layOutWith(t, ensemble.Settings{
-		Observers: 1, OwnHosts: true, Extra: []string{fmt.Sprintf("observerMasterPort=%d", freePort(t))},
+		Observers: 1, OwnHosts: true, Extra: []string{fmt.Sprint("observerMasterPort=", ports[0])},
 	}, voters, voters, voters, observer)
 	must(t, e.Start(1, 2, 3))
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	writer := dial(t, e.Leader().Addr())
-	_, err := writer.Create("/n", nil, 0, open)
+	_, err = writer.Create("/n", nil, 0, open)
 	must(t, err)
 	fill := func(from, to int) {
 		t.Helper()
@@ -63,7 +55,7 @@ func observerMasters(t *testing.T, voters, observer ensemble.Kind) {
 	fill(0, 100)
 	late := e.Member(4)
 	must(t, late.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 
 	master := func() *ensemble.Member {
 		t.Helper()
@@ -137,7 +129,7 @@ func observerMasters(t *testing.T, voters, observer ensemble.Kind) {
 
 	// A session moves from the observer to its master.
 	must(t, first.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	must(t, late.Kill())
 	must(t, ensemble.Until(20*time.Second, "the session at the follower", func() bool {
 		_, err := client.Create("/moved", nil, zk.FlagEphemeral, open)
@@ -146,7 +138,7 @@ func observerMasters(t *testing.T, voters, observer ensemble.Kind) {
 	client.Close()
 	gone(t, writer, "/mine", 3*time.Second)
 	must(t, late.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	writer.Close()
 	_, err = e.SameTrees()
 	must(t, err)
@@ -157,7 +149,7 @@ func TestObserverWithoutLog(t *testing.T) {
 	for _, voters := range []ensemble.Kind{ours, apache} {
 		e := layOutWith(t, ensemble.Settings{Observers: 1, Extra: []string{"syncEnabled=false"}}, voters, voters, voters, ours)
 		must(t, e.Start())
-		must(t, e.Await(30*time.Second))
+		must(t, e.Await(patience))
 		writer := dial(t, e.Leader().Addr())
 		for round := range 4 {
 			for i := range 50 {
@@ -167,7 +159,7 @@ func TestObserverWithoutLog(t *testing.T) {
 			if late := e.Member(4); round%2 == 1 {
 				must(t, late.Kill())
 				must(t, late.Start())
-				must(t, e.Await(30*time.Second))
+				must(t, e.Await(patience))
 			}
 		}
 		writer.Close()

@@ -52,9 +52,9 @@ func TestQuorumSASL(t *testing.T) {
 			line := useLogins(t, quorumLogins(quorumPassword))
 			e := layOutWith(t, ensemble.Settings{Extra: append([]string{line}, quorumStages...)}, c.kinds...)
 			must(t, e.Start(1, 3))
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 			must(t, e.Start(2))
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 			if leader := e.Leader(); leader.ID != 3 {
 				t.Fatalf("member %d leads", leader.ID)
 			}
@@ -80,7 +80,7 @@ func TestQuorumSASLRefuses(t *testing.T) {
 			line := useLogins(t, quorumLogins(quorumPassword))
 			e := layOutWith(t, ensemble.Settings{Extra: append([]string{line}, quorumStages...)}, ours, apache, stranger)
 			must(t, e.Start(1, 2))
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 			wrong := useLogins(t, quorumLogins("wrong"))
 			edit(t, e.Member(3), line, wrong)
 			must(t, e.Member(3).Start())

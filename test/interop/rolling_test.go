@@ -15,7 +15,7 @@ import (
 func rollOut(t *testing.T, e *ensemble.Ensemble, lines []string) {
 	t.Helper()
 	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	load, err := workload.Start("/load", workload.Options{Writers: 4, Registers: -1, Pause: 5 * time.Millisecond}, e.Servers()...)
 	must(t, err)
 	for _, line := range lines {
@@ -23,7 +23,7 @@ func rollOut(t *testing.T, e *ensemble.Ensemble, lines []string) {
 			must(t, m.Stop())
 			edit(t, m, "", line)
 			must(t, m.Start())
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 		}
 	}
 	sum := load.Stop()

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-zookeeper/zk"
 
@@ -24,7 +23,7 @@ func saslEnsemble(t *testing.T, more ...string) *ensemble.Ensemble {
 	kind := ensemble.Against()
 	e := layOutWith(t, ensemble.Settings{Extra: extra}, kind, kind, kind)
 	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	t.Setenv("JAVA_TOOL_OPTIONS", "")
 	return e
 }

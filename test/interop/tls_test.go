@@ -105,9 +105,9 @@ func TestQuorumTLS(t *testing.T) {
 				appendLines(t, m, "sslQuorum=true")
 			}
 			must(t, e.Start(1, 3))
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 			must(t, e.Start(2))
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 			if leader := e.Leader(); leader.ID != 3 {
 				t.Fatalf("member %d leads", leader.ID)
 			}
@@ -156,7 +156,7 @@ func TestQuorumTLSRefuses(t *testing.T) {
 					appendLines(t, m, append(stores(t, "PKCS12", good, own)("ssl.quorum."), "sslQuorum=true")...)
 				}
 				must(t, e.Start(1, 2))
-				must(t, e.Await(30*time.Second))
+				must(t, e.Await(patience))
 				must(t, e.Member(3).Start())
 				conn := dial(t, e.Member(1).Addr(), e.Member(2).Addr())
 				first := e.Member(1)
@@ -191,16 +191,15 @@ func secureEnsemble(t *testing.T, good *authority.Authority) (*ensemble.Ensemble
 	t.Helper()
 	kind := ensemble.Against()
 	e := withStores(t, good, kind, kind, kind)
+	ports, err := ensemble.FreePorts(3)
+	must(t, err)
 	var addresses []string
-	for _, m := range e.Members() {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		addresses = append(addresses, l.Addr().String())
-		appendLines(t, m, fmt.Sprintf("secureClientPort=%d", l.Addr().(*net.TCPAddr).Port), "sslQuorum=true")
-		l.Close()
+	for i, m := range e.Members() {
+		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", ports[i]))
+		appendLines(t, m, fmt.Sprint("secureClientPort=", ports[i]), "sslQuorum=true")
 	}
 	must(t, e.Start())
-	must(t, e.Await(30*time.Second))
+	must(t, e.Await(patience))
 	return e, addresses
 }
 

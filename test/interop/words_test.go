@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-zookeeper/zk"
 
@@ -97,10 +96,10 @@ func TestWords(t *testing.T) {
 		e := layOutWith(t, settings, kinds...)
 		if len(kinds) > 1 {
 			must(t, e.Start(1, 3)) // the last voter leads, and is alone of its kind
-			must(t, e.Await(30*time.Second))
+			must(t, e.Await(patience))
 		}
 		must(t, e.Start())
-		must(t, e.Await(30*time.Second))
+		must(t, e.Await(patience))
 		c := dial(t, e.Members()[0].Addr())
 		for i := range 300 {
 			_, err := c.Create(fmt.Sprintf("/words%03d", i), nil, 0, zk.WorldACL(zk.PermAll))

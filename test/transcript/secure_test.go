@@ -4,7 +4,6 @@ package transcript
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,15 +13,6 @@ import (
 	"github.com/zkctl/zkctl/test/authority"
 	"github.com/zkctl/zkctl/test/ensemble"
 )
-
-// freePort is a port that nothing listens on.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 const storePassword = "secret"
 
@@ -74,9 +64,10 @@ func TestTLS(t *testing.T) {
 
 	secure := make(map[ensemble.Kind]string)
 	p := serversWith(t, 1, func(kind ensemble.Kind) []string {
-		port := freePort(t)
-		secure[kind] = fmt.Sprintf("127.0.0.1:%d", port)
-		return []string{fmt.Sprint("secureClientPort=", port), "secureClientPortAddress=127.0.0.1", "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
+		ports, err := ensemble.FreePorts(1)
+		must(t, err)
+		secure[kind] = fmt.Sprintf("127.0.0.1:%d", ports[0])
+		return []string{fmt.Sprint("secureClientPort=", ports[0]), "secureClientPortAddress=127.0.0.1", "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
 			"ssl.keyStore.location=" + server, "ssl.trustStore.location=" + trust}
 	})
 	p.compare(t, "", func(t *testing.T, w way) transcript {
