@@ -83,11 +83,11 @@ lab-test: build ## end-to-end tests on three bare test hosts (root)
 	$(GO) test -tags lab -count=1 -timeout 30m -v ./test/lab
 
 interop-test: build ## clients and servers written by others (root, Debian packages)
-	$(GO) test -tags interop -count=1 -timeout 25m -v ./test/interop
+	$(GO) test -tags interop -count=1 -timeout 45m -v ./test/interop
 	$(GO) test -count=1 -timeout 10m -v ./cmd/zkctl -run TestApache
 
 transcript-test: ## the same commands typed at zkCli.sh and zkcli, at both servers (Debian packages)
-	$(GO) test -tags interop -count=1 -timeout 15m -v ./test/transcript
+	$(GO) test -tags interop -count=1 -timeout 30m -v ./test/transcript
 
 diff-test: ## the same REQUESTS to zkserver and Apache ZooKeeper, every answer compared (Debian packages)
 	$(GO) test -tags diff -count=1 -timeout 60m -v ./test/diff -requests $(REQUESTS)

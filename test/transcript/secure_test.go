@@ -72,11 +72,11 @@ func TestTLS(t *testing.T) {
 	})
 	p.compare(t, "", func(t *testing.T, w way) transcript {
 		lines := []string{
-			"-server SERVER -client-configuration DIR/pem create /tls data auth::cdrwa",
-			"-server SERVER -client-configuration DIR/p12 get /tls",
-			"-server SERVER -client-configuration DIR/jks get /tls",
-			"-server SERVER -client-configuration DIR/pem getAcl /tls",
-			"-server SERVER -client-configuration DIR/pem deleteall /tls",
+			"-server SERVER -timeout 60000 -waitforconnection -client-configuration DIR/pem create /tls data auth::cdrwa",
+			"-server SERVER -timeout 60000 -waitforconnection -client-configuration DIR/p12 get /tls",
+			"-server SERVER -timeout 60000 -waitforconnection -client-configuration DIR/jks get /tls",
+			"-server SERVER -timeout 60000 -waitforconnection -client-configuration DIR/pem getAcl /tls",
+			"-server SERVER -timeout 60000 -waitforconnection -client-configuration DIR/pem deleteall /tls",
 			"-server SERVER -timeout 4000 -client-configuration DIR/none ls /",
 			"-server SERVER -timeout 4000 -client-configuration DIR/strange ls /",
 			"-server SERVER -timeout 4000 ls /",
