@@ -175,6 +175,24 @@ func TestNormalise(t *testing.T) {
 	}
 }
 
+// TestRemember adds an error where there is none, and nothing else.
+func TestRemember(t *testing.T) {
+	forgotten := map[string]string{"deleteall /a": "Failed\n"}
+	for errors, alike := range map[string]bool{"Failed\n" + markErr: true, markErr: true, "Other\n" + markErr: false, markErr + "Failed\n": false} {
+		want := newTranscript([]string{"deleteall /a"}, "", "Failed\n"+markErr+markErr, 0)
+		got := newTranscript([]string{"deleteall /a"}, "", errors+markErr, 0)
+		got.remember(forgotten)
+		if diff := want.diff(got); (diff == "") != alike {
+			t.Errorf("%q: alike must be %v, difference %q", errors, alike, diff)
+		}
+	}
+	got := newTranscript([]string{"delete /a"}, "", markErr, 0)
+	got.remember(forgotten)
+	if got.errors[0] != "" {
+		t.Errorf("%q was remembered", got.errors[0])
+	}
+}
+
 // The messages of events, and a mark.
 const (
 	watcher      = "\nWATCHER::\n"

@@ -3,14 +3,12 @@
 package transcript
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/zkctl/zkctl/client"
 	"github.com/zkctl/zkctl/test/authority"
 	"github.com/zkctl/zkctl/test/ensemble"
 )
@@ -20,10 +18,7 @@ var memberLine = regexp.MustCompile(`(?m)^server\.(\d)=127\.0\.0\.1:(\d+):(\d+):
 // members are the addresses of the members of an ensemble, as they stand in a membership.
 func (p pair) members(t *testing.T, kind ensemble.Kind) map[string]string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c, err := client.Connect(p[kind].Connection(), client.Options{})
-	must(t, err)
+	ctx, c := p.session(t, kind)
 	defer c.Close(ctx)
 	text, _, err := c.Config(ctx, false)
 	must(t, err)

@@ -93,13 +93,20 @@ func serversWith(t *testing.T, size int, extra func(ensemble.Kind) []string) pai
 	return p
 }
 
+// session is one of the test's own.
+func (p pair) session(t *testing.T, kind ensemble.Kind) (context.Context, *client.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	c, err := client.Connect(p[kind].Connection(), client.Options{})
+	must(t, err)
+	return ctx, c
+}
+
 // clean deletes what a script has left at the servers.
 func (p pair) clean(t *testing.T, kind ensemble.Kind) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c, err := client.Connect(p[kind].Connection(), client.Options{})
-	must(t, err)
+	ctx, c := p.session(t, kind)
 	defer c.Close(ctx)
 	var walk func(path string)
 	walk = func(path string) {
