@@ -127,11 +127,7 @@ func certsClient(c *cli.Context) error {
 	if c.NArg() != 1 || strings.ContainsAny(name, "/\\") {
 		return usage("certs client needs one NAME, the client's")
 	}
-	path, err := flaggedInventory(c)
-	if err != nil {
-		return err
-	}
-	op, err := open(c, path)
+	op, err := openFlagged(c)
 	if err != nil {
 		return err
 	}

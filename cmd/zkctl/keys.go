@@ -201,11 +201,7 @@ func keysRevoke(c *cli.Context) error {
 	if !c.Args().Present() {
 		return usage("keys revoke needs the keys: fingerprints, comments, or files of public keys")
 	}
-	path, err := flaggedInventory(c)
-	if err != nil {
-		return err
-	}
-	op, err := open(c, path)
+	op, err := openFlagged(c)
 	if err != nil {
 		return err
 	}

@@ -403,14 +403,21 @@ func TestRollingRestartOfFive(t *testing.T) {
 	if len(order) != 5 || order[4] == before {
 		t.Errorf("%s led at the beginning and was killed; restarted %v", before, order)
 	}
-	t.Log(load.Stop())
+	l.keptAll(load)
+}
+
+// keptAll ends a workload, and returns the tree, in which all that was acknowledged must be.
+func (l *local) keptAll(load *workload.Load) ensemble.Tree {
+	l.t.Helper()
+	l.t.Log(load.Stop())
 	tree, err := ensemble.Dump(l.clients[0])
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	for _, lost := range load.Check(tree) {
-		t.Error(lost)
+		l.t.Error(lost)
 	}
+	return tree
 }
 
 // run is the id of the last run of a verb that changed something.

@@ -45,6 +45,15 @@ func open(c *cli.Context, path string) (*operation, error) {
 	return newOperation(c, out, inv), err
 }
 
+// openFlagged is open for verbs with other arguments than an inventory.
+func openFlagged(c *cli.Context) (*operation, error) {
+	path, err := flaggedInventory(c)
+	if err != nil {
+		return nil, err
+	}
+	return open(c, path)
+}
+
 // one is the action of a verb that works on one ensemble, which has to be chosen where there are several.
 func one(do func(*operation) error) cli.ActionFunc {
 	return func(c *cli.Context) error {

@@ -41,23 +41,11 @@ var quorumStages = []string{
 
 // TestQuorumSASL demands SASL between members of both kinds, either kind leading.
 func TestQuorumSASL(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		kinds []ensemble.Kind
-	}{
-		{"apache leads", []ensemble.Kind{ours, ours, apache}},
-		{"zkserver leads", []ensemble.Kind{apache, apache, ours}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	for _, kinds := range thirdLeads {
+		t.Run(kinds[2].String()+" leads", func(t *testing.T) {
 			line := useLogins(t, quorumLogins(quorumPassword))
-			e := layOutWith(t, ensemble.Settings{Extra: append([]string{line}, quorumStages...)}, c.kinds...)
-			must(t, e.Start(1, 3))
-			must(t, e.Await(patience))
-			must(t, e.Start(2))
-			must(t, e.Await(patience))
-			if leader := e.Leader(); leader.ID != 3 {
-				t.Fatalf("member %d leads", leader.ID)
-			}
+			e := layOutWith(t, ensemble.Settings{Extra: append([]string{line}, quorumStages...)}, kinds...)
+			startLed(t, e, 3, 1, 3)
 			replicate(t, e)
 			leaderDeath(t, e)
 			for _, m := range e.Members() {

@@ -92,25 +92,13 @@ func withStores(t *testing.T, good *authority.Authority, kinds ...ensemble.Kind)
 
 // TestQuorumTLS has members of both kinds speak TLS only, either kind leading: each dials the other.
 func TestQuorumTLS(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		kinds []ensemble.Kind
-	}{
-		{"apache leads", []ensemble.Kind{ours, ours, apache}},
-		{"zkserver leads", []ensemble.Kind{apache, apache, ours}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			e := withStores(t, authority.New(t, "good"), c.kinds...)
+	for _, kinds := range thirdLeads {
+		t.Run(kinds[2].String()+" leads", func(t *testing.T) {
+			e := withStores(t, authority.New(t, "good"), kinds...)
 			for _, m := range e.Members() {
 				appendLines(t, m, "sslQuorum=true")
 			}
-			must(t, e.Start(1, 3))
-			must(t, e.Await(patience))
-			must(t, e.Start(2))
-			must(t, e.Await(patience))
-			if leader := e.Leader(); leader.ID != 3 {
-				t.Fatalf("member %d leads", leader.ID)
-			}
+			startLed(t, e, 3, 1, 3)
 			replicate(t, e)
 			startEmpty(t, e)
 			leaderDeath(t, e)

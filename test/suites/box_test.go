@@ -144,3 +144,17 @@ func TestBoxHoldsNoMounts(t *testing.T) {
 		t.Error("the box holds what was unmounted outside")
 	}
 }
+
+// junit reads the report of a suite, which is not there if that did not come to its end.
+func (b *box) junit(report string) Results {
+	b.t.Helper()
+	f, err := os.Open(report)
+	if err != nil {
+		b.t.Errorf("%v: the suite did not come to its end: %v", b.kind, err)
+		return nil
+	}
+	defer f.Close()
+	r, err := ParseJUnit(f)
+	must(b.t, err)
+	return r
+}

@@ -46,14 +46,6 @@ func curator(t *testing.T, dir, part string) {
 			args = append(args, "--scan-classpath="+strings.Join(jars, ":"))
 		}
 		b.run(90*time.Minute, dir, java, args...)
-		f, err := os.Open(filepath.Join(reports, "TEST-junit-jupiter.xml"))
-		if err != nil {
-			t.Errorf("%v: the suite did not come to its end: %v", b.kind, err)
-			return nil
-		}
-		defer f.Close()
-		r, err := ParseJUnit(f)
-		must(t, err)
-		return r
+		return b.junit(filepath.Join(reports, "TEST-junit-jupiter.xml"))
 	}})
 }

@@ -45,14 +45,6 @@ func TestKazoo(t *testing.T) {
 			args = append(args, "kazoo/tests")
 		}
 		b.run(40*time.Minute, tree, interpreter, args...)
-		f, err := os.Open(report)
-		if err != nil {
-			t.Errorf("%v: the suite did not come to its end: %v", b.kind, err)
-			return nil
-		}
-		defer f.Close()
-		r, err := ParseJUnit(f)
-		must(t, err)
-		return r
+		return b.junit(report)
 	}})
 }
