@@ -83,8 +83,7 @@ func (n *Node) adopt(text []byte) bool {
 			return false
 		}
 	}
-	n.election.Look(n.now.Mono, n.history.Last(), n.current)
-	n.afterElection()
+	n.look()
 	return true
 }
 

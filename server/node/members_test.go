@@ -166,6 +166,30 @@ func TestGossipWithoutReconfig(t *testing.T) {
 	s.expect("gossip", "")
 }
 
+// TestGossipDoesNotMakeAVoter: a server that has lost its data says so in its votes, in whichever membership.
+func TestGossipDoesNotMakeAVoter(t *testing.T) {
+	n, err := node.New(seekerConfig(voters(0, 1, 2, 3)), &node.Database{Tree: tree.New(tree.Options{}), Blank: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &seeker{t: t, n: n}
+	s.step(node.Tick{})
+	s.hears(1, wire.Looking, 1, voters(0x200000005, 1, 4, 3))
+	s.pass(time.Second)
+	votes := 0
+	for _, e := range s.did {
+		if e, ok := e.(node.SendNotification); ok {
+			votes++
+			if e.Notification.Zxid != -1 {
+				t.Fatalf("vote %+v", e.Notification)
+			}
+		}
+	}
+	if s.n.Members().Version() != 0x200000005 || votes == 0 {
+		t.Errorf("membership %x, %d votes", s.n.Members().Version(), votes)
+	}
+}
+
 // TestGuided: a server with a newer membership in its history than in its files is no candidate. It asks those whom others
 // name, and all whom its files name, and follows as one that knows what the others know.
 func TestGuided(t *testing.T) {

@@ -28,6 +28,11 @@ func (n *Node) becomeLooking() {
 	n.lookingSince = n.now.Mono
 	n.cfg.Metrics.LookingCount.Add(1)
 	n.setRole(Looking)
+	n.look()
+}
+
+// look begins an election.
+func (n *Node) look() {
 	last := n.history.Last()
 	if n.blank || n.unlogged && !n.observes() {
 		last = -1 // which neither votes nor is voted for
