@@ -44,6 +44,8 @@ type client struct {
 	// established tells that the ConnectResponse was sent; requests wait for it in early.
 	established bool
 	early       []ClientRequest
+	// after is the newest txn known when the connection took over a session: none up to it is of a request of this one.
+	after wire.Zxid
 	// closing tells that the client has sent closeSession; nothing after it is answered.
 	closing bool
 	// queue are the requests in flight, by arrival. Its first one waits for the ensemble.
@@ -213,7 +215,19 @@ func (n *Node) renewed(c *client, valid bool) {
 		n.refuse(c)
 		return
 	}
+	c.after = n.newest()
 	n.establish(c)
+}
+
+// newest is that of the last txn that has been made, as far as this server knows.
+func (n *Node) newest() wire.Zxid {
+	switch {
+	case n.leader != nil:
+		return n.leader.LastProposed()
+	case n.learner != nil:
+		return n.learner.Received()
+	}
+	return n.proposed
 }
 
 // establish sends the ConnectResponse and handles what the client sent meanwhile.

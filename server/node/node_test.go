@@ -215,6 +215,20 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// Clients of some libraries begin to count anew with every connection (kazoo). What an earlier one has asked for must not be
+// taken for the answer to the request with the same number.
+func TestAnswersAreOfTheirOwnConnection(t *testing.T) {
+	s := newServer(t)
+	s.open(1)
+	id := s.n.Tree().Sessions()[0].ID
+	s.ask(1, 1, wire.OpCreate, create("/a"))
+	before := s.logged
+	s.expect(s.connect(2, wire.ConnectRequest{SessionID: id, Passwd: passwordOf(id)}), "1:closed", "2:hello")
+	s.ask(2, 1, wire.OpCreate, create("/a"))
+	s.expect(s.step(node.StorageDone{ID: before}))
+	s.expect(s.sync(), "2:1(-110)")
+}
+
 func passwordOf(id wire.SessionID) []byte {
 	p := session.Password(id)
 	return p[:]

@@ -191,8 +191,12 @@ func (n *Node) advance(c *client) {
 	c.queue = nil
 }
 
-// complete answers the write of a client whose txn was delivered. One that moved has no answer.
+// complete answers the write of a client whose txn was delivered. One that moved has no answer. Some clients number the requests
+// of each connection anew (kazoo): what an earlier one of the session has asked for is no answer to this one.
 func (n *Node) complete(c *client, h txn.Header, result tree.Result) {
+	if h.Zxid <= c.after {
+		return
+	}
 	for i := range c.queue {
 		r := &c.queue[i]
 		if r.waits != waitsForCommit {

@@ -87,6 +87,9 @@ func (l *Learner) Tainted() bool { return l.tainted }
 // Taint tells that memory was changed, and does not match the disk any more.
 func (l *Learner) Taint() { l.tainted = true }
 
+// Received is the last txn that arrived, committed or not.
+func (l *Learner) Received() wire.Zxid { return l.received }
+
 // LoggedPending returns the txns that are in the log and not delivered. When the role ends they are history like any other.
 func (l *Learner) LoggedPending() []txn.Entry { return l.pending[:l.logged] }
 
