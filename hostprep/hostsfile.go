@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,90 +16,141 @@ type Entry struct {
 	Names   []string // the first is the canonical one
 }
 
-// The marks of what is ours in /etc/hosts. A neutralised line keeps its text after
+// The marks of what is ours in /etc/hosts. Each ensemble has a block of its own. A neutralised line keeps its text after
 // the mark, so that removing the mark restores it.
 const (
-	hostsBegin   = "# BEGIN zkctl: ensemble members, written by zkctl; edits between these lines are lost"
+	hostsBegin   = "# BEGIN zkctl %s: ensemble members, written by zkctl; edits between these lines are lost"
 	hostsEnd     = "# END zkctl"
 	hostsNeutral = "# zkctl: was: "
 	hostsPartial = "# zkctl: was, with the next line in its place: "
 )
 
-// HostsContent returns /etc/hosts with exactly one block that holds the entries,
+var hostsBegins = regexp.MustCompile(`^# BEGIN zkctl(?: ([^ :]+))?`)
+
+// hostsBlockOf tells whether a line begins a block, and of which ensemble it is; "" stands for any.
+func hostsBlockOf(line string) (ensemble string, begins bool) {
+	m := hostsBegins.FindStringSubmatch(line)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// HasHostsBlock reports whether /etc/hosts has the block of an ensemble.
+func HasHostsBlock(content []byte, ensemble string) bool {
+	return slices.ContainsFunc(splitLines(content), func(l string) bool {
+		of, begins := hostsBlockOf(strings.TrimRight(l, "\r\n"))
+		return begins && (of == ensemble || of == "")
+	})
+}
+
+// HostsContent returns /etc/hosts with exactly one block of the ensemble that holds the entries,
 // at the place of the old block or at the end. Other lines stay byte for byte,
 // with one exception: where a loopback line carries one of own, this host's names,
 // the line is commented out, and put again without that name if it has others.
 // A server that resolves its own name to 127.0.1.1, as Debian's installer
 // arranges it, listens where no other member can reach it.
 //
-// An empty list of entries removes the block and restores what was commented out.
-func HostsContent(content []byte, entries []Entry, own ...string) []byte {
+// An empty list of entries removes the block and restores what was commented out. While another ensemble has a block, names that
+// are off loopback stay so: they may be that one's.
+func HostsContent(content []byte, ensemble string, entries []Entry, own ...string) []byte {
 	lines := splitLines(content)
 	eol := "\n"
 	if len(lines) > 0 && strings.HasSuffix(strings.TrimSuffix(lines[0], "\n"), "\r") {
 		eol = "\r\n"
 	}
-	var out []string
-	at, inside := -1, false
+	type kept struct {
+		text   string
+		theirs bool // in the block of another ensemble
+	}
+	var out []kept
+	var off []string // names that were taken off loopback
+	at, inside, within, others := -1, false, false, false
 	for i := 0; i < len(lines); i++ {
 		text := strings.TrimRight(lines[i], "\r\n")
+		of, begins := hostsBlockOf(text)
 		switch {
-		case strings.HasPrefix(text, "# BEGIN zkctl"):
-			if closes(lines[i+1:]) {
-				inside = true
-			}
+		case begins && of != "" && of != ensemble:
+			within, inside = closes(lines[i+1:]), false
+			others = others || within
+			out = append(out, kept{lines[i], true})
+		case begins:
+			within, inside = false, closes(lines[i+1:])
 			if at < 0 {
 				at = len(out)
 			}
 		case strings.HasPrefix(text, hostsEnd):
-			inside = false
+			if within {
+				out = append(out, kept{lines[i], true})
+			}
+			inside, within = false, false
 		case inside:
+		case within:
+			out = append(out, kept{lines[i], true})
 		case strings.HasPrefix(text, hostsNeutral):
-			out = append(out, strings.TrimPrefix(lines[i], hostsNeutral))
+			was := strings.TrimPrefix(lines[i], hostsNeutral)
+			off = append(off, namesOf(was)...)
+			out = append(out, kept{text: was})
 		case strings.HasPrefix(text, hostsPartial):
-			out = append(out, strings.TrimPrefix(lines[i], hostsPartial))
+			was := strings.TrimPrefix(lines[i], hostsPartial)
 			i++
+			if i < len(lines) {
+				rest := namesOf(lines[i])
+				off = append(off, slices.DeleteFunc(namesOf(was), func(n string) bool { return slices.Contains(rest, n) })...)
+			}
+			out = append(out, kept{text: was})
 		default:
-			out = append(out, lines[i])
+			out = append(out, kept{text: lines[i]})
 		}
 	}
-	if len(entries) == 0 {
-		return []byte(strings.Join(out, ""))
+	if others {
+		own = slices.Concat(own, off)
+	} else if len(entries) == 0 {
+		own = nil
 	}
-
-	block := []string{hostsBegin + eol}
-	for _, e := range entries {
-		block = append(block, fmt.Sprintf("%s\t%s%s", e.Address, strings.Join(e.Names, " "), eol))
-	}
-	block = append(block, hostsEnd+eol)
 
 	var b bytes.Buffer
-	put := func(line string) {
-		rest, ok := withoutNames(line, own, eol)
-		if !ok {
-			b.WriteString(line)
+	block := func() {
+		if len(entries) == 0 {
 			return
+		}
+		fmt.Fprintf(&b, hostsBegin+"%s", ensemble, eol)
+		for _, e := range entries {
+			fmt.Fprintf(&b, "%s\t%s%s", e.Address, strings.Join(e.Names, " "), eol)
+		}
+		b.WriteString(hostsEnd + eol)
+	}
+	for i, line := range out {
+		if i == at {
+			block()
+		}
+		rest, maps := withoutNames(line.text, own, eol)
+		if line.theirs || !maps {
+			b.WriteString(line.text)
+			continue
 		}
 		mark := hostsNeutral
 		if rest != "" {
 			mark = hostsPartial
 		}
-		b.WriteString(mark + line + missingEnd(line, eol))
-		b.WriteString(rest)
-	}
-	for i, line := range out {
-		if i == at {
-			b.WriteString(strings.Join(block, ""))
-		}
-		put(line)
+		b.WriteString(mark + line.text + missingEnd(line.text, eol) + rest)
 	}
 	if at < 0 || at >= len(out) {
-		if len(out) > 0 {
+		if len(out) > 0 && len(entries) > 0 {
 			b.WriteString(missingEnd(b.String(), eol))
 		}
-		b.WriteString(strings.Join(block, ""))
+		block()
 	}
 	return b.Bytes()
+}
+
+// namesOf are the names in a line of /etc/hosts.
+func namesOf(line string) []string {
+	text, _, _ := strings.Cut(line, "#")
+	if words := strings.Fields(text); len(words) > 1 {
+		return words[1:]
+	}
+	return nil
 }
 
 // missingEnd is what text lacks to end a line.
@@ -118,7 +171,7 @@ func closes(lines []string) bool {
 		if strings.HasPrefix(l, hostsEnd) {
 			return true
 		}
-		if strings.HasPrefix(l, "# BEGIN zkctl") {
+		if _, begins := hostsBlockOf(l); begins {
 			return false
 		}
 	}
@@ -163,10 +216,10 @@ func splitLines(content []byte) []string {
 	return slices.DeleteFunc(strings.SplitAfter(string(content), "\n"), func(l string) bool { return l == "" })
 }
 
-// PlanHosts plans /etc/hosts for a host. A line that maps the host's name, or the
+// PlanHosts plans /etc/hosts for a host of an ensemble. A line that maps the host's name, or the
 // first name of its own entry, to loopback is neutralised. Findings tell what
 // stands in the way or would undo the change.
-func PlanHosts(f *Facts, entries []Entry, self Entry) ([]Change, []Finding) {
+func PlanHosts(f *Facts, ensemble string, entries []Entry, self Entry) ([]Change, []Finding) {
 	var own []string
 	short, _, _ := strings.Cut(f.Hostname, ".")
 	for _, n := range append([]string{short}, self.Names...) {
@@ -179,8 +232,8 @@ func PlanHosts(f *Facts, entries []Entry, self Entry) ([]Change, []Finding) {
 		findings = append(findings, Finding{Host: f.Host, Check: "hosts-file", Severity: Warning, Text: text,
 			Remedy: "write `hosts: files dns` in /etc/nsswitch.conf"})
 	}
-	after := HostsContent(f.Hosts.Content, entries, own...)
-	changes, more := planHostsTemplate(f, entries)
+	after := HostsContent(f.Hosts.Content, ensemble, entries, own...)
+	changes, more := planHostsTemplate(f, ensemble, entries)
 	findings = append(findings, more...)
 	if bytes.Equal(after, f.Hosts.Content) {
 		return changes, findings
@@ -202,21 +255,28 @@ var hostsTemplates = map[string]string{
 	"rhel": "redhat", "centos": "redhat", "fedora": "redhat", "rocky": "redhat", "almalinux": "redhat", "ol": "redhat", "amzn": "redhat",
 }
 
+const hostsTemplateDir = "/etc/cloud/templates"
+
+// IsHostsTemplate reports whether a file is a template from which cloud-init writes /etc/hosts.
+func IsHostsTemplate(file string) bool {
+	return path.Dir(file) == hostsTemplateDir && strings.HasPrefix(path.Base(file), "hosts.")
+}
+
 // planHostsTemplate plans the template from which cloud-init writes /etc/hosts anew at each boot, where it is told to, so that
 // the block is there after a boot, too, and the own name is on no loopback address.
-func planHostsTemplate(f *Facts, entries []Entry) ([]Change, []Finding) {
+func planHostsTemplate(f *Facts, ensemble string, entries []Entry) ([]Change, []Finding) {
 	mode := f.Hosts.CloudInit
 	if mode == "" || mode == "false" {
 		return nil, nil
 	}
-	name := "/etc/cloud/templates/hosts." + hostsTemplates[f.OS.ID] + ".tmpl"
+	name := hostsTemplateDir + "/hosts." + hostsTemplates[f.OS.ID] + ".tmpl"
 	content, exists := f.Contents[name]
 	if mode == "localhost" || !exists {
 		return nil, []Finding{{Host: f.Host, Check: "hosts-file", Severity: Warning,
 			Text:   fmt.Sprintf("cloud-init is told to change /etc/hosts at boot (manage_etc_hosts: %s)", mode),
 			Remedy: "set `manage_etc_hosts: false` in /etc/cloud/cloud.cfg.d and in the user data, or what is written there is gone after a reboot"}}
 	}
-	after := HostsContent(content, entries, "{{hostname}}", "{{fqdn}}", "$hostname", "$fqdn")
+	after := HostsContent(content, ensemble, entries, "{{hostname}}", "{{fqdn}}", "$hostname", "$fqdn")
 	if bytes.Equal(after, content) {
 		return nil, nil
 	}

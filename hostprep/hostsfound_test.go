@@ -17,7 +17,7 @@ func planned(t *testing.T, host remote.Host) ([]Change, []Finding) {
 		t.Fatal(err)
 	}
 	f.Hostname, f.OS.ID = "master", "debian"
-	return PlanHosts(f, members, members[0])
+	return PlanHosts(f, "lab", members, members[0])
 }
 
 // /etc/hosts is written whatever it is, and is again what it was after the undo.
@@ -53,7 +53,7 @@ func TestHostsFileAsFound(t *testing.T) {
 				t.Errorf("still to do: %s", summaries(again))
 			}
 			real := sh(t, host, "readlink -f /etc/hosts")
-			undo, _ := PlanUndo("h", journalOf(t, host, journal), map[string]Restored{real: RestoreHosts})
+			undo, _ := PlanUndo("h", journalOf(t, host, journal), map[string]Restored{real: RestoreHosts("lab")})
 			if err := (Batch{Changes: undo}).Exec(t.Context(), host); err != nil {
 				t.Fatal(err)
 			}

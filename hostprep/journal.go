@@ -258,12 +258,14 @@ func PlanUndo(host string, journal []JournalEntry, restored map[string]Restored)
 	return changes, findings
 }
 
-// RestoreHosts is Restored for /etc/hosts.
-func RestoreHosts(original, now []byte) ([]byte, bool) {
-	without := HostsContent(now, nil)
-	ends := func(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
-	if bytes.Equal(ends(without), ends(original)) {
-		return original, false
+// RestoreHosts is Restored for /etc/hosts, of the block of an ensemble.
+func RestoreHosts(ensemble string) Restored {
+	return func(original, now []byte) ([]byte, bool) {
+		without := HostsContent(now, ensemble, nil)
+		ends := func(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
+		if bytes.Equal(ends(without), ends(original)) {
+			return original, false
+		}
+		return without, true
 	}
-	return without, true
 }

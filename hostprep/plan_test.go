@@ -11,7 +11,7 @@ var members = []Entry{
 	{netip.MustParseAddr("10.0.0.2"), []string{"slave1", "slave1.lab"}},
 }
 
-const block = hostsBegin + "\n10.0.0.1\tmaster\n10.0.0.2\tslave1 slave1.lab\n" + hostsEnd + "\n"
+const block = "# BEGIN zkctl lab: ensemble members, written by zkctl; edits between these lines are lost\n10.0.0.1\tmaster\n10.0.0.2\tslave1 slave1.lab\n" + hostsEnd + "\n"
 
 func TestHostsContent(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
@@ -29,11 +29,11 @@ func TestHostsContent(t *testing.T) {
 		{"CRLF", "127.0.0.1 localhost\r\n", "127.0.0.1 localhost\r\n" + strings.ReplaceAll(block, "\n", "\r\n")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := string(HostsContent([]byte(c.in), members, "master"))
+			got := string(HostsContent([]byte(c.in), "lab", members, "master"))
 			if got != c.want {
 				t.Fatalf("got\n%s\nwant\n%s", got, c.want)
 			}
-			if again := string(HostsContent([]byte(got), members, "master")); again != got {
+			if again := string(HostsContent([]byte(got), "lab", members, "master")); again != got {
 				t.Fatalf("not stable:\n%s", again)
 			}
 		})
@@ -45,10 +45,36 @@ func TestHostsContentIsReversible(t *testing.T) {
 		"127.0.0.1\tlocalhost\n127.0.1.1\tmaster.lab master\n::1 localhost ip6-localhost\n",
 		"127.0.0.1 localhost master zk1\n10.0.0.9 other\n",
 	} {
-		changed := HostsContent([]byte(in), members, "master", "zk1")
-		if got := string(HostsContent(changed, nil)); got != in {
+		changed := HostsContent([]byte(in), "lab", members, "master", "zk1")
+		if got := string(HostsContent(changed, "lab", nil)); got != in {
 			t.Errorf("got\n%s\nwant\n%s", got, in)
 		}
+	}
+}
+
+// Ensembles that share a host have a block each, and the first that goes takes nothing of the other's along.
+func TestHostsContentOfTwoEnsembles(t *testing.T) {
+	const original = "127.0.0.1 localhost\n127.0.1.1 master b1 alias\n"
+	others := []Entry{{netip.MustParseAddr("10.0.0.1"), []string{"b1"}}, {netip.MustParseAddr("10.0.0.9"), []string{"b2"}}}
+	first := HostsContent([]byte(original), "lab", members, "master")
+	both := HostsContent(first, "other", others, "b1")
+	for _, want := range []string{"# BEGIN zkctl lab:", "10.0.0.2\tslave1", "# BEGIN zkctl other:", "10.0.0.9\tb2", "\n127.0.1.1\talias\n"} {
+		if strings.Count(string(both), want) != 1 {
+			t.Errorf("no %q in\n%s", want, both)
+		}
+	}
+	if !HasHostsBlock(both, "lab") || !HasHostsBlock(both, "other") || HasHostsBlock(first, "other") {
+		t.Error("which blocks there are is not told")
+	}
+	if again := HostsContent(both, "lab", members, "master"); string(again) != string(both) {
+		t.Errorf("the first has to do what the second undoes:\n%s\nwas\n%s", again, both)
+	}
+	one, _ := RestoreHosts("lab")([]byte(original), both)
+	if want := HostsContent([]byte(original), "other", others, "b1", "master"); string(one) != string(want) {
+		t.Errorf("without the first\n%s\nwant\n%s", one, want)
+	}
+	if none, _ := RestoreHosts("other")(first, one); string(none) != original {
+		t.Errorf("without both\n%s", none)
 	}
 }
 
@@ -84,7 +110,7 @@ func TestNameServiceSwitch(t *testing.T) {
 		"dns files":                                                 "asks DNS for hosts before /etc/hosts",
 		"dns":                                                       "no `files` for hosts",
 	} {
-		_, findings := PlanHosts(&Facts{Host: "h", Hosts: HostsFile{Switch: line}}, members, members[0])
+		_, findings := PlanHosts(&Facts{Host: "h", Hosts: HostsFile{Switch: line}}, "lab", members, members[0])
 		if len(findings) > 1 || (len(findings) == 0) != (want == "") || want != "" && !strings.Contains(findings[0].Text, want) {
 			t.Errorf("%q: %v", line, findings)
 		}

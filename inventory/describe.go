@@ -88,7 +88,7 @@ var descriptions = map[string]string{
 	"system.ssh_keys":               "manage: every host logs in to every other by key; exclusive: zkctl keys sync takes all other keys out; leave.",
 	"system.authorized_keys":        "Files with the public keys of people who may log in, too.",
 	"system.ssh_key_type":           "The type of keys that are made; an existing key is kept.",
-	"system.hosts_file":             "manage: one marked block in /etc/hosts; leave.",
+	"system.hosts_file":             "manage: a marked block of the ensemble in /etc/hosts; leave.",
 	"system.firewall":               "What happens to the host's packet filter (firewalld, ufw, nftables): disable; open-ports: client ports for clients, the others for members; trust-peers: besides, everything for members; leave.",
 	"system.firewall_clients":       "With open-ports and trust-peers, the networks that may reach the client and metrics ports. Default: all; [] means members only.",
 	"system.selinux":                "What happens to SELinux.",

@@ -376,7 +376,7 @@ func (r *Run) planNames(members []member, p *Plan) []hostprep.Finding {
 	entries := r.hostsEntries()
 	for _, m := range machines(members) {
 		if m.Host.System.HostsFile == "manage" && privileged(m.Member) {
-			changes, findings := hostprep.PlanHosts(m.facts, entries, entryOf(entries, m.Host.Name))
+			changes, findings := hostprep.PlanHosts(m.facts, r.Inventory.Name, entries, entryOf(entries, m.Host.Name))
 			p.add(stepHostsFile, m.Host, changes, texts(findings)...)
 			all = append(all, findings...)
 		}

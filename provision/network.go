@@ -1,7 +1,6 @@
 package provision
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -261,7 +260,7 @@ func (m *Matrix) findings(members []member, prepared bool) []hostprep.Finding {
 
 // namesPending reports whether /etc/hosts of the member's host is ours to write and is not written yet.
 func (m member) namesPending() bool {
-	return m.Host.System.HostsFile == "manage" && !bytes.Contains(m.facts.Hosts.Content, []byte("# BEGIN zkctl"))
+	return m.Host.System.HostsFile == "manage" && !hostprep.HasHostsBlock(m.facts.Hosts.Content, m.Ensemble.Name)
 }
 
 // nameFindings says which names mean different addresses, or a loopback address where others are meant to reach them.

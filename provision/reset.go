@@ -253,11 +253,14 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Host.Name, err)
 		}
-		restored := map[string]hostprep.Restored{"/etc/hosts": hostprep.RestoreHosts}
+		restored := map[string]hostprep.Restored{"/etc/hosts": hostprep.RestoreHosts(r.Inventory.Name)}
 		if link := m.facts.Hosts.Link; link != "" {
-			restored[link] = hostprep.RestoreHosts
+			restored[link] = hostprep.RestoreHosts(r.Inventory.Name)
 		}
 		for _, e := range journal { // by their names: the paths in a journal have no links in them
+			if hostprep.IsHostsTemplate(e.Path) {
+				restored[e.Path] = hostprep.RestoreHosts(r.Inventory.Name)
+			}
 			switch path.Base(e.Path) {
 			case "authorized_keys":
 				restored[e.Path] = func(original, now []byte) ([]byte, bool) { return sshkeys.Without(original, now, userKeys, false) }
