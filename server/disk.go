@@ -17,6 +17,10 @@ import (
 // backlogBytes is how long the txns that wait for the disk may be together before nothing more is taken from the network.
 const backlogBytes = 64 << 20
 
+// leaderBacklogBytes is how long they may be together on a leader. It commits what the others have logged, and what they want
+// it to propose does not wait for its disk.
+const leaderBacklogBytes = 2 * backlogBytes
+
 // snapPiece is how many nodes of a tree are read at a time for a snapshot in the background, while nothing else can
 // change the tree.
 const snapPiece = 256
@@ -88,6 +92,13 @@ func (d *disk) awaitRoom() {
 	for d.bytes > backlogBytes && !d.ended {
 		d.room.Wait()
 	}
+}
+
+// backlog is how long the txns are together that wait for the disk.
+func (d *disk) backlog() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bytes
 }
 
 // appendedBytes notes that a txn of that length is in the log.

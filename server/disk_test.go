@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,9 +121,10 @@ func TestDiskFailures(t *testing.T) {
 	}
 }
 
-// gatedFS takes no byte of a snapshot while its gate is locked.
+// gatedFS takes no byte of a snapshot, or of files that begin otherwise, while its gate is locked.
 type gatedFS struct {
 	vfs.FS
+	begin   string
 	gate    sync.RWMutex
 	waiting atomic.Int32
 }
@@ -134,7 +136,7 @@ type gatedFile struct {
 
 func (f *gatedFS) Create(name string) (vfs.File, error) {
 	file, err := f.FS.Create(name)
-	if err == nil && strings.Contains(name, "snapshot.") {
+	if err == nil && strings.Contains(name, cmp.Or(f.begin, "snapshot.")) {
 		return gatedFile{file, f}, nil
 	}
 	return file, err
@@ -187,6 +189,55 @@ func TestSlowSnapshotDelaysNobody(t *testing.T) {
 		t.Error("nothing was waiting for the disk")
 	}
 	disk.gate.Unlock()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A leader whose disk takes nothing any more, while the others go on logging, makes room for one of them before what it has not
+// logged takes its memory.
+func TestLeaderWithoutADisk(t *testing.T) {
+	members := newEnsemble(t, 3, "")
+	cfg, err := config.Load(members[2].cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := &gatedFS{FS: vfs.OS, begin: "log."}
+	s := newServer(cfg, Options{Log: slog.New(slog.DiscardHandler)})
+	s.leaderBacklogBytes = 2 << 20
+	if err := s.open(disk); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx) }()
+	members[0].start()
+	waitFor(t, "the leader", func() bool { return members[2].mode() == "leader" })
+	members[1].start()
+	waitFor(t, "the third one", func() bool { return members[1].mode() == "follower" })
+	conn := connect(t, members[:2]...)
+	write := func() error {
+		_, err := conn.Set("/a", make([]byte, 100<<10), -1)
+		return err
+	}
+	if _, err := conn.Create("/a", nil, 0, open); err != nil {
+		t.Fatal(err)
+	}
+	disk.gate.Lock()
+	for i := 0; leaderOf(members[:2]) == nil; i++ {
+		if err := write(); err != nil && !errors.Is(err, zk.ErrConnectionClosed) && !errors.Is(err, zk.ErrNoServer) {
+			t.Fatal(err)
+		}
+		if i > 1000 {
+			t.Fatalf("it goes on leading with %d bytes to write", s.disk.backlog())
+		}
+	}
+	if err := write(); err != nil {
+		t.Error(err)
+	}
+	disk.gate.Unlock()
+	waitFor(t, "the leader to follow", func() bool { return members[2].mode() == "follower" })
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -86,6 +86,10 @@ func (s *Server) step(inputs []node.Input, tick bool) {
 		}
 		s.node.Step(s.now(), node.Tick{})
 	}
+	if s.role == node.Leading && s.disk.backlog() > s.leaderBacklogBytes {
+		// Without its disk there is a quorum, or there would not be so much.
+		s.node.StepDown(s.now(), "the disk is too slow for a leader")
+	}
 	s.settle()
 }
 

@@ -83,6 +83,8 @@ type Server struct {
 	adminPort  net.Listener // nil without
 	// traceMask is only kept for those who ask for it.
 	traceMask atomic.Int64
+	// leaderBacklogBytes is what may wait for the disk of a leader; see the constant.
+	leaderBacklogBytes int
 	// failure ends the loop with an error. It has room for one; later ones are consequences.
 	failure chan error
 
@@ -121,6 +123,7 @@ func newServer(cfg *config.Config, opts Options) *Server {
 	s := &Server{
 		cfg: cfg, opts: opts, log: opts.Log, often: ratelog.New(opts.Log), began: time.Now(),
 		inbox: newInbox(), failure: make(chan error, 1), metrics: metrics.New(),
+		leaderBacklogBytes: leaderBacklogBytes,
 	}
 	s.policy = auth.New(operatorOptions(cfg, s.metrics))
 	s.traceMask.Store(defaultTraceMask)
