@@ -10,6 +10,7 @@ import (
 
 	"github.com/zkctl/zkctl/server/node"
 	"github.com/zkctl/zkctl/server/tree"
+	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -17,8 +18,9 @@ const (
 	// closeTimeout is how long a connection that was closed may take to write what was sent before, and the other
 	// side to close it, too.
 	closeTimeout = 3 * time.Second
-	// maxQueuedBytes may wait for a socket; more while a snapshot is on its way, since everything waits for that.
-	maxQueuedBytes          = 128 << 20
+	// maxQueuedBytes may wait for a socket: what brings a learner in line is queued at once, behind it comes what waits for a
+	// quorum. More while a snapshot is on its way, since everything waits for that.
+	maxQueuedBytes          = zab.MaxSyncBytes + 32<<20
 	maxQueuedSnapshotFactor = 4
 )
 

@@ -12,14 +12,11 @@ import (
 	"github.com/zkctl/zkctl/wire"
 )
 
-// maxMissedBytes bounds what is read for one learner: it is held in memory until it has been sent.
-const maxMissedBytes = 256 << 20
-
 // errNotInLog says that the log does not have what was asked for.
 var errNotInLog = errors.New("the log does not have it")
 
 // Missed reads the txns behind after, up to upTo, for a learner: as many of them as follow each other without a hole. They
-// are refused if they take more bytes than factor (zookeeper.snapshotSizeFactor) times the newest snapshot, or if it is
+// are refused if they take more bytes than can be sent at once, or than factor (zookeeper.snapshotSizeFactor) times the newest snapshot, or if it is
 // not certain that the history with after in it is this server's. It may run beside everything else.
 func (s *Store) Missed(after, upTo wire.Zxid, factor float64) ([]txn.Entry, error) {
 	s.mu.Lock()
@@ -68,7 +65,7 @@ func (s *Store) missedLimit(factor float64) (int64, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return 0, err
 	}
-	return int64(min(factor*float64(size), maxMissedBytes)), nil
+	return int64(min(factor*float64(size), zab.MaxSyncBytes)), nil
 }
 
 // missed collects txns behind a zxid.
@@ -108,7 +105,7 @@ func (m *missed) file(s *Store, name string) error {
 			return fmt.Errorf("%v comes after %v: %w", zxid, m.last, errNotInLog)
 		}
 		m.found, m.torn, m.last = true, false, e.Header.Zxid
-		m.limit -= int64(len(e.Bytes))
+		m.limit -= int64(len(e.Bytes) + 2*zab.PacketBytes) // PROPOSAL and COMMIT
 		if m.limit < 0 {
 			return fmt.Errorf("more than a snapshot is worth: %w", errNotInLog)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/zkctl/zkctl/server/tree"
 	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/server/zab"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -91,6 +92,23 @@ func TestMissedOfAnotherBranch(t *testing.T) {
 	b.must(b.s.Supersede(b.tree, b.last))
 	if got := b.missed(2<<32+3, 2<<32+6, 100); got != -1 {
 		t.Errorf("%d txns from before a snapshot that took the place of everything", got)
+	}
+}
+
+// What a learner is sent at once must fit into the queue of its connection, or it would never be brought in line.
+func TestMissedFitsIntoTheQueue(t *testing.T) {
+	b := newSite(t, Options{})
+	const each = 1 << 20
+	for range zab.MaxSyncBytes/each + 2 {
+		b.last++
+		record := &txn.SetData{Path: "/", Data: make([]byte, each-2*zab.PacketBytes)}
+		b.must(b.s.Append(b.last, txn.New(txn.Header{Zxid: b.last, Type: wire.OpSetData}, record, nil).Bytes))
+	}
+	b.must(b.s.Sync())
+	for after, want := range map[wire.Zxid]int{1: -1, 4: zab.MaxSyncBytes/each - 2} {
+		if got := b.missed(after, b.last, 1e9); got != want {
+			t.Errorf("%d txns behind %d, want %d", got, after, want)
+		}
 	}
 }
 

@@ -17,9 +17,9 @@ func TestHeldIsBounded(t *testing.T) {
 	if p.state != peerSyncs {
 		t.Fatalf("state %d", p.state)
 	}
-	e := txn.Entry{Header: txn.Header{Type: wire.OpSetData}, Bytes: make([]byte, 1<<20)}
+	e := txn.Entry{Header: txn.Header{Type: wire.OpSetData}, Bytes: make([]byte, 1<<20-PacketBytes)}
 	for n := 0; l.byConn[30] != nil; n++ {
-		if n > maxHeldBytes>>20 {
+		if n > MaxSyncBytes>>20 {
 			t.Fatalf("%d MB are held", n)
 		}
 		zxid, ok := l.NextZxid()
@@ -28,7 +28,7 @@ func TestHeldIsBounded(t *testing.T) {
 		}
 		e.Header.Zxid = zxid
 		l.Propose(e)
-		if closed := l.byConn[30] == nil; closed != (n == maxHeldBytes>>20) {
+		if closed := l.byConn[30] == nil; closed != (n == MaxSyncBytes>>20) {
 			t.Fatalf("after %d MB: closed %v", n+1, closed)
 		}
 	}

@@ -150,10 +150,19 @@ func (l *Leader) LogRead(conn ConnID, txns []txn.Entry) {
 		return
 	}
 	plan := l.snapshotPlan()
-	if rest, ok := l.continues(p.zxid, txns); ok {
+	if rest, ok := l.continues(p.zxid, txns); ok && syncBytes(txns)+syncBytes(rest) <= MaxSyncBytes {
 		plan = syncPlan{op: wire.PacketDiff, zxid: l.history.Last(), txns: slices.Concat(txns, rest)}
 	}
 	l.carryOut(p, plan)
+}
+
+// syncBytes is how long the packets are together that bring txns to a learner.
+func syncBytes(txns []txn.Entry) int {
+	bytes := 0
+	for _, e := range txns {
+		bytes += len(e.Bytes) + 2*PacketBytes // PROPOSAL and COMMIT
+	}
+	return bytes
 }
 
 // continues returns what memory has behind txns, and whether there is no hole from a zxid through them to the end.

@@ -65,14 +65,18 @@ func (p *peer) hasAcked(zxid wire.Zxid) bool {
 	return !p.observer && p.state >= peerAcked && !p.activates && p.acked >= zxid
 }
 
-// maxHeldBytes is how much may be held for a learner: what its connection can still queue when it is let go.
-const maxHeldBytes = 96 << 20
+// MaxSyncBytes is how long the packets may be together that a learner is sent at once: the txns that it lacks, and later those
+// that were held for it. Its connection must take them besides the proposals that wait for a quorum.
+const MaxSyncBytes = 96 << 20
+
+// PacketBytes is how long a packet of the broadcast is without its data.
+const PacketBytes = 20
 
 // hold keeps a packet until UPTODATE. It is false if that is too much by now.
 func (p *peer) hold(packet wire.QuorumPacket) bool {
 	p.held = append(p.held, packet)
-	p.heldBytes += len(packet.Data)
-	return p.heldBytes <= maxHeldBytes
+	p.heldBytes += PacketBytes + len(packet.Data)
+	return p.heldBytes <= MaxSyncBytes
 }
 
 // takeHeld returns what was held, which is no more.

@@ -53,12 +53,17 @@ func TestWhatIsMissedIsReadFromTheLog(t *testing.T) {
 	log := txns(z(1, 2), z(1, 3), z(1, 4), z(1, 5))
 	diff := []string{"30<-DIFF 1/5", "30<-PROPOSAL 1/2", "30<-COMMIT 1/2", "30<-PROPOSAL 1/3", "30<-COMMIT 1/3",
 		"30<-PROPOSAL 1/4", "30<-COMMIT 1/4", "30<-PROPOSAL 1/5", "30<-COMMIT 1/5", "30<-NEWLEADER 2/0"}
+	long := txns(z(1, 2), z(1, 3), z(1, 4), z(1, 5))
+	for i, bytes := 0, make([]byte, MaxSyncBytes/3); i < 3; i++ {
+		long[i].Bytes = bytes
+	}
 	for _, c := range []struct {
 		name string
 		read []txn.Entry
 		want []string
 	}{
 		{"all of it", log, diff},
+		{"more than a connection takes at once", long, []string{"30<-snapshot 2/0"}},
 		{"memory has the rest", log[:2], diff},
 		{"nothing", nil, []string{"30<-snapshot 2/0"}},
 		{"a hole at the beginning", log[1:], []string{"30<-snapshot 2/0"}},
