@@ -5,6 +5,7 @@
 //
 //	ca.pem  ca.key            the authority
 //	next-ca.pem  next-ca.key  the one that is to follow, while a change of the authority goes on
+//	bundle.pem                both, for clients, as soon as all members trust both
 //	client.pem                key and certificate with which zkctl itself comes to members
 //
 // Whoever copies the directory to another machine works on from there.

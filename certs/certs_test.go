@@ -147,16 +147,65 @@ func TestChange(t *testing.T) {
 	if bytes.Equal(old.Certificate.RawSubject, next.Certificate.RawSubject) {
 		t.Error("both have one name")
 	}
+	if s.Bundled() {
+		t.Error("there is a bundle before it was written")
+	}
+	if err := s.WriteBundle(); err != nil || !s.Bundled() {
+		t.Errorf("there is no bundle: %v", err)
+	}
+	if issuer := must[*Authority](t)(s.Issuer()); !issuer.Certificate.Equal(old.Certificate) {
+		t.Error("what is for now is by the next authority")
+	}
 	if err := os.Rename(s.file("next-ca.key"), s.file("ca.key")); err != nil { // as far as EndChange came
 		t.Fatal(err)
 	}
-	if again := must[*Authority](t)(s.Next()); !again.Certificate.Equal(next.Certificate) {
-		t.Error("the next authority is another one")
+	if again := must[*Authority](t)(s.Next()); !again.Certificate.Equal(next.Certificate) || !s.Bundled() {
+		t.Error("the next authority is another one, or the bundle is gone")
+	}
+	if _, err := s.Authority(); err == nil || !strings.Contains(err.Error(), "--finish") {
+		t.Errorf("the authority of before: %v", err)
 	}
 	if err := s.EndChange(); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(s.Bundle()); err == nil {
+		t.Error("the bundle is left")
+	}
 	if now := must[*Authority](t)(s.Authority()); !now.Certificate.Equal(next.Certificate) || s.Changing() {
 		t.Error("the change has not ended")
+	}
+}
+
+// Authorities without a key are followed by one with a key; the bundle of an earlier change is none of this one.
+func TestTakeOver(t *testing.T) {
+	one, other := must[*Authority](t)(newAuthority("lab")), must[*Authority](t)(newAuthority("lab"))
+	s := &Store{Dir: filepath.Join(t.TempDir(), "lab/tls"), Ensemble: "lab"}
+	if err := s.TakeOver([]*x509.Certificate{one.Certificate, other.Certificate}); err != nil {
+		t.Fatal(err)
+	}
+	if s.HasKey() {
+		t.Error("it has a key")
+	}
+	if err := os.WriteFile(s.Bundle(), PEM(one.Certificate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.BeginChange(); err != nil {
+		t.Fatal(err)
+	}
+	next := must[*Authority](t)(s.Next())
+	if all := must[[]*x509.Certificate](t)(s.Certificates()); len(all) != 3 || !all[1].Equal(other.Certificate) || !all[2].Equal(next.Certificate) {
+		t.Errorf("trusted are %d", len(all))
+	}
+	if s.Bundled() {
+		t.Error("the bundle of before counts")
+	}
+	if issuer := must[*Authority](t)(s.Issuer()); !issuer.Certificate.Equal(next.Certificate) {
+		t.Error("something else than the next authority issues")
+	}
+	if err := errors.Join(s.WriteBundle(), s.EndChange()); err != nil {
+		t.Fatal(err)
+	}
+	if now := must[*Authority](t)(s.Authority()); !now.Certificate.Equal(next.Certificate) {
+		t.Error("another authority is there")
 	}
 }

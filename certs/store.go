@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -35,7 +37,8 @@ func (e *MissingError) Error() string {
 
 // Hint says where it comes from.
 func (e *MissingError) Hint() string {
-	return "zkctl certs init makes one; if there is one on another machine, copy the directory " + filepath.Dir(e.File) + " from there"
+	return "zkctl certs init makes one; if there is one on another machine, copy the directory " + filepath.Dir(e.File) + " from there; " +
+		"if it is lost, or that of the members was never zkctl's, zkctl certs rotate --ca --take-over puts another one in its place"
 }
 
 func (s *Store) file(name string) string { return filepath.Join(s.Dir, name) }
@@ -49,6 +52,16 @@ func (s *Store) has(name string) bool {
 func (s *Store) Exists() bool   { return s.has("ca.pem") }
 func (s *Store) Changing() bool { return s.has("next-ca.pem") }
 
+// Bundle is the file from which clients trust both authorities during a change. It is there as soon as all members do.
+func (s *Store) Bundle() string { return s.file("bundle.pem") }
+
+// Bundled reports whether a change has come so far that there is the bundle: what the next authority issues is good everywhere.
+func (s *Store) Bundled() bool {
+	text, err := os.ReadFile(s.Bundle())
+	both, missing := s.Certificates()
+	return err == nil && missing == nil && s.Changing() && bytes.Equal(text, PEM(both...))
+}
+
 // Init makes the authority. One that is there is kept, and made is false.
 func (s *Store) Init() (made bool, err error) {
 	if s.Exists() {
@@ -57,12 +70,30 @@ func (s *Store) Init() (made bool, err error) {
 	return true, s.make("ca")
 }
 
+// TakeOver puts certificates that others have made in the place of the present authority, without a key: a change can begin
+// with them.
+func (s *Store) TakeOver(authorities []*x509.Certificate) error {
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return err
+	}
+	return s.write("ca.pem", PEM(authorities...))
+}
+
 // BeginChange makes the authority that is to follow. One that is there is kept.
 func (s *Store) BeginChange() error {
 	if s.Changing() {
 		return nil
 	}
 	return s.make("next-ca")
+}
+
+// WriteBundle makes the bundle.
+func (s *Store) WriteBundle() error {
+	both, err := s.Certificates()
+	if err != nil {
+		return err
+	}
+	return s.write("bundle.pem", PEM(both...))
 }
 
 // EndChange lets the next authority take the place of the present one.
@@ -74,7 +105,13 @@ func (s *Store) EndChange() error {
 			return err
 		}
 	}
-	return os.Rename(s.file("next-ca.pem"), s.file("ca.pem"))
+	if err := os.Rename(s.file("next-ca.pem"), s.file("ca.pem")); err != nil {
+		return err
+	}
+	if err := os.Remove(s.Bundle()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (s *Store) make(name string) error {
@@ -121,7 +158,8 @@ func marshalKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// Certificates are those of the authority and, during a change, of the next one behind it.
+// Certificates are those of the authority and, during a change, of the next one behind it. Where others were taken over, the
+// authority may be several.
 func (s *Store) Certificates() ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, name := range []string{"ca.pem", "next-ca.pem"} {
@@ -139,7 +177,7 @@ func (s *Store) Certificates() ([]*x509.Certificate, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.file(name), err)
 		}
-		all = append(all, some[0])
+		all = append(all, some...)
 	}
 	return all, nil
 }
@@ -149,6 +187,18 @@ func (s *Store) Authority() (*Authority, error) { return s.authority("ca") }
 
 // Next reads the authority that is to follow.
 func (s *Store) Next() (*Authority, error) { return s.authority("next-ca") }
+
+// HasKey reports whether the key of the authority is here: not where others were taken over.
+func (s *Store) HasKey() bool { return s.has("ca.key") }
+
+// Issuer is the authority by which certificates are made that are for now: the next one only where the present one was taken
+// over without its key.
+func (s *Store) Issuer() (*Authority, error) {
+	if s.Changing() && !s.HasKey() {
+		return s.Next()
+	}
+	return s.Authority()
+}
 
 func (s *Store) authority(name string) (*Authority, error) {
 	text, err := os.ReadFile(s.file(name + ".pem"))
@@ -173,6 +223,9 @@ func (s *Store) authority(name string) (*Authority, error) {
 		return nil, err
 	}
 	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(all[0].PublicKey) {
+		if name == "ca" && s.Changing() && !s.has("next-ca.key") {
+			return nil, errors.New("a change of the authority was cut off at its very end: zkctl certs rotate --ca --finish")
+		}
 		return nil, fmt.Errorf("%s is not the key of %s", s.file(name+".key"), s.file(name+".pem"))
 	}
 	return &Authority{all[0], key}, nil
@@ -216,9 +269,16 @@ const (
 	clientMargin = 30 * 24 * time.Hour
 )
 
-// KeepClient sees that zkctl has a certificate of its own by the given authority, and that it lasts.
+// KeepClient sees that zkctl has a certificate of its own by one of Certificates, and that it lasts. A new one is by the given
+// authority.
 func (s *Store) KeepClient(a *Authority) (made bool, err error) {
-	if own, err := s.Client(); err == nil && own.Leaf.CheckSignatureFrom(a.Certificate) == nil && time.Until(own.Leaf.NotAfter) > clientMargin {
+	trusted, err := s.Certificates()
+	if err != nil {
+		return false, err
+	}
+	own, err := s.Client()
+	if err == nil && time.Until(own.Leaf.NotAfter) > clientMargin &&
+		slices.ContainsFunc(trusted, func(c *x509.Certificate) bool { return own.Leaf.CheckSignatureFrom(c) == nil }) {
 		return false, nil
 	}
 	return true, s.RenewClient(a)

@@ -154,6 +154,15 @@ func (m member) wantsCertificate(trusted []*x509.Certificate) string {
 	return ""
 }
 
+// works reports whether the member's certificate is good at the moment, be it for fewer names than it should.
+func (m member) works(trusted []*x509.Certificate) bool {
+	return m.certificate.chain != nil && certs.Check(m.certificate.chain, trusted, nil, time.Now()) == nil
+}
+
+// keyless reports whether, in a change of the authority, nothing can be issued that clients of before would trust: what works is
+// left until its end.
+func (r *Run) keyless() bool { return r.Authority.Changing() && !r.Authority.HasKey() }
+
 // planCertificates plans what the members need for TLS, for those that are chosen.
 func (r *Run) planCertificates(members []member, p *Plan, chosen func(member) bool) error {
 	for _, m := range members {
@@ -165,9 +174,9 @@ func (r *Run) planCertificates(members []member, p *Plan, chosen func(member) bo
 			return err
 		}
 		if m.stageOrNone() != (templates.Stage{}) && !m.issuedBy(trusted) {
-			remedy := "put both authorities in tls.ca_file, zkctl apply; then the new certificates, zkctl certs rotate; then the new authority alone"
+			remedy := "to replace that authority by the one in tls.ca_file: " + newGivenAuthority
 			if m.Host.TLS.Authority == "own" {
-				remedy = fmt.Sprintf("copy the directory %s from the machine where the authority was made or last replaced; zkctl certs rotate --ca there replaces it", r.Authority.Dir)
+				remedy = r.notOurs()
 			}
 			return &RefusedError{Host: m.Host.Name, Text: "it runs with a certificate by " + m.certificate.chain[0].Issuer.String() + ", which it and the others would no longer trust", Remedy: remedy}
 		}
@@ -180,7 +189,7 @@ func (r *Run) planCertificates(members []member, p *Plan, chosen func(member) bo
 			if c := m.certificate; c.chain == nil || !bytes.Equal(certs.PEM(c.chain...), certs.PEM(chain...)) {
 				changes = append(changes, m.install(text, chain))
 			}
-		} else if why := m.wantsCertificate(trusted); why != "" {
+		} else if why := m.wantsCertificate(trusted); why != "" && !(r.keyless() && m.works(trusted)) {
 			changes = append(changes, m.issue(why))
 		}
 		p.add(stepCertificates, m.Host, append(m.planTrust(trusted, len(changes) > 0), changes...))
@@ -284,42 +293,55 @@ func (r *Run) giveBack(ctx context.Context, m member) error {
 	})
 }
 
-// putCertificates carries out what planCertificates has planned. Members that run take them at once.
+// putCertificates carries out what planCertificates has planned: first whom to trust, on all hosts, then keys and certificates, so
+// that nobody is shown one that it does not know yet. Members that run take them at once.
 func (r *Run) putCertificates(ctx context.Context, members []member, p *Plan) error {
+	all := byHost(p)
+	hosts := make([]inventory.Host, len(all))
 	var authority *certs.Authority
-	for _, s := range p.Steps {
-		for _, h := range s.Hosts {
-			if authority == nil && h.Host.TLS.Authority == "own" && slices.ContainsFunc(h.Changes, isIssue) {
-				var err error
-				if authority, err = r.Authority.Authority(); err != nil {
-					return err
-				}
+	for i, h := range all {
+		hosts[i] = h.host
+		if authority == nil && slices.ContainsFunc(h.changes, isIssue) {
+			var err error
+			if authority, err = r.Authority.Issuer(); err != nil {
+				return err
 			}
 		}
 	}
-	all := byHost(p)
-	hosts := make([]inventory.Host, len(all))
-	for i, h := range all {
-		hosts[i] = h.host
-	}
 	return r.step(ctx, stepCertificates, func(ctx context.Context) error {
+		err := r.each(ctx, stepCertificates, hosts, func(ctx context.Context, i int) error {
+			return r.putTrust(ctx, find(members, hosts[i].Name), all[i].changes)
+		})
+		if err != nil {
+			return err
+		}
 		return r.each(ctx, stepCertificates, hosts, func(ctx context.Context, i int) error {
 			return r.putCertificate(ctx, authority, find(members, hosts[i].Name), all[i].changes)
 		})
 	})
 }
 
-func (r *Run) putCertificate(ctx context.Context, authority *certs.Authority, m member, changes []hostprep.Change) error {
-	plain := slices.DeleteFunc(slices.Clone(changes), isIssue)
-	if err := r.changeAll(ctx, repeated(stepCertificates, len(plain)), m.Host, plain); err != nil {
+// putTrust makes the changes before those of the key store, and waits until a running member has taken them.
+func (r *Run) putTrust(ctx context.Context, m member, changes []hostprep.Change) error {
+	changes = slices.DeleteFunc(slices.Clone(changes), m.isKey)
+	if err := r.changeAll(ctx, repeated(stepCertificates, len(changes)), m.Host, changes); err != nil || len(changes) == 0 {
 		return err
 	}
-	if len(plain) < len(changes) {
-		request, err := r.makeKey(ctx, m)
-		if err != nil {
-			return err
+	trusted, err := r.trusted(m.Host)
+	if err != nil {
+		return err
+	}
+	return r.awaitTrust(ctx, m, trusted)
+}
+
+// putCertificate replaces the key store where that is planned. A running member has to show the new certificate, or the one of
+// before comes back.
+func (r *Run) putCertificate(ctx context.Context, authority *certs.Authority, m member, changes []hostprep.Change) error {
+	for _, change := range changes {
+		if !m.isKey(change) {
+			continue
 		}
-		c, err := r.replaceCertificate(ctx, authority, m, request)
+		c, err := r.putKey(ctx, authority, m, change)
 		if err == nil {
 			err = r.awaitCertificate(ctx, m, c)
 		}
@@ -328,6 +350,27 @@ func (r *Run) putCertificate(ctx context.Context, authority *certs.Authority, m 
 		}
 	}
 	return r.settle(ctx, m)
+}
+
+// putKey makes a change that issue or install has made.
+func (r *Run) putKey(ctx context.Context, authority *certs.Authority, m member, change hostprep.Change) (*x509.Certificate, error) {
+	if isIssue(change) {
+		request, err := r.makeKey(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		return r.replaceCertificate(ctx, authority, m, request)
+	}
+	chain, err := certs.Parse(change.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	return chain[0], r.changeAll(ctx, []string{stepCertificates}, m.Host, []hostprep.Change{change})
+}
+
+// isKey recognizes what issue and install make.
+func (m member) isKey(c hostprep.Change) bool {
+	return c.Kind == hostprep.RunScript && c.Target == m.KeyStore()
 }
 
 // isIssue recognizes what issue makes.
@@ -349,6 +392,8 @@ type HostCertificate struct {
 	Leaf *x509.Certificate
 	// Trusted says that the host's own trust store has its authority.
 	Trusted bool
+	// Next says that it is by the authority that is to follow, in a change of the authority.
+	Next bool
 }
 
 // Certificates looks at the certificates on the named hosts, all if none is named. Hosts that cannot be reached are left out, and missing says why.
@@ -361,12 +406,20 @@ func (r *Run) Certificates(ctx context.Context, names []string) (all []HostCerti
 	if err != nil {
 		return nil, nil, err
 	}
+	var next []*x509.Certificate
+	if r.Inventory.Hosts[0].TLS.Authority == "own" && r.Authority.Changing() {
+		if next, err = r.Authority.Certificates(); err != nil {
+			return nil, nil, err
+		}
+		next = next[len(next)-1:]
+	}
 	for _, m := range members {
 		c := HostCertificate{Host: m.Host}
 		if m.certificate.chain != nil {
 			c.Leaf = m.certificate.chain[0]
 			trust, err := certs.Parse(m.certificate.trust)
 			c.Trusted = err == nil && certs.Check(m.certificate.chain, trust, nil, c.Leaf.NotBefore) == nil
+			c.Next = m.issuedBy(next)
 		}
 		all = append(all, c)
 	}
@@ -428,10 +481,15 @@ func (r *Run) noOtherAuthority(members []member) error {
 			continue
 		}
 		return &RefusedError{Host: m.Host.Name, Text: "it has certificates of another authority than that in " + r.Authority.Dir + " on this machine",
-			Remedy: fmt.Sprintf("copy the directory %s from the machine where the authority was made; if it is lost, switch TLS off, zkctl apply, and remove %s from each host",
-				r.Authority.Dir, m.Certificates())}
+			Remedy: r.notOurs()}
 	}
 	return nil
+}
+
+// notOurs is what is to be done where hosts have certificates of another authority.
+func (r *Run) notOurs() string {
+	return fmt.Sprintf("copy the directory %s from the machine where the authority was made or last replaced; if it is lost, or was never zkctl's (tls.ca: files), "+
+		"move what is there away, and zkctl certs rotate --ca --take-over puts another one in its place without downtime", r.Authority.Dir)
 }
 
 // issuedBy reports whether the member's certificate, if it has one, is by one of the authorities.
@@ -455,39 +513,57 @@ func (r *Run) initAuthority() error {
 	if made {
 		r.here("make an authority in " + r.Authority.Dir)
 	}
-	a, err := r.Authority.Authority()
+	a, err := r.Authority.Issuer()
 	if err != nil {
 		return err
 	}
-	if made, err = r.Authority.KeepClient(a); err == nil && made {
-		r.here("make a certificate for zkctl itself")
-	}
-	return err
+	return r.keepClient(a)
 }
 
-// IssueClient makes a key and a certificate for a client of the ensemble, in a file that must not be there yet.
-func (r *Run) IssueClient(name, file string) error {
-	a, err := r.Authority.Authority()
+// IssueClient makes a key and a certificate for a client of the ensemble, and what it is to trust, in files that must not be there
+// yet. During a change of the authority it is by the next one, and trusts both.
+func (r *Run) IssueClient(name, file, trust string) error {
+	sign := r.Authority.Authority
+	if r.Authority.Changing() {
+		if !r.Authority.Bundled() {
+			return &RefusedError{Host: r.Inventory.Name, Text: "not all members have come to trust the next authority, and the present one is about to go", Remedy: r.nextCommand()}
+		}
+		sign = r.Authority.Next
+	}
+	a, err := sign()
+	if err != nil {
+		return err
+	}
+	authorities, err := r.Authority.Certificates()
 	if err != nil {
 		return err
 	}
 	if r.DryRun {
-		r.here("would make a certificate for the client " + name + " in " + file)
+		r.here("would make a certificate for the client " + name + " in " + file + ", and whom it is to trust in " + trust)
 		return nil
 	}
 	text, err := a.Client(name, r.Inventory.Name, r.Inventory.Hosts[0].TLS.Days)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err := writeNew(trust, certs.PEM(authorities...), 0o644); err != nil {
+		return err
+	}
+	if err := writeNew(file, text, 0o600); err != nil {
+		return errors.Join(err, os.Remove(trust))
+	}
+	r.here("make a certificate for the client " + name + " in " + file + ", and whom it is to trust in " + trust)
+	return nil
+}
+
+// writeNew writes a file that must not be there yet.
+func writeNew(file string, text []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		r.here("make a certificate for the client " + name + " in " + file)
-	}
-	return err
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // here reports a change of this machine.

@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -83,6 +85,84 @@ hosts: [{name: a, address: 10.0.0.11, id: 1}]
 	m.running = false
 	if err := r.planCertificates([]member{m}, &Plan{}, all); err != nil {
 		t.Errorf("planned for a member that does not run: %v", err)
+	}
+	if err := r.takeOver([]member{m}); !errors.As(err, &refused) || !strings.Contains(refused.Remedy, "leave --take-over away") {
+		t.Errorf("taken over where there is a key: %v", err)
+	}
+	r.Authority = nowhere
+	if err := r.takeOver([]member{m, trusting}); err != nil {
+		t.Error(err)
+	}
+	if got, err := nowhere.Certificates(); err != nil || len(got) != 1 || !got[0].Equal(theirs.Certificate) {
+		t.Errorf("taken over: %v, %v", got, err)
+	}
+}
+
+// Clients get certificates by the authority that lasts, and trust whom members may show one of.
+func TestIssueClient(t *testing.T) {
+	dir := t.TempDir()
+	store, old, _ := authorityIn(t, filepath.Join(dir, "tls"))
+	inv, err := inventory.Parse("inventory.yaml", []byte("name: lab\nhosts: [{name: a, address: 10.0.0.11, id: 1}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Run{Inventory: inv, Authority: store}
+	issue := func(name string) ([]*x509.Certificate, []*x509.Certificate) {
+		t.Helper()
+		file, trust := filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".ca.pem")
+		if err := r.IssueClient(name, file, trust); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: mode %v, %v", file, info.Mode(), err)
+		}
+		var read [2][]*x509.Certificate
+		for i, f := range []string{file, trust} {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if read[i], err = certs.Parse(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return read[0], read[1]
+	}
+	c, trusted := issue("before")
+	if c[0].CheckSignatureFrom(old.Certificate) != nil || len(trusted) != 1 {
+		t.Errorf("before a change: by %v, trusts %d", c[0].Issuer, len(trusted))
+	}
+	if err := r.IssueClient("before", filepath.Join(dir, "new.pem"), filepath.Join(dir, "before.ca.pem")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a file that is there: %v", err)
+	}
+	if err := r.IssueClient("before", filepath.Join(dir, "before.pem"), filepath.Join(dir, "new.ca.pem")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a file that is there: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "new*")); left != nil {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := store.BeginChange(); err != nil {
+		t.Fatal(err)
+	}
+	var refused *RefusedError
+	if err := r.IssueClient("early", filepath.Join(dir, "early.pem"), filepath.Join(dir, "early.ca.pem")); !errors.As(err, &refused) || r.Phase(nil) != Begun {
+		t.Errorf("before all members trust the next authority: %v, %v", err, r.Phase(nil))
+	}
+	if err := store.WriteBundle(); err != nil {
+		t.Fatal(err)
+	}
+	next, err := store.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, trusted = issue("after")
+	if c[0].CheckSignatureFrom(next.Certificate) != nil || len(trusted) != 2 {
+		t.Errorf("in a change: by %v, trusts %d", c[0].Issuer, len(trusted))
+	}
+	for want, hosts := range map[Phase][]HostCertificate{BothTrusted: {{}, {}}, Finishing: {{}, {Next: true}}} {
+		if got := r.Phase(hosts); got != want || got.Next() != finishCommand {
+			t.Errorf("phase %q, want %q", got, want)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"slices"
@@ -12,18 +11,12 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/certs"
-	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
 	"github.com/zkctl/zkctl/templates"
 )
 
-// The steps of a rotation of certificates.
-const (
-	stepNextCertKeys = "make the next private keys"
-	stepTrustBoth    = "trust the next authority, too"
-	stepTrustNext    = "trust the next authority only"
-)
+const stepNextCertKeys = "make the next private keys"
 
 // reloadWait is how long a server may take to read its stores again: it looks once a second, and waits for files to settle.
 const reloadWait = 15 * time.Second
@@ -41,10 +34,8 @@ type RotatedCertificate struct {
 
 // RotateCertificates gives the named hosts, all if none is named, new keys and certificates, one host after the other:
 // made, put in place, and proved by a handshake with the running member, which reads them without a restart. What is not
-// proved is taken back, and ends the rotation. A rotation that was cut off goes on with the hosts that are left. With
-// authority, the authority is replaced, too: first all members come to trust both, then get certificates by the next one,
-// and then trust that alone.
-func (r *Run) RotateCertificates(ctx context.Context, names []string, authority bool) ([]RotatedCertificate, error) {
+// proved is taken back, and ends the rotation. A rotation that was cut off goes on with the hosts that are left.
+func (r *Run) RotateCertificates(ctx context.Context, names []string) ([]RotatedCertificate, error) {
 	chosen, err := r.chosen(names)
 	if err != nil {
 		return nil, err
@@ -53,33 +44,27 @@ func (r *Run) RotateCertificates(ctx context.Context, names []string, authority 
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range members {
-		if m.certificate.chain == nil && slices.ContainsFunc(chosen, func(h inventory.Host) bool { return h.Name == m.Host.Name }) {
-			return nil, &RefusedError{Host: m.Host.Name, Text: "it has no certificate to be replaced", Remedy: "zkctl apply makes it where the inventory turns TLS on, zkctl certs init in any case"}
-		}
-	}
-	if r.Inventory.Hosts[0].TLS.Authority == "files" {
-		if authority {
-			return nil, &RefusedError{Host: r.Inventory.Name, Text: "the authority is not zkctl's: the inventory says tls.ca: files",
-				Remedy: "put both authorities in tls.ca_file, zkctl apply; then the new certificates, zkctl certs rotate; then the new authority alone"}
-		}
-		return r.rotateGiven(ctx, members, chosen)
-	}
-	if r.Authority.Changing() && !authority {
-		return nil, &RefusedError{Host: r.Inventory.Name, Text: "a change of the authority has begun and is not through", Remedy: "zkctl certs rotate --ca goes on with it"}
-	}
-	if authority {
-		return r.rotateAuthority(ctx, members)
-	}
-	a, err := r.Authority.Authority()
-	if err != nil {
-		return nil, err
-	}
 	var turn []member
 	for _, m := range members {
 		if slices.ContainsFunc(chosen, func(h inventory.Host) bool { return h.Name == m.Host.Name }) {
 			turn = append(turn, m)
 		}
+	}
+	if err := haveCertificates(turn); err != nil {
+		return nil, err
+	}
+	if r.Inventory.Hosts[0].TLS.Authority == "files" {
+		return r.rotateGiven(ctx, members, turn)
+	}
+	if r.Authority.Changing() {
+		return nil, &RefusedError{Host: r.Inventory.Name, Text: "a change of the authority goes on, by which all get new certificates", Remedy: r.nextCommand()}
+	}
+	a, err := r.Authority.Authority()
+	if err == nil {
+		err = r.noOtherAuthority(members)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if left := slices.DeleteFunc(slices.Clone(turn), func(m member) bool { return !m.certificate.renewing }); len(left) > 0 && len(left) < len(turn) {
 		r.note(stepCertificates, "", "going on with an earlier rotation: %s", strings.Join(namesOf(left), ", "))
@@ -94,6 +79,16 @@ func (r *Run) RotateCertificates(ctx context.Context, names []string, authority 
 	return rotated, err
 }
 
+// haveCertificates refuses where there is nothing to be replaced.
+func haveCertificates(members []member) error {
+	for _, m := range members {
+		if m.certificate.chain == nil {
+			return &RefusedError{Host: m.Host.Name, Text: "it has no certificate to be replaced", Remedy: "zkctl apply makes it where the inventory turns TLS on, zkctl certs init in any case"}
+		}
+	}
+	return nil
+}
+
 // renewClient gives zkctl itself a new certificate, however long the one of before would have lasted.
 func (r *Run) renewClient(a *certs.Authority) error {
 	err := r.Authority.RenewClient(a)
@@ -101,86 +96,6 @@ func (r *Run) renewClient(a *certs.Authority) error {
 		r.here("make a certificate for zkctl itself")
 	}
 	return err
-}
-
-// rotateAuthority replaces the authority with all certificates.
-func (r *Run) rotateAuthority(ctx context.Context, members []member) ([]RotatedCertificate, error) {
-	if r.DryRun {
-		r.here("would make the next authority in " + r.Authority.Dir)
-		return r.rotateAll(ctx, nil, members)
-	}
-	if !r.Authority.Changing() {
-		if _, err := r.Authority.Authority(); err != nil {
-			return nil, err
-		}
-		if err := r.Authority.BeginChange(); err != nil {
-			return nil, err
-		}
-		r.here("make the next authority in " + r.Authority.Dir)
-	}
-	next, err := r.Authority.Next()
-	if err != nil {
-		return nil, err
-	}
-	both, err := r.Authority.Certificates()
-	if err != nil {
-		return nil, err
-	}
-	if err := r.spreadTrust(ctx, stepTrustBoth, members, both); err != nil {
-		return nil, err
-	}
-	var turn []member
-	for _, m := range members {
-		if m.certificate.renewing || certs.Check(m.certificate.chain, []*x509.Certificate{next.Certificate}, nil, time.Now()) != nil {
-			turn = append(turn, m)
-		}
-	}
-	rotated, err := r.rotateAll(ctx, next, turn)
-	if err != nil {
-		return rotated, err
-	}
-	if err := r.renewClient(next); err != nil {
-		return rotated, err
-	}
-	if err := r.spreadTrust(ctx, stepTrustNext, members, []*x509.Certificate{next.Certificate}); err != nil {
-		return rotated, err
-	}
-	if err := r.Authority.EndChange(); err != nil {
-		return rotated, err
-	}
-	r.here("forget the authority of before")
-	return rotated, r.stillReady(ctx, members)
-}
-
-// spreadTrust lets all members trust these authorities and no others, and waits until those that run do so.
-func (r *Run) spreadTrust(ctx context.Context, step string, members []member, trusted []*x509.Certificate) error {
-	return r.step(ctx, step, func(ctx context.Context) error {
-		hosts := make([]inventory.Host, len(members))
-		for i, m := range members {
-			hosts[i] = m.Host
-		}
-		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
-			m := &members[i]
-			if trust := certs.PEM(trusted...); string(trust) != string(m.certificate.trust) {
-				if err := r.changeAll(ctx, []string{step}, m.Host, []hostprep.Change{m.writeTrust(trust)}); err != nil {
-					return err
-				}
-				m.certificate.trust = trust
-			}
-			return r.awaitTLS(ctx, *m, "ask for certificates of the authorities that it is to trust", func(p tlsPort) bool {
-				return !p.asks || sameNames(p.authorities, trusted)
-			})
-		})
-	})
-}
-
-func sameNames(names []string, trusted []*x509.Certificate) bool {
-	for _, c := range trusted {
-		if !slices.Contains(names, hex.EncodeToString(c.RawSubject)) {
-			return false
-		}
-	}
-	return len(names) == len(trusted)
 }
 
 // rotateAll gives members new certificates, one after the other. The next keys are made before the first one is replaced:
@@ -209,14 +124,11 @@ func (r *Run) rotateAll(ctx context.Context, a *certs.Authority, turn []member) 
 }
 
 // rotateGiven puts the certificates of the inventory's files in place where they are not the ones that are there.
-func (r *Run) rotateGiven(ctx context.Context, members []member, chosen []inventory.Host) ([]RotatedCertificate, error) {
+func (r *Run) rotateGiven(ctx context.Context, members, chosen []member) ([]RotatedCertificate, error) {
 	var turn []member
 	var texts [][]byte
 	var chains [][]*x509.Certificate
-	for _, m := range members {
-		if !slices.ContainsFunc(chosen, func(h inventory.Host) bool { return h.Name == m.Host.Name }) {
-			continue
-		}
+	for _, m := range chosen {
 		trusted, err := r.trusted(m.Host)
 		if err != nil {
 			return nil, err

@@ -50,22 +50,30 @@ machine, it refuses.
 must show the new one. What does not come to be so is taken back, and ends the rotation (exit code 8 where others are through);
 run it again to go on with the hosts that are left. With tls.ca: files, the certificates are those of the files.
 
-With --ca the authority is replaced, too: all members trust both, get certificates by the new one, then trust that alone.
-It is one run: clients that trust the old authority alone need the new ENSEMBLE/tls/ca.pem (below the state directory) at that
-moment, and those with certificates new ones (zkctl certs client) when it is through, or they cannot connect anew.
+With --ca the authority is replaced, in two calls. The first one makes the next authority and has all members trust both; their
+certificates stay, and nobody notices. Then bring clients along: ENSEMBLE/tls/bundle.pem (below the state directory) has both
+authorities for them to trust, and those with certificates get new ones by the next authority (zkctl certs client). The second
+call, with --finish, gives members certificates by the next authority and then has them trust that alone: who was not brought
+along cannot connect anew from then on. Each can be called again if it was cut off; zkctl certs show says how far it is.
+
+Where the key of the authority is lost, or was never zkctl's (tls.ca was files), --take-over begins with whom the hosts trust.
 
    zkctl certs rotate
    zkctl certs rotate --limit zk2
-   zkctl certs rotate --ca`,
+   zkctl certs rotate --ca            # give bundle.pem to clients, then
+   zkctl certs rotate --ca --finish`,
 				Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
-					&cli.BoolFlag{Name: "ca", Usage: "replace the authority, too"},
+					&cli.BoolFlag{Name: "ca", Usage: "begin to replace the authority: have members trust the next one, too"},
+					&cli.BoolFlag{Name: "finish", Usage: "with --ca: go over to the next authority, and forget the one of before"},
+					&cli.BoolFlag{Name: "take-over", Usage: "with --ca: begin without the key of the present authority, with whom the hosts trust"},
 				}),
 				Action: one(certsRotate),
 			},
 			{
 				Name: "client", Usage: "make a key and a certificate for a client", ArgsUsage: "NAME",
-				Description: `Both are in one file (PEM), which only you can read: by default NAME.pem here. To the ensemble the client is x509:CN=NAME,O=ENSEMBLE.
-It trusts ENSEMBLE/tls/ca.pem below the state directory. What was issued is taken back by zkctl certs rotate --ca alone.
+				Description: `Both are in one file (PEM), which only you can read: by default NAME.pem here. Beside it is NAME.ca.pem, the authority that the client
+is to trust. To the ensemble the client is x509:CN=NAME,O=ENSEMBLE. While the authority is being replaced, the certificate is by the
+next one, and NAME.ca.pem has both. What was issued is taken back by zkctl certs rotate --ca and --finish alone.
 
    zkctl certs client billing -i inventory.yaml
    zkctl certs client billing --out /run/secrets/billing.pem`,
@@ -138,12 +146,13 @@ func certsClient(c *cli.Context) error {
 	if file == "" {
 		file = name + ".pem"
 	}
+	trust := strings.TrimSuffix(file, ".pem") + ".ca.pem"
 	return op.change(func(_ context.Context, run *provision.Run) error {
-		if err := run.IssueClient(name, file); err != nil {
+		if err := run.IssueClient(name, file, trust); err != nil {
 			return err
 		}
 		if op.out.json {
-			op.out.line(map[string]any{"kind": "client", "name": name, "file": file, "dry_run": run.DryRun})
+			op.out.line(map[string]any{"kind": "client", "name": name, "file": file, "trust_file": trust, "dry_run": run.DryRun})
 		}
 		return nil
 	})
@@ -200,8 +209,13 @@ func certsShow(op *operation) error {
 				lines = append(lines, certificateLineOf("authority", c, true, now))
 			}
 		}
+		phase := run.Phase(all)
 		if op.out.json {
-			op.out.line(map[string]any{"kind": "certificates", "ensemble": op.inv.Name, "certificates": lines, "without": append([]string{}, without...)})
+			shown := map[string]any{"kind": "certificates", "ensemble": op.inv.Name, "certificates": lines, "without": append([]string{}, without...)}
+			if phase != provision.Unchanging {
+				shown["change"] = map[string]any{"phase": phase, "next": phase.Next(), "bundle": run.Authority.Bundle()}
+			}
+			op.out.line(shown)
 			return missing
 		}
 		t := plainTable()
@@ -219,23 +233,56 @@ func certsShow(op *operation) error {
 		if len(without) > 0 {
 			fmt.Fprintf(op.out.stdout, "no certificate: %s\n", strings.Join(without, ", "))
 		}
+		fmt.Fprint(op.out.stdout, changeText(phase, run.Authority.Bundle()))
 		return missing
 	})
 }
 
+// changeText says how far a change of the authority is, and what comes next.
+func changeText(phase provision.Phase, bundle string) string {
+	var text, clients string
+	switch phase {
+	case provision.Unchanging:
+		return ""
+	case provision.Begun:
+		text = "members are coming to trust the next one, too"
+	case provision.BothTrusted:
+		text = "members trust both, and show certificates by the present one"
+		clients = "clients              give them " + bundle + " to trust, and to those with certificates new ones (zkctl certs client)\n"
+	case provision.Finishing:
+		text = "members are getting certificates by the next one"
+	}
+	return fmt.Sprintf("the authority        is being replaced: %s\n%snext                 %s\n", text, clients, phase.Next())
+}
+
 func certsRotate(op *operation) error {
-	if op.Bool("ca") && len(op.StringSlice("limit")) > 0 {
+	ca, finish, takeOver := op.Bool("ca"), op.Bool("finish"), op.Bool("take-over")
+	switch {
+	case ca && len(op.StringSlice("limit")) > 0:
 		return usage("--ca is about all hosts: leave --limit away")
+	case (finish || takeOver) && !ca:
+		return usage("--finish and --take-over go with --ca: they are about the authority")
+	case finish && takeOver:
+		return usage("--take-over is for the beginning, --finish for the end")
 	}
 	if err := op.issuesToAll(); err != nil {
 		return err
+	}
+	if ca && !finish {
+		return beginAuthority(op, takeOver)
 	}
 	names, err := op.limit()
 	if err != nil {
 		return err
 	}
 	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
-		rotated, err := run.RotateCertificates(ctx, names, op.Bool("ca"))
+		var rotated []provision.RotatedCertificate
+		var err error
+		if finish {
+			rotated, err = run.FinishAuthority(ctx)
+		} else {
+			rotated, err = run.RotateCertificates(ctx, names)
+		}
 		op.out.clear()
 		if err != nil {
 			return err
@@ -256,6 +303,30 @@ func certsRotate(op *operation) error {
 				}
 				fmt.Fprintf(op.out.stdout, "%s: %.16s replaced by %.16s, until %s: %s\n", c.Host, c.Old, c.New, c.NotAfter.UTC().Format(time.DateOnly), proof)
 			}
+		}
+		return nil
+	})
+}
+
+// beginAuthority is the first half of a change of the authority.
+func beginAuthority(op *operation, takeOver bool) error {
+	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
+		phase, err := run.BeginAuthority(ctx, takeOver)
+		op.out.clear()
+		if err != nil {
+			return err
+		}
+		switch {
+		case op.out.json:
+			op.out.line(map[string]any{"kind": "authority", "phase": phase, "next": phase.Next(), "bundle": run.Authority.Bundle(), "changes": run.Changes(), "dry_run": run.DryRun})
+		case run.DryRun:
+			fmt.Fprintf(op.out.stdout, "%s to make; nothing was changed\n", counted(run.Changes(), "change"))
+		default:
+			if run.Changes() == 0 {
+				fmt.Fprintln(op.out.stdout, "nothing to do")
+			}
+			op.out.times(run.Times())
+			fmt.Fprint(op.out.stdout, changeText(phase, run.Authority.Bundle()))
 		}
 		return nil
 	})

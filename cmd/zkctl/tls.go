@@ -155,7 +155,8 @@ func expiries(inv *inventory.Inventory, served []*x509.Certificate, now time.Tim
 	return lines
 }
 
-// expiriesHere are the lines about the authority and zkctl's own certificate, which are on this machine.
+// expiriesHere are the lines about the authority and zkctl's own certificate, which are on this machine: what ends, and what is
+// being replaced.
 func expiriesHere(inv *inventory.Inventory, store *certs.Store, now time.Time) []string {
 	if h := inv.Hosts[0]; !h.TLS.On() || h.TLS.Authority != "own" {
 		return nil
@@ -166,6 +167,9 @@ func expiriesHere(inv *inventory.Inventory, store *certs.Store, now time.Time) [
 	}
 	if authorities, err := store.Certificates(); err == nil {
 		lines = append(lines, expiry("the authority of "+inv.Name+": its certificate", authorities[0], "zkctl certs rotate --ca", now)...)
+	}
+	if store.Changing() {
+		lines = append(lines, "the authority of "+inv.Name+" is being replaced: zkctl certs show says how far that is")
 	}
 	return lines
 }

@@ -64,6 +64,41 @@ func (l *local) clientTLS() (*tls.Config, error) {
 	return provision.ClientTLS(inventory.Host{Name: "m", Address: "127.0.0.1", PeerAddress: "127.0.0.1"}, trusted, &own), nil
 }
 
+// given is how a client comes to a member with what certs client has written for it.
+func (l *local) given(name string) *tls.Config {
+	l.t.Helper()
+	own, err := tls.LoadX509KeyPair(filepath.Join(l.dir, name+".pem"), filepath.Join(l.dir, name+".pem"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(l.dir, name+".ca.pem"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	trusted, err := certs.Parse(text)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return provision.ClientTLS(inventory.Host{Name: "m", Address: "127.0.0.1", PeerAddress: "127.0.0.1"}, trusted, &own)
+}
+
+// reach tries to be answered by each member as the client that the configuration is of.
+func (l *local) reach(who string, cfg *tls.Config, answered bool) {
+	l.t.Helper()
+	for _, address := range l.secure {
+		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", address, cfg)
+		if err == nil {
+			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			conn.Write([]byte("ruok"))
+			_, err = io.ReadFull(conn, make([]byte, 4))
+			conn.Close()
+		}
+		if (err == nil) != answered {
+			l.t.Errorf("a client that %s, at %s: %v", who, address, err)
+		}
+	}
+}
+
 // dialTLS connects to one of the ports for TLS.
 func (l *local) dialTLS(address string) (net.Conn, error) {
 	cfg, err := l.clientTLS()
@@ -273,23 +308,7 @@ func TestTLSUnderLoad(t *testing.T) {
 		}
 	}
 	l.must("certs", "client", "billing")
-	if billing, err := tls.LoadX509KeyPair(filepath.Join(l.dir, "billing.pem"), filepath.Join(l.dir, "billing.pem")); err != nil {
-		t.Error(err)
-	} else if cfg, err := l.clientTLS(); err != nil {
-		t.Error(err)
-	} else {
-		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &billing, nil }
-		conn, err := tls.Dial("tcp", l.secure[1], cfg)
-		if err == nil {
-			_, err = conn.Write([]byte("ruok"))
-		}
-		if err == nil {
-			_, err = io.ReadFull(conn, make([]byte, 4))
-		}
-		if err != nil {
-			t.Errorf("a client with a certificate of its own: %v", err)
-		}
-	}
+	l.reach("has a certificate of its own", l.given("billing"), true)
 	if out, code := l.ctl("certs", "client", "billing"); code != exitFailed || !strings.Contains(out, "exists") {
 		t.Errorf("a file that is there: exit code %d\n%s", code, out)
 	}
@@ -305,7 +324,54 @@ func TestTLSUnderLoad(t *testing.T) {
 		}
 	}
 	either.progress(t)
-	l.must("certs", "rotate", "--ca")
+	old, err := l.clientTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, code := l.ctl("certs", "rotate", "--ca", "--finish"); code != exitRefused || !strings.Contains(out, "no change of the authority has begun") {
+		t.Errorf("a finish without a begin: exit code %d\n%s", code, out)
+	}
+	bundle := filepath.Join(l.dir, "state/desk/tls/bundle.pem")
+	if out := l.must("certs", "rotate", "--ca"); !strings.Contains(out, bundle) || !strings.Contains(out, "next                 zkctl certs rotate --ca --finish") {
+		t.Errorf("certs rotate --ca:\n%s", out)
+	}
+	if out := l.must("certs", "rotate", "--ca"); !strings.Contains(out, "nothing to do") {
+		t.Errorf("certs rotate --ca once more:\n%s", out)
+	}
+	for m, c := range l.certificates() {
+		if m != "authority" && c.Fingerprint != after[m].Fingerprint {
+			t.Errorf("%s between the two halves: %+v, before %+v", m, c, after[m])
+		}
+	}
+	l.reach("trusts the old authority alone, between the two halves", old, true)
+	if out, code := l.ctl("certs", "rotate"); code != exitRefused || !strings.Contains(out, "certs rotate --ca --finish") {
+		t.Errorf("certs rotate between the two halves: exit code %d\n%s", code, out)
+	}
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply between the two halves:\n%s", out)
+	}
+	for _, verb := range [][]string{{"certs", "show"}, {"status"}} {
+		if out := l.must(verb...); !strings.Contains(out, "is being replaced") {
+			t.Errorf("%v between the two halves:\n%s", verb, out)
+		}
+	}
+	l.must("certs", "client", "shop")
+	brought := l.given("shop")
+	l.reach("was brought along, before the end", brought, true)
+	shop := l.steady("shop", func(m int) (net.Conn, error) {
+		return tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", l.secure[m], brought)
+	})
+	shop.progress(t)
+	l.must("certs", "rotate", "--ca", "--finish")
+	l.reach("was brought along, at the end", brought, true)
+	l.reach("trusts the old authority alone, at the end", old, false)
+	shop.progress(t)
+	if _, err := os.Stat(bundle); err == nil {
+		t.Error("the bundle is there still")
+	}
+	if out := l.must("certs", "show"); strings.Contains(out, "being replaced") {
+		t.Errorf("certs show at the end:\n%s", out)
+	}
 	last := l.certificates()
 	for _, m := range []string{"m1", "m2", "m3", "zkctl"} {
 		if last[m].Issuer == after[m].Issuer || !last[m].Trusted {
@@ -327,6 +393,7 @@ func TestTLSUnderLoad(t *testing.T) {
 	}
 	either.progress(t)
 	either.check(t, l.clients[0])
+	shop.check(t, l.clients[0])
 	for _, m := range []string{"m1", "m2", "m3"} {
 		if cfg, err := os.ReadFile(filepath.Join(l.dir, m, "conf/zoo.cfg")); err != nil || bytes.Contains(bytes.ToLower(cfg), []byte("ssl")) {
 			t.Errorf("%s: %v\n%s", m, err, cfg)
@@ -491,6 +558,131 @@ func TestGivenCertificates(t *testing.T) {
 		t.Errorf("certs init: exit code %d\n%s", code, out)
 	}
 	l.noKeys()
+
+	files := `{client: required, quorum: on, ca: files, ca_file: %s, certificate_file: "pki/{{ .name }}.pem", key_file: "pki/{{ .name }}.key", zkctl_certificate_file: pki/zkctl.pem, zkctl_key_file: pki/zkctl.key}`
+	id := theirs.Named(t, "client").TLS()
+	their := provision.ClientTLS(inventory.Host{Name: "m", Address: "127.0.0.1", PeerAddress: "127.0.0.1"}, []*x509.Certificate{theirs.Certificate}, &id)
+	l.reach("is theirs", their, true)
+	l.setTLS("{client: required, quorum: on}")
+	if out, code := l.ctl("apply", "--server-binary", l.server); code != exitUsage && code != exitRefused || !strings.Contains(out, "certs rotate --ca --take-over") {
+		t.Errorf("to an authority of our own, without more: exit code %d\n%s", code, out)
+	}
+	l.must("certs", "rotate", "--ca", "--take-over")
+	l.reach("is theirs, before the end", their, true)
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply between the two halves:\n%s", out)
+	}
+	l.must("certs", "rotate", "--ca", "--finish")
+	l.reach("is theirs, at the end", their, false)
+	l.must("certs", "client", "shop")
+	own := l.given("shop")
+	l.reach("is ours", own, true)
+	l.must("rolling-restart")
+
+	l.setTLS(fmt.Sprintf(files, "pki/ca.pem"))
+	if out, code := l.ctl("apply", "--server-binary", l.server); code != exitRefused || !strings.Contains(out, "put both in tls.ca_file") {
+		t.Errorf("back to files, without more: exit code %d\n%s", code, out)
+	}
+	ours, err := l.store().Certificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority.Write(t, pki, "both.pem", append(theirs.PEM(), certs.PEM(ours...)...))
+	l.setTLS(fmt.Sprintf(files, "pki/both.pem"))
+	l.must("apply", "--server-binary", l.server)
+	l.reach("is theirs, with both", their, true)
+	l.setTLS(fmt.Sprintf(files, "pki/ca.pem"))
+	l.must("apply", "--server-binary", l.server)
+	l.reach("is theirs, with theirs alone", their, true)
+	l.reach("is ours, with theirs alone", own, false)
+	l.must("rolling-restart")
+}
+
+// A change of the authority that is killed in either half goes on from there.
+func TestChangeOfAuthorityCutOff(t *testing.T) {
+	l := newLocal(t)
+	l.must("certs", "init")
+	l.setTLS("{client: required, quorum: on}")
+	l.must("bootstrap", "--server-binary", l.server)
+	old, err := l.clientTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := func(step string) func(provision.Event) bool {
+		return func(e provision.Event) bool { return e.Step == step && e.Kind == provision.HostEnds }
+	}
+	if !l.killWhen(after("trust the next authority, too"), "certs", "rotate", "--ca", "--parallel", "1") {
+		t.Fatal("the first half was through before")
+	}
+	l.reach("trusts the old authority alone, after half of the first half", old, true)
+	if out := l.must("certs", "show"); !strings.Contains(out, "next                 zkctl certs rotate --ca\n") {
+		t.Errorf("certs show, after half of the first half:\n%s", out)
+	}
+	for _, verb := range [][]string{{"certs", "client", "shop"}, {"certs", "rotate", "--ca", "--finish"}, {"certs", "rotate"}} {
+		if out, code := l.ctl(verb...); code != exitRefused || !strings.Contains(out, "zkctl certs rotate --ca goes on with it") {
+			t.Errorf("%v, after half of the first half: exit code %d\n%s", verb, code, out)
+		}
+	}
+	l.must("certs", "rotate", "--ca")
+	l.must("certs", "client", "shop")
+	shop := l.given("shop")
+	l.reach("was brought along", shop, true)
+	for _, step := range []string{"certificates", "trust the next authority only"} {
+		if !l.killWhen(after(step), "certs", "rotate", "--ca", "--finish", "--parallel", "1") {
+			t.Fatal("the second half was through before")
+		}
+		l.reach("was brought along, after a part of the second half", shop, true)
+		if out := l.must("certs", "show"); !strings.Contains(out, "members are getting certificates by the next one") {
+			t.Errorf("certs show, after %s:\n%s", step, out)
+		}
+		l.must("status")
+	}
+	l.must("certs", "rotate", "--ca", "--finish")
+	l.reach("was brought along, at the end", shop, true)
+	l.reach("trusts the old authority alone, at the end", old, false)
+	l.must("rolling-restart")
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply at the end:\n%s", out)
+	}
+}
+
+// An authority that is lost with its directory is replaced by another one, while clients of before are served until the end.
+func TestAuthorityIsLost(t *testing.T) {
+	l := newLocal(t)
+	l.must("certs", "init")
+	l.setTLS("{client: required, quorum: on}")
+	l.must("bootstrap", "--server-binary", l.server)
+	if out, code := l.ctl("certs", "rotate", "--ca", "--take-over"); code != exitRefused || !strings.Contains(out, "leave --take-over away") {
+		t.Errorf("with the key at hand: exit code %d\n%s", code, out)
+	}
+	old, err := l.clientTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(l.dir, "state/desk/tls")); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range [][]string{{"certs", "init"}, {"certs", "rotate"}, {"certs", "rotate", "--ca"}, {"apply", "--server-binary", l.server}, {"status"}} {
+		if out, code := l.ctl(verb...); code == exitOK || !strings.Contains(out, "certs rotate --ca --take-over") {
+			t.Errorf("%v without the directory: exit code %d\n%s", verb, code, out)
+		}
+	}
+	l.must("certs", "rotate", "--ca", "--take-over")
+	l.reach("is of before, before the end", old, true)
+	l.must("status")
+	l.must("certs", "client", "shop")
+	shop := l.given("shop")
+	l.reach("was brought along, before the end", shop, true)
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply between the two halves:\n%s", out)
+	}
+	l.must("certs", "rotate", "--ca", "--finish")
+	l.reach("was brought along, at the end", shop, true)
+	l.reach("is of before, at the end", old, false)
+	l.must("certs", "rotate")
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply at the end:\n%s", out)
+	}
 }
 
 // What ends soon is told of, what lasts is not.

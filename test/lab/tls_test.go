@@ -3,11 +3,17 @@
 package lab
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // setTLS writes the section tls of the inventory.
@@ -67,14 +73,22 @@ func TestTLS(t *testing.T) {
 	processes, shown := h.processes(), h.fingerprints()
 	h.must("certs", "rotate")
 	rotated := h.fingerprints()
+	old := h.client("old")
 	h.must("certs", "rotate", "--ca")
+	between := h.fingerprints()
+	h.answers("trusts the old authority alone, before the end", old, true)
+	both := h.client("both")
+	h.answers("was brought along, before the end", both, true)
+	h.must("certs", "rotate", "--ca", "--finish")
+	h.answers("trusts the old authority alone, at the end", old, false)
+	h.answers("was brought along, at the end", both, true)
 	last := h.fingerprints()
 	for _, name := range h.names {
 		if h.process(name) != processes[name] {
 			t.Errorf("%s was restarted", name)
 		}
-		if shown[name] == "" || shown[name] == rotated[name] || rotated[name] == last[name] {
-			t.Errorf("%s shows %s, %s, %s", name, shown[name], rotated[name], last[name])
+		if shown[name] == "" || shown[name] == rotated[name] || rotated[name] != between[name] || rotated[name] == last[name] {
+			t.Errorf("%s shows %s, %s, %s, %s", name, shown[name], rotated[name], between[name], last[name])
 		}
 		if out := h.run(name, "journalctl -q -u zookeeper --no-pager; cat /var/lib/zkctl/lab/history"); strings.Contains(out, "PRIVATE KEY") {
 			t.Errorf("%s: a private key is in a log", name)
@@ -84,6 +98,37 @@ func TestTLS(t *testing.T) {
 	h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
 	for _, name := range h.names {
 		compare(t, name, before[name], belongings(h, name))
+	}
+}
+
+// client is how a client speaks TLS that was given what certs client makes now.
+func (h *hosts) client(name string) *tls.Config {
+	h.t.Helper()
+	file := filepath.Join(h.t.TempDir(), name)
+	h.must("certs", "client", name, "--out", file+".pem")
+	own, err := tls.LoadX509KeyPair(file+".pem", file+".pem")
+	must(h.t, err)
+	text, err := os.ReadFile(file + ".ca.pem")
+	must(h.t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}}
+}
+
+// answers has a client connect anew to each member.
+func (h *hosts) answers(who string, cfg *tls.Config, wanted bool) {
+	h.t.Helper()
+	for _, name := range h.names {
+		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", net.JoinHostPort(h.address(name), "2281"), cfg)
+		if err == nil {
+			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			conn.Write([]byte("ruok"))
+			_, err = io.ReadFull(conn, make([]byte, 4))
+			conn.Close()
+		}
+		if (err == nil) != wanted {
+			h.t.Errorf("%s and a client that %s: %v", name, who, err)
+		}
 	}
 }
 
