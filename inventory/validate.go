@@ -18,6 +18,7 @@ func (l *loader) validate(inv *Inventory) {
 	for i := range inv.Hosts {
 		l.ownPorts(inv.Hosts[i])
 		l.tls(inv.Hosts[0], inv.Hosts[i])
+		l.openSecrets(inv.Hosts[i])
 		for j := range i {
 			l.sameMachine(inv.Hosts[j], inv.Hosts[i])
 		}
@@ -76,6 +77,15 @@ func (l *loader) ownPorts(h Host) {
 			l.problem(h.place("server"), "%s: server.ports.%s and server.ports.%s are both %d", h.Name, other, p.name, p.port)
 		}
 		taken[p.port] = p.name
+	}
+}
+
+// openSecrets refuses passwords on a command line, which everybody on the host can read.
+func (l *loader) openSecrets(h Host) {
+	for _, flag := range h.Server.JVMFlags {
+		if key, _, _ := strings.Cut(strings.TrimPrefix(flag, "-D"), "="); IsSecret(key) {
+			l.problem(h.place("server"), "%s: server.jvm_flags: everybody on the host can read %s in the list of processes: put it in zoo_cfg_extra, without zookeeper. in front", h.Name, key)
+		}
 	}
 }
 

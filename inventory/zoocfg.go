@@ -71,6 +71,13 @@ var zooCfgKeys = map[string]string{
 	"metricsProvider.className":                  "ours:server.ports.metrics",
 }
 
+// IsSecret reports whether a setting of zoo.cfg has a value that must not be shown.
+func IsSecret(key string) bool {
+	key = strings.ToLower(key)
+	return strings.HasSuffix(key, "password") || strings.HasSuffix(key, "passwd") || strings.Contains(key, "secret") ||
+		strings.Contains(key, "superdigest")
+}
+
 // checkZooCfg checks one zoo.cfg setting against zooCfgKeys and reports whether it may be used. section is zoo_cfg or
 // zoo_cfg_extra.
 func (d *decoder) checkZooCfg(section string, k, val *yaml.Node, s string) bool {

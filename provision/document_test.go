@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
 	"github.com/zkctl/zkctl/templates"
 )
 
@@ -69,6 +73,78 @@ func TestPlan(t *testing.T) {
 	}
 	if first := change.Settings[0]; first != (SettingChange{"m1", "maxClientCnxns", "", "77", Restart}) {
 		t.Errorf("setting %+v", first)
+	}
+	if _, err := s.apply(change); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"conf/zoo.cfg", "data/started-with"} {
+		if info, err := os.Stat(filepath.Join(s.dir, "m1", file)); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s with a password: mode %v, %v", file, info.Mode(), err)
+		}
+	}
+	if done := s.plan(); !done.Nothing() {
+		t.Errorf("after apply with a password: %s", done.Marshal())
+	}
+}
+
+// A zoo.cfg with a password is for root and the service alone, whoever could read it before.
+func TestConfigWithAPassword(t *testing.T) {
+	parse := func(text string) member {
+		t.Helper()
+		inv, err := inventory.Parse("inventory.yaml", []byte("name: lab\nhosts: [{name: a, address: 10.0.0.11, id: 1}]\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return member{Member: templates.Member{Ensemble: inv, Host: inv.Hosts[0]}, facts: &hostprep.Facts{Files: map[string]remote.FileState{}, Contents: map[string][]byte{}}}
+	}
+	const password = "zoo_cfg_extra: {ssl.quorum.trustStore.password: hunter2}\n"
+	known := parse(password)
+	known.facts.Accounts = map[string]hostprep.Account{"zookeeper": {Group: "zk"}}
+	for _, c := range []struct {
+		m     member
+		mode  fs.FileMode
+		group string
+	}{
+		{parse(""), 0o644, ""},
+		{parse("zoo_cfg_extra: {ssl.quorum.trustStore.passwordPath: /etc/zk/pass}\n"), 0o644, ""},
+		{parse(password), 0o640, "zookeeper"},
+		{parse("zoo_cfg: {DigestAuthenticationProvider.superDigest: \"super:x\"}\n"), 0o640, "zookeeper"},
+		{known, 0o640, "zk"},
+		{parse("connection: local\nbecome: {method: none}\nsystem: {service_manager: supervisor}\n" + password), 0o600, ""},
+	} {
+		if mode, group := c.m.configAccess(); mode != c.mode || group != c.group {
+			t.Errorf("%v: mode %04o, group %q; want %04o, %q", c.m.Host.ZooCfg, mode, group, c.mode, c.group)
+		}
+	}
+	content := templates.ZooCfg(known.Member)
+	known.facts.Contents[known.Config()] = content
+	known.facts.Files[known.Config()] = remote.FileState{Exists: true, Kind: "file", Mode: 0o640, Owner: "root", Group: "root"}
+	changes := known.fileOfGroup(known.Config(), content, 0o640, "root", "zk")
+	if len(changes) != 1 || changes[0].Group != "zk" || !strings.Contains(changes[0].Summary, "group from root to zk") {
+		t.Errorf("with another group: %+v", changes)
+	}
+}
+
+// Passwords are hidden in whichever form somebody has written them.
+func TestRedacted(t *testing.T) {
+	const text = `# password=of nobody
+tickTime=2000
+ssl.keyStore.password=hunter2
+  ssl.trustStore.password : hunter2
+ssl.quorum.keyStore.password hunter2
+ssl.quorum.trustStore.password=hun\
+ter2\
+hunter2
+ssl.keyStore.passwordPath=/etc/pass`
+	const want = `# password=of nobody
+tickTime=2000
+ssl.keyStore.password=********
+  ssl.trustStore.password ********
+ssl.quorum.keyStore.password ********
+ssl.quorum.trustStore.password=********
+ssl.keyStore.passwordPath=/etc/pass`
+	if got := string(redacted([]byte(text))); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/templates"
 )
 
@@ -106,28 +107,31 @@ func settingsIn(zooCfg []byte) map[string]string {
 	return settings
 }
 
-// isSecret reports whether a setting's value must not be shown.
-func isSecret(key string) bool {
-	key = strings.ToLower(key)
-	return strings.HasSuffix(key, "password") || strings.HasSuffix(key, "passwd") || strings.Contains(key, "secret") ||
-		strings.Contains(key, "superdigest")
-}
-
 const stars = "********"
 
 func concealed(key, value string) string {
-	if value != "" && isSecret(key) {
+	if value != "" && inventory.IsSecret(key) {
 		return stars
 	}
 	return value
 }
 
-// redacted is text with the values of secret settings as stars.
+// redacted is text with the values of secret settings as stars, in every form that java.util.Properties reads: others may have
+// written it.
 func redacted(text []byte) []byte {
 	var b bytes.Buffer
+	hidden := false // the line goes on with a value that is hidden
 	for line := range strings.Lines(string(text)) {
-		if key, _, ok := strings.Cut(line, "="); ok && isSecret(strings.TrimSpace(key)) {
-			line = key + "=" + stars + "\n"
+		goesOn := strings.HasSuffix(strings.TrimRight(line, "\r\n"), `\`)
+		if hidden {
+			hidden = goesOn
+			continue
+		}
+		if bare := strings.TrimLeft(line, " \t\f"); bare != "" && bare[0] != '#' && bare[0] != '!' {
+			indent := len(line) - len(bare)
+			if end := strings.IndexAny(bare, "=: \t\f"); end >= 0 && inventory.IsSecret(bare[:end]) {
+				line, hidden = line[:indent+end]+bare[end:end+1]+stars+"\n", goesOn
+			}
 		}
 		b.WriteString(line)
 	}

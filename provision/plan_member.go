@@ -22,13 +22,18 @@ relabel() { if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@" 2>
 
 // file plans a file with the given content, or nothing where it is as it should be. owner "" means whoever writes it.
 func (m member) file(p string, content []byte, mode fs.FileMode, owner string) []hostprep.Change {
+	return m.fileOfGroup(p, content, mode, owner, "")
+}
+
+// fileOfGroup is file with a group; "" is for whichever it has, or the owner's.
+func (m member) fileOfGroup(p string, content []byte, mode fs.FileMode, owner, group string) []hostprep.Change {
 	state := m.facts.Files[p]
 	before, exists := m.facts.Contents[p]
 	if exists && before == nil {
 		before = []byte{}
 	}
 	// Of a link these are its own; what counts is what it leads to, as with the myid of Debian's package zookeeper.
-	proper := state.Kind == "link" || state.Mode == mode && (owner == "" || state.Owner == owner)
+	proper := state.Kind == "link" || state.Mode == mode && (owner == "" || state.Owner == owner) && (group == "" || state.Group == group)
 	if state.Exists && proper && exists && bytes.Equal(before, content) {
 		return nil
 	}
@@ -41,14 +46,32 @@ func (m member) file(p string, content []byte, mode fs.FileMode, owner string) [
 		if !proper && owner != "" && state.Owner != owner {
 			summary += fmt.Sprintf(", owner from %s to %s", state.Owner, owner)
 		}
+		if !proper && group != "" && state.Group != group {
+			summary += fmt.Sprintf(", group from %s to %s", state.Group, group)
+		}
 	}
 	if !exists {
 		before = nil
 	}
 	return []hostprep.Change{{
 		Kind: hostprep.WriteFile, Target: p, Summary: summary, Before: before, After: content,
-		Mode: mode, Owner: owner, Root: privileged(m.Member),
+		Mode: mode, Owner: owner, Group: group, Root: privileged(m.Member),
 	}}
+}
+
+// configAccess is mode and group of zoo.cfg: where passwords are in it, it is for the service alone.
+func (m member) configAccess() (mode fs.FileMode, group string) {
+	user := m.User()
+	switch {
+	case !m.Secrets():
+		return 0o644, ""
+	case m.root() == "" || user == "":
+		return 0o600, "" // whose it is runs the server
+	}
+	if account, ok := m.facts.Accounts[user]; ok {
+		return 0o640, account.Group
+	}
+	return 0o640, user // as planUser makes it
 }
 
 // root is the owner of files that the service must not change.
@@ -222,7 +245,8 @@ mv -fT "$1.new" "$1" 2>/dev/null || { ln -sfn "$2" "$1"; rm -f "$1.new"; }
 func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes []string) {
 	t := m.Member
 	user := m.User()
-	changes = append(changes, m.file(t.Config(), templates.ZooCfg(t), 0o644, m.root())...)
+	mode, group := m.configAccess()
+	changes = append(changes, m.fileOfGroup(t.Config(), templates.ZooCfg(t), mode, m.root(), group)...)
 	changes = append(changes, m.file(path.Join(m.Host.Server.Paths.Data, "myid"), templates.MyID(t), 0o644, user)...)
 	changes = append(changes, m.planIdentity(ensembleID)...)
 	changes = append(changes, m.file(t.ServerScript(), templates.ServerScript(t), 0o755, m.root())...)

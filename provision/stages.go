@@ -167,8 +167,9 @@ func (it *intent) rounds() []PlannedRound {
 		for _, m := range it.members {
 			before, after := m, m
 			before.TLS, after.TLS = &stage, &next
+			mode, group := after.configAccess()
 			c := hostprep.Change{
-				Kind: hostprep.WriteFile, Target: m.Config(), Summary: "change " + m.Config(), Mode: 0o644, Owner: m.root(), Root: privileged(m.Member),
+				Kind: hostprep.WriteFile, Target: m.Config(), Summary: "change " + m.Config(), Mode: mode, Owner: m.root(), Group: group, Root: privileged(m.Member),
 				Before: templates.ZooCfg(before.Member), After: templates.ZooCfg(after.Member),
 			}
 			p.Changes = append(p.Changes, Planned{Step: stepFiles, Host: m.Host.Name, Target: c.Target, Summary: c.Summary, Effect: Restart,

@@ -291,6 +291,20 @@ func StartedWith(m Member) []byte {
 	return content
 }
 
+// Secrets reports whether zoo.cfg has settings whose values must not be shown.
+func (m Member) Secrets() bool {
+	return slices.ContainsFunc(m.Settings(), func(s Setting) bool { return inventory.IsSecret(s.Key) })
+}
+
+// KeepStarted is the shell script that makes Started.
+func (m Member) KeepStarted() string {
+	script := "cat " + strings.Join(m.StartFiles(), " ") + " >" + m.Started()
+	if m.Secrets() {
+		script = fmt.Sprintf("rm -f %s; (umask 077; %s)", m.Started(), script)
+	}
+	return script
+}
+
 // Environment is shell script that takes over the settings in zookeeper-env.sh and java.env beside zoo.cfg.
 func (m Member) Environment() string {
 	var b strings.Builder

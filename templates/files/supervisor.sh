@@ -16,7 +16,7 @@ while [ -z "$stopping" ]; do
   # One old log is kept; what is written now goes to a new one.
   if [ -n "$(find "$log" -size +65536k 2>/dev/null)" ]; then mv -f "$log" "$log.1"; fi
   # What the server was started with tells the next bootstrap whether it needs a restart.
-  cat{{ range .StartFiles }} {{ . }}{{ end }} >{{ .Started }}
+  {{ .KeepStarted }}
   # What users of a JVM set in java.env counts here, too.
   ({{ .Environment }} {{ .IdentityCheck }} && exec {{ .Server }} --config "$config") >>"$log" 2>&1 &
   child=$!

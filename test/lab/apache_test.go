@@ -18,7 +18,8 @@ func apacheInventory(t *testing.T, h *hosts, archive string) {
 	t.Helper()
 	text, err := os.ReadFile(h.inventory)
 	must(t, err)
-	server := fmt.Sprintf("server: {kind: apache, archive: %q, heap: 128m, jvm_flags: [-XX:+UseSerialGC, -XX:TieredStopAtLevel=1]}\n", archive)
+	server := fmt.Sprintf("server: {kind: apache, archive: %q, heap: 128m, jvm_flags: [-XX:+UseSerialGC, -XX:TieredStopAtLevel=1]}\n"+
+		"zoo_cfg_extra: {ssl.keyStore.password: hunter2}\n", archive)
 	must(t, os.WriteFile(h.inventory, []byte(strings.Replace(string(text), "\nhosts:", "\n"+server+"hosts:", 1)), 0o600))
 }
 
@@ -49,6 +50,11 @@ func TestApache(t *testing.T) {
 	}
 	r := h.must("bootstrap")
 	t.Log(r.stderr[max(0, len(r.stderr)-400):])
+	for _, name := range h.names {
+		if out := h.run(name, "cd /; stat -c '%a %U:%G' /etc/zookeeper/zoo.cfg /var/lib/zookeeper/started-with; runuser -u nobody -- cat /etc/zookeeper/zoo.cfg 2>&1 || true"); !strings.HasPrefix(out, "640 root:zookeeper\n600 zookeeper:zookeeper\n") || strings.Contains(out, "hunter2") {
+			t.Errorf("%s: zoo.cfg with a password: %s", name, out)
+		}
+	}
 	r = h.must("status")
 	if strings.Count(r.stdout, "apache  3.8.0") != 3 || !strings.Contains(r.stdout, "healthy") {
 		t.Errorf("status: %v", r)
