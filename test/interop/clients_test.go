@@ -48,6 +48,9 @@ func TestKazoo(t *testing.T) {
 	}
 }
 
+// closes is how long a close may take to be seen elsewhere: less than a session of twenty ticks lives without one.
+const closes = 8 * time.Second
+
 // TestJavaCLI types at Apache ZooKeeper's zkCli.
 func TestJavaCLI(t *testing.T) {
 	if err := ensemble.HaveApache(); err != nil {
@@ -118,7 +121,7 @@ func shell(t *testing.T, e *ensemble.Ensemble, cmd *exec.Cmd) {
 	observer := dial(t, others(e, victim)...)
 	d.say("quit")
 	must(t, d.ended())
-	gone(t, observer, "/java/mine", 3*time.Second)
+	gone(t, observer, "/java/mine", closes)
 	data, _, err := observer.Get("/java")
 	must(t, err)
 	if string(data) != "two" {
@@ -174,7 +177,7 @@ func TestCClient(t *testing.T) {
 	}
 	d.say("quit")
 	must(t, d.ended())
-	gone(t, observer, "/c/mine", 3*time.Second)
+	gone(t, observer, "/c/mine", closes)
 	must(t, victim.Start())
 	must(t, e.Await(patience))
 	if _, err := e.SameTrees(); err != nil {

@@ -68,7 +68,7 @@ func (d *dialogue) say(format string, args ...any) {
 func (d *dialogue) expect(pattern string) {
 	d.t.Helper()
 	expression := regexp.MustCompile(pattern)
-	deadline := time.Now().Add(25 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		rest := d.all()[d.read:]
 		if at := expression.FindStringIndex(rest); at != nil {
@@ -87,7 +87,7 @@ func (d *dialogue) retry(line, pattern string) {
 	d.t.Helper()
 	expression := regexp.MustCompile(pattern)
 	from := len(d.all())
-	for range 25 {
+	for range 120 {
 		d.say("%s", line)
 		for range 50 {
 			if at := expression.FindStringIndex(d.all()[from:]); at != nil {
@@ -107,7 +107,7 @@ func (d *dialogue) ended() error {
 	select {
 	case err := <-d.done:
 		return err
-	case <-time.After(60 * time.Second):
+	case <-time.After(patience):
 		return fmt.Errorf("the client still runs")
 	}
 }

@@ -143,7 +143,7 @@ func expectEvent(t *testing.T, events <-chan zk.Event, kind zk.EventType, path s
 		if event.Type != kind || event.Path != path {
 			t.Errorf("event %v at %q, want %v at %q", event.Type, event.Path, kind, path)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Errorf("no event %v at %q", kind, path)
 	}
 }
@@ -160,10 +160,10 @@ func goEphemeral(t *testing.T, e *ensemble.Ensemble) {
 		t.Errorf("owner %#x, session %#x", stat.EphemeralOwner, closing.SessionID())
 	}
 	closing.Close()
-	gone(t, observer, "/closing", 2*time.Second)
+	gone(t, observer, "/closing", 5*time.Second) // before it could expire
 
 	link := &cuttable{}
-	vanishing, _, err := zk.Connect([]string{e.Members()[2].Addr()}, 2*time.Second, zk.WithLogger(ensemble.Quiet{}),
+	vanishing, _, err := zk.Connect([]string{e.Members()[2].Addr()}, 6*time.Second, zk.WithLogger(ensemble.Quiet{}),
 		zk.WithDialer(link.dial))
 	must(t, err)
 	t.Cleanup(vanishing.Close)
@@ -175,7 +175,7 @@ func goEphemeral(t *testing.T, e *ensemble.Ensemble) {
 	if exists, _, err := observer.Exists("/vanishing"); err != nil || !exists {
 		t.Errorf("an ephemeral node went with the connection, before the session expired (%v)", err)
 	}
-	gone(t, observer, "/vanishing", 10*time.Second)
+	gone(t, observer, "/vanishing", patience)
 }
 
 func gone(t *testing.T, conn *zk.Conn, path string, limit time.Duration) {
@@ -328,7 +328,7 @@ func increment(conn *zk.Conn, path string) error {
 func goMemberDeath(t *testing.T, e *ensemble.Ensemble) {
 	for _, mode := range []string{"follower", "leader"} {
 		var victim *ensemble.Member
-		must(t, ensemble.Until(10*time.Second, "a "+mode, func() bool {
+		must(t, ensemble.Until(patience, "a "+mode, func() bool {
 			for _, m := range e.Members() {
 				if m.Mode() == mode {
 					victim = m
@@ -353,7 +353,7 @@ func goMemberDeath(t *testing.T, e *ensemble.Ensemble) {
 		_, _, changed, err := conn.GetW(path)
 		must(t, err)
 		must(t, victim.Kill())
-		must(t, ensemble.Until(15*time.Second, "the session moves", func() bool {
+		must(t, ensemble.Until(patience, "the session moves", func() bool {
 			_, stat, err := conn.Get(path)
 			return err == nil && stat.EphemeralOwner == session
 		}))

@@ -94,7 +94,7 @@ func need(t *testing.T, file, debianPackage string) {
 func memberOfOnlyClient(t *testing.T, e *ensemble.Ensemble) *ensemble.Member {
 	t.Helper()
 	var found *ensemble.Member
-	must(t, ensemble.Until(5*time.Second, "a member with a client", func() bool {
+	must(t, ensemble.Until(patience, "a member with a client", func() bool {
 		for _, m := range e.Members() {
 			if cons, err := m.Ask("cons"); err == nil && strings.Contains(cons, "sid=0x") {
 				found = m

@@ -220,7 +220,7 @@ func moveSessions(t *testing.T, e *ensemble.Ensemble, m *matrix) {
 }
 
 func moveSession(name string, from, to *ensemble.Member, closed bool, members []*ensemble.Member) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	var line leash
 	line.to(from.Addr())
@@ -237,7 +237,7 @@ func moveSession(name string, from, to *ensemble.Member, closed bool, members []
 		return err
 	}
 	line.to(to.Addr())
-	if err := ensemble.Until(20*time.Second, "the session at the other server", func() bool {
+	if err := ensemble.Until(patience, "the session at the other server", func() bool {
 		_, err = c.Set(ctx, name, []byte("moved"), -1)
 		return err == nil
 	}); err != nil {
@@ -256,7 +256,7 @@ func moveSession(name string, from, to *ensemble.Member, closed bool, members []
 		c.Disconnect()
 	}
 	for _, m := range members {
-		if err := goneAt(m, name, 20*time.Second); err != nil {
+		if err := goneAt(m, name, patience); err != nil {
 			return err
 		}
 	}
@@ -322,7 +322,7 @@ func TestRollingReplacement(t *testing.T) {
 			m.Kind = kind
 			must(t, m.Start())
 			must(t, e.Await(patience))
-			must(t, load.Progress(3, time.Minute))
+			must(t, load.Progress(3, patience))
 			var sum workload.Strain
 			for _, s := range load.Since() {
 				sum.Disconnects += s.Disconnects

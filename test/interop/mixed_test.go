@@ -208,7 +208,7 @@ func truncateLeader(t *testing.T, e *ensemble.Ensemble) {
 			}
 		})
 	}
-	must(t, ensemble.Until(10*time.Second, "some writes are through", func() bool {
+	must(t, ensemble.Until(patience, "some writes are through", func() bool {
 		_, ok := written.Load("/stream/w0-20")
 		return ok
 	}))
@@ -255,7 +255,7 @@ func leaderDeath(t *testing.T, e *ensemble.Ensemble) {
 	must(t, err)
 	must(t, leader.Kill())
 	must(t, e.Await(patience))
-	must(t, ensemble.Until(15*time.Second, "the session moves", func() bool {
+	must(t, ensemble.Until(patience, "the session moves", func() bool {
 		_, err := conn.Set("/outlives", []byte("moved"), -1)
 		return err == nil
 	}))

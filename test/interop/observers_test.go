@@ -96,7 +96,7 @@ func observerMasters(t *testing.T, voters, observer ensemble.Kind) {
 		if event.Type != zk.EventNodeDataChanged {
 			t.Errorf("the event is %v", event)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("no event")
 	}
 	if stat, err := client.Multi(&zk.CheckVersionRequest{Path: "/n", Version: 1}, &zk.SetDataRequest{Path: "/n", Data: []byte("x"), Version: 1}); err != nil {
@@ -114,11 +114,11 @@ func observerMasters(t *testing.T, voters, observer ensemble.Kind) {
 	// The observer finds another master, and what it missed.
 	must(t, first.Kill())
 	fill(200, 300)
-	must(t, ensemble.Until(30*time.Second, "another master", func() bool { return late.Mode() == "observer" }))
+	must(t, ensemble.Until(patience, "another master", func() bool { return late.Mode() == "observer" }))
 	if second := master(); second == first || second == e.Leader() {
 		t.Errorf("the observer's master is member %d", second.ID)
 	}
-	must(t, ensemble.Until(20*time.Second, "the session to go on", func() bool {
+	must(t, ensemble.Until(patience, "the session to go on", func() bool {
 		_, err := client.Sync("/")
 		return err == nil
 	}))
@@ -131,12 +131,12 @@ func observerMasters(t *testing.T, voters, observer ensemble.Kind) {
 	must(t, first.Start())
 	must(t, e.Await(patience))
 	must(t, late.Kill())
-	must(t, ensemble.Until(20*time.Second, "the session at the follower", func() bool {
+	must(t, ensemble.Until(patience, "the session at the follower", func() bool {
 		_, err := client.Create("/moved", nil, zk.FlagEphemeral, open)
 		return err == nil || err == zk.ErrNodeExists
 	}))
 	client.Close()
-	gone(t, writer, "/mine", 3*time.Second)
+	gone(t, writer, "/mine", 5*time.Second) // before it could expire
 	must(t, late.Start())
 	must(t, e.Await(patience))
 	writer.Close()

@@ -48,13 +48,13 @@ func newReconfigSide(t *testing.T, kind ensemble.Kind) *reconfigSide {
 	}, kind, kind, kind)
 	must(t, e.Add(kind, kind, kind, kind))
 	must(t, e.Start(2, 3))
-	must(t, ensemble.Until(time.Minute, "3 leads", func() bool { return e.Member(3).Mode() == "leader" }))
+	must(t, ensemble.Until(patience, "3 leads", func() bool { return e.Member(3).Mode() == "leader" }))
 	must(t, e.Start(1))
-	must(t, ensemble.Until(time.Minute, "1 and 2 follow", func() bool {
+	must(t, ensemble.Until(patience, "1 and 2 follow", func() bool {
 		return e.Member(1).Mode() == "follower" && e.Member(2).Mode() == "follower"
 	}))
 	must(t, e.Join(e.Member(4), e.Member(1), e.Member(2), e.Member(3)))
-	must(t, ensemble.Until(time.Minute, "4 follows", func() bool { return e.Member(4).Mode() == "follower" }))
+	must(t, ensemble.Until(patience, "4 follows", func() bool { return e.Member(4).Mode() == "follower" }))
 	s := &reconfigSide{t: t, e: e}
 	var pairs []string
 	for _, m := range e.Members() {
@@ -86,7 +86,7 @@ func (s *reconfigSide) dial(at int, w *watcher) *client.Client {
 }
 
 func (s *reconfigSide) timeout() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(s.t.Context(), 30*time.Second)
+	return context.WithTimeout(s.t.Context(), patience)
 }
 
 // ask plays all of it. It only uses what may be used in a goroutine of its own.
@@ -194,7 +194,7 @@ func (s *reconfigSide) settled(version int64) (lines []string) {
 		c := s.dial(m.ID, nil)
 		var text []byte
 		var stat wire.Stat
-		err := ensemble.Until(20*time.Second, "the membership at a member", func() (there bool) {
+		err := ensemble.Until(patience, "the membership at a member", func() (there bool) {
 			var err error
 			text, stat, err = c.Config(ctx, false)
 			return err == nil && int64(stat.Mzxid) >= version
@@ -207,7 +207,7 @@ func (s *reconfigSide) settled(version int64) (lines []string) {
 		lines = append(lines, fmt.Sprintf("member %d: %s", m.ID, s.alike(string(text), stat)))
 	}
 	for _, w := range s.watchers {
-		if err := ensemble.Until(20*time.Second, "an answer to a watcher", func() bool { // what comes before it has come then
+		if err := ensemble.Until(patience, "an answer to a watcher", func() bool { // what comes before it has come then
 			_, _, err := w.client.Config(ctx, false)
 			return err == nil
 		}); err != nil {
@@ -307,9 +307,9 @@ func (s *reconfigSide) restart() {
 		errs = append(errs, s.e.Member(id).Stop())
 	}
 	errs = append(errs, s.e.Start(2, 3))
-	errs = append(errs, ensemble.Until(time.Minute, "3 leads", func() bool { return s.e.Member(3).Mode() == "leader" }))
+	errs = append(errs, ensemble.Until(patience, "3 leads", func() bool { return s.e.Member(3).Mode() == "leader" }))
 	errs = append(errs, s.e.Start(1), s.e.Join(s.e.Member(4), s.e.Member(1), s.e.Member(2), s.e.Member(3)))
-	errs = append(errs, ensemble.Until(time.Minute, "all follow", func() bool {
+	errs = append(errs, ensemble.Until(patience, "all follow", func() bool {
 		return s.e.Member(1).Mode() == "follower" && s.e.Member(4).Mode() == "follower"
 	}))
 	if err := errors.Join(errs...); err != nil {

@@ -75,7 +75,7 @@ func reconfigure(t *testing.T, kinds []ensemble.Kind) {
 			must(t, g.Join(m(id), g.in...))
 		}
 		for _, id := range ids {
-			must(t, ensemble.Until(time.Minute, fmt.Sprintf("member %d follows", id), func() bool { return m(id).Mode() != "" }))
+			must(t, ensemble.Until(patience, fmt.Sprintf("member %d follows", id), func() bool { return m(id).Mode() != "" }))
 		}
 	}
 	more := func(id int) {
@@ -273,7 +273,7 @@ func (g *growing) during(t *testing.T, name string, do func()) {
 	do()
 	done := time.Since(began)
 	g.agree(t)
-	must(t, g.load.Progress(3, time.Minute))
+	must(t, g.load.Progress(3, patience))
 	var disconnects, failed, acknowledged int
 	most := 1
 	if leader != nil && g.Leader() != leader {
@@ -298,7 +298,7 @@ func (g *growing) agree(t *testing.T) string {
 	t.Helper()
 	var err error
 	var text string
-	if waited := ensemble.Until(time.Minute, "the members agree", func() bool {
+	if waited := ensemble.Until(patience, "the members agree", func() bool {
 		text, err = g.agreed()
 		return err == nil
 	}); waited != nil {

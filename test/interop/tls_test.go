@@ -157,7 +157,7 @@ func TestQuorumTLSRefuses(t *testing.T) {
 					}
 					return told
 				}
-				must(t, ensemble.Until(30*time.Second, "a line that tells why", func() bool { return len(refusals()) > 0 }))
+				must(t, ensemble.Until(patience, "a line that tells why", func() bool { return len(refusals()) > 0 }))
 				for i := range 20 {
 					_, err := conn.Create(fmt.Sprintf("/n%d", i), nil, 0, open)
 					must(t, err)
@@ -211,7 +211,7 @@ func TestGoClientTLS(t *testing.T) {
 		t.Errorf("the list is %v", list)
 	}
 	must(t, e.Member(1+indexOf(addresses, conn.Server())).Kill())
-	must(t, ensemble.Until(20*time.Second, "the client to go on", func() bool {
+	must(t, ensemble.Until(patience, "the client to go on", func() bool {
 		data, _, err := conn.Get("/mine")
 		return err == nil && len(data) == 500_000
 	}))
