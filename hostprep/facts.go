@@ -42,16 +42,15 @@ type Facts struct {
 	// Addresses are what names mean on the host, of those asked for.
 	Addresses map[string][]netip.Addr
 
-	Systemd      bool
-	OpenRC       bool
-	SystemdState string // "running", "degraded", …
-	Init         string // name of process 1
-	Firewall     Firewall
-	SELinux      SELinux
-	Tuning       Tuning
-	Runlevels    map[string][]string // of OpenRC: those in which a service is started at boot
-	Hosts        HostsFile
-	Tools        []string // of systemctl, supervise-daemon, restorecon, crontab, ssh, ssh-keygen, logger, gzip: those present
+	Systemd   bool
+	OpenRC    bool
+	Init      string // name of process 1
+	Firewall  Firewall
+	SELinux   SELinux
+	Tuning    Tuning
+	Runlevels map[string][]string // of OpenRC: those in which a service is started at boot
+	Hosts     HostsFile
+	Tools     []string // of systemctl, supervise-daemon, restorecon, crontab, ssh, ssh-keygen, logger, gzip: those present
 
 	Fields remote.Fields // all that was reported, for the fragments of other packages
 }
@@ -147,7 +146,7 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 		Arch: goArch(fields.Text("machine"), fields.Text("bits")), Kernel: fields.Text("release"),
 		IsRoot: fields.Text("uid") == "0", User: fields.Text("user"), Home: fields.Text("home"),
 		Hostname: fields.Text("hostname"), MachineID: fields.Text("machine_id"),
-		SystemdState: fields.Text("systemd"), Systemd: fields.Has("systemd"), Init: fields.Text("init"),
+		Systemd: fields.Has("systemd"), Init: fields.Text("init"),
 		Tools: fields.Texts("tool"),
 		Units: make(map[string]Unit), Accounts: make(map[string]Account),
 		Addresses: make(map[string][]netip.Addr),

@@ -245,6 +245,7 @@ esac
 func TestUFWOpened(t *testing.T) {
 	host := sandbox(t)
 	fake(t, "ufw", fakeUFW)
+	fake(t, "iptables", "grep -q ENABLED=yes /etc/ufw/ufw.conf\n")
 	journal := filepath.Join(t.TempDir(), "journal")
 	sh(t, host, `mkdir /etc/ufw; echo ENABLED=yes >/etc/ufw/ufw.conf; printf "ufw allow 22/tcp\nufw allow from 10.0.0.7 comment 'zkctl other'\n" >/etc/ufw/user.rules; chmod 640 /etc/ufw/user.rules`)
 	state := "cd /etc/ufw; stat -c '%a %Y %n' *; grep . *"

@@ -36,19 +36,22 @@ type Wanted struct {
 // gatherScript reports everything by fields. It gets LoginUser as $1; lists are
 // set in front of it as shell functions by Gather.
 const gatherScript = `
+# line FILE: its first line, without a process.
+line() { { IFS= read -r l <"$1"; } 2>/dev/null; printf '%s' "$l"; }
 field time0 "$(now)"
 [ -n "$1" ] || set -- "$(id -un)"
 file os_release /etc/os-release
-field kernel "$(uname -s)"
-field release "$(uname -r)"
-field machine "$(uname -m)"
+uname -s -n -r -m | {
+	read -r l name release machine
+	field kernel "$l"; field hostname "$name"; field release "$release"; field machine "$machine"
+}
 field bits "$(getconf LONG_BIT 2>/dev/null)"
 field uid "$(id -u)"
 field user "$1"
-field hostname "$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname)"
-field machine_id "$(cat /etc/machine-id 2>/dev/null)"
-field memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
-field memory_available "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+field machine_id "$(line /etc/machine-id)"
+while read -r name l _; do
+	case $name in MemTotal:) field memory "$l" ;; MemAvailable:) field memory_available "$l"; break ;; esac
+done </proc/meminfo
 field cpus "$(grep -c '^processor' /proc/cpuinfo)"
 
 home=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
@@ -58,15 +61,27 @@ for u in $(list_users); do
 	id -u "$u" >/dev/null 2>&1 && field account "$u $(id -u "$u") $(id -g "$u") $(id -gn "$u")"
 done
 
-list_disks | while IFS= read -r p; do
-	q=$p
-	while [ ! -e "$q" ]; do q=${q%/*}; [ -n "$q" ] || q=/; done
-	field disk "$(df -Pk "$q" 2>/dev/null | sed -n '2s/^.* \([0-9][0-9]*\)  *[0-9][0-9]*  *\([0-9][0-9]*\)  *[0-9-]*% .*$/\1 \2/p') $p"
-done
+sizes_of() { df -Pk "$@" 2>/dev/null | sed -n '2,$s/^.* \([0-9][0-9]*\)  *[0-9][0-9]*  *\([0-9][0-9]*\)  *[0-9-]*% .*$/\1 \2/p'; }
+disks() {
+	[ $# != 0 ] || return 0
+	for p; do
+		while [ ! -e "$p" ]; do p=${p%/*}; [ -n "$p" ] || p=/; done
+		set -- "$@" "$p"; shift
+	done
+	sizes=$(sizes_of "$@")$nl
+	l=$sizes
+	for p; do case $l in [0-9]*) l=${l#*"$nl"} ;; *) l=lacking; break ;; esac; done
+	[ -n "$l" ] || return
+	sizes= # one of them cannot be told
+	for p; do sizes="$sizes$(sizes_of "$p")$nl"; done
+}
+disk_fields() { for p; do field disk "${sizes%%"$nl"*} $p"; sizes=${sizes#*"$nl"}; done; }
+with_disks disks
+with_disks disk_fields
 
 p=/sys/kernel/mm/transparent_hugepage/enabled
 [ -e "$p" ] && [ ! -w "$p" ] && field huge_pages_fixed yes
-field huge_pages "$(cat /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null)"
+field huge_pages "$(line /sys/kernel/mm/transparent_hugepage/enabled)"
 while read -r s; do case $s in /*) field swap "$s" ;; esac; done 2>/dev/null </proc/swaps
 for s in $(list_sysctls); do
 	p=/proc/sys/$(echo "$s" | tr . /)
@@ -85,10 +100,14 @@ for n in $(list_names); do
 	getent ahosts "$n" 2>/dev/null | while read -r a _; do field resolved "$n $a"; done
 done
 
-listening=$(for p in $(list_ports); do
-	hex=$(printf %04X "$p")
-	sed -n "s/^ *[0-9]*: \([0-9A-F]*\):$hex [0-9A-F]*:[0-9A-F]* 0A .*\$/$p \1 &/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null
-done)
+# The table of all sockets is read once: that takes the kernel a while, however few there are.
+listeners() {
+	for p; do
+		set -- "$@" -e "s/^ *[0-9]*: \([0-9A-F]*\):$(printf %04X "$p") [0-9A-F]*:[0-9A-F]* 0A .*\$/$p \1 &/p"; shift
+	done
+	[ $# = 0 ] || sed -n "$@" /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+listening=$(with_ports listeners)
 if [ -n "$listening" ]; then
 	# The sockets of all processes, a line each: inode and process.
 	sockets=$nl$(ls -l /proc/[0-9]*/fd 2>/dev/null |
@@ -128,7 +147,7 @@ look_at() {
 	done
 	[ $# = 0 ] || stat -c 'stat	=%a %U %G %s %Y %n' -- "$@" 2>/dev/null
 	for p; do shift; if [ -f "$p" ] && [ -r "$p" ]; then set -- "$@" "$p"; fi; done
-	[ $# = 0 ] || { sha256sum -- "$@" 2>/dev/null || openssl dgst -sha256 -r "$@"; } | while IFS= read -r l; do field sum "$l"; done
+	[ $# = 0 ] || { openssl dgst -sha256 -r "$@" 2>/dev/null || sha256sum -- "$@"; } | while IFS= read -r l; do field sum "$l"; done
 }
 contents_of() {
 	for p; do shift; if [ -f "$p" ] && [ -r "$p" ]; then set -- "$@" "$p"; fi; done
@@ -141,16 +160,22 @@ with_contents contents_of
 
 # show_units reports units, a field each, with tabs between their properties.
 show_units() {
-	systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState -p MainPID -p ExecMainStartTimestampMonotonic "$@" 2>/dev/null | {
-		properties=
-		while IFS= read -r l; do
-			if [ -n "$l" ]; then properties="$properties	$l"; else field "unit.$1" "$properties"; properties=; shift; fi
-		done
+	shown=$(systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState -p MainPID -p NeedDaemonReload -p ExecMainStartTimestampMonotonic "$@" 2>/dev/null)
+	properties= units=$nl
+	while IFS= read -r l; do
+		if [ -n "$l" ]; then properties="$properties	$l"; continue; fi
 		[ -z "$properties" ] || field "unit.$1" "$properties"
-	}
+		units="$units$1$properties$nl"
+		case $1/$properties in firewalld.service/*ActiveState=active*|firewalld.service/*ActiveState=reloading*) firewalld=yes ;; esac
+		properties=; shift
+	done <<END
+$shown
+
+END
 }
+firewalld= units=
 if [ -d /run/systemd/system ]; then
-	field systemd "$(systemctl is-system-running 2>/dev/null)"
+	field systemd yes
 	show_units $(list_units) firewalld.service ufw.service nftables.service iptables.service SuSEfirewall2.service
 elif command -v firewall-cmd >/dev/null 2>&1; then
 	firewall-cmd --state >/dev/null 2>&1 && field unit.firewalld.service 'LoadState=loaded
@@ -163,14 +188,14 @@ fi
 field init "$(cat /proc/1/comm 2>/dev/null)"
 ufw=
 if command -v ufw >/dev/null 2>&1; then
-	ufw=$(ufw status 2>/dev/null | head -n 1)
+	# ufw is slow, and asks the same first.
+	iptables -L ufw-user-input -n >/dev/null 2>&1
+	if [ $? = 1 ]; then ufw="Status: inactive"; else ufw=$(ufw status 2>/dev/null | head -n 1); fi
 	field ufw "$ufw"
 	case $ufw in *": active") want_firewall && field ufw_rules "$(ufw show added 2>/dev/null)" ;; esac
 fi
-firewalld=
-if command -v firewall-cmd >/dev/null 2>&1 && { [ ! -d /run/systemd/system ] || systemctl -q is-active firewalld.service; } &&
-	firewall-cmd --state >/dev/null 2>&1; then firewalld=yes; fi
-if [ -n "$firewalld" ] && want_firewall; then
+if [ ! -d /run/systemd/system ] && command -v firewall-cmd >/dev/null 2>&1 && firewall-cmd --state >/dev/null 2>&1; then firewalld=yes; fi
+if [ -n "$firewalld" ] && want_firewall && firewall-cmd --state >/dev/null 2>&1; then
 	zones=$(firewall-cmd --get-active-zones 2>/dev/null | sed -n 's/^\([^ ][^ ]*\).*$/\1/p')
 	[ -n "$zones" ] || zones=$(firewall-cmd --get-default-zone)
 	for z in $zones; do
@@ -210,17 +235,17 @@ file selinux_config /etc/selinux/config
 
 file hosts /etc/hosts
 for p in /etc/nsswitch.conf /usr/etc/nsswitch.conf; do
-	[ -f "$p" ] && { field nsswitch "$(sed -n 's/^ *hosts: *//p' "$p" | head -n 1)"; break; }
+	[ -f "$p" ] && { field nsswitch "$(sed -n '/^ *hosts: */{s///p;q;}' "$p")"; break; }
 done
 [ -L /etc/hosts ] && field hosts_link "$(readlink -f /etc/hosts)"
 grep -q ' /etc/hosts ' /proc/self/mountinfo 2>/dev/null && field hosts_mount yes
 command -v lsattr >/dev/null 2>&1 && field hosts_immutable "$(lsattr -d /etc/hosts 2>/dev/null)"
 # What the user says counts more than what the provider or the image says.
 for p in /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg /var/lib/cloud/instance/vendor-cloud-config.txt /var/lib/cloud/instance/cloud-config.txt; do
-	sed -n 's/^ *manage_etc_hosts: *\([^ #]*\).*$/\1/p' "$p" 2>/dev/null
+	[ ! -f "$p" ] || sed -n 's/^ *manage_etc_hosts: *\([^ #]*\).*$/\1/p' "$p" 2>/dev/null
 done | while IFS= read -r l; do field cloud_hosts "$l"; done
-[ -z "$(ls -d /etc/cloud/templates 2>/dev/null)" ] || for p in /etc/cloud/templates/hosts.*.tmpl; do file "content.$p" "$p"; done
-grep -qw enforcing=1 /proc/cmdline 2>/dev/null && field selinux_forced yes
+[ ! -d /etc/cloud/templates ] || for p in /etc/cloud/templates/hosts.*.tmpl; do file "content.$p" "$p"; done
+case " $(line /proc/cmdline) " in *" enforcing=1 "*) field selinux_forced yes ;; esac
 
 for t in systemctl supervise-daemon restorecon crontab ssh ssh-keygen logger gzip; do
 	command -v "$t" >/dev/null 2>&1 && field tool "$t"
@@ -248,13 +273,13 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 	for _, p := range want.Ports {
 		ports = append(ports, strconv.Itoa(p))
 	}
-	list("list_disks", want.DiskPaths)
-	list("list_ports", ports)
 	list("list_data", want.DataDirs)
 	// These call what they are given with the list.
 	with := func(name string, items []string) {
 		fmt.Fprintf(&script, "%s() { \"$@\" %s; }\n", name, shell.Join(items...))
 	}
+	with("with_disks", want.DiskPaths)
+	with("with_ports", ports)
 	with("with_files", want.Files)
 	with("with_contents", want.Contents)
 	list("list_units", want.Units)

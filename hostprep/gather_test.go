@@ -33,7 +33,7 @@ func TestGather(t *testing.T) {
 
 	host := remote.Count(remote.NewLocal("here", remote.Become{None: true}))
 	f, err := Gather(t.Context(), host, Wanted{
-		DiskPaths: []string{filepath.Join(dir, "not", "there")}, Ports: []int{port, 1},
+		DiskPaths: []string{filepath.Join(dir, "not", "there"), "/proc", "/"}, Ports: []int{port, 1},
 		DataDirs: []string{data, "/nowhere"}, Files: []string{filepath.Join(dir, "note"), "/nowhere"},
 		Contents: []string{filepath.Join(dir, "note"), "/nowhere"}, Users: []string{"root", "no-such-user"},
 		Extra: []string{"field mine 'a value'"},
@@ -50,7 +50,8 @@ func TestGather(t *testing.T) {
 	if f.Skew.Abs()-f.SkewUncertainty > time.Second {
 		t.Errorf("own clock is off by %v ± %v", f.Skew, f.SkewUncertainty)
 	}
-	if len(f.Disks) != 1 || f.Disks[0].SizeKiB <= 0 || f.Disks[0].AvailKiB > f.Disks[0].SizeKiB {
+	if len(f.Disks) != 2 || f.Disks[0].Path != filepath.Join(dir, "not", "there") || f.Disks[0].SizeKiB <= 0 || f.Disks[0].AvailKiB > f.Disks[0].SizeKiB ||
+		f.Disks[1].Path != "/" || f.Disks[1].SizeKiB <= 0 { // that of /proc has no size
 		t.Errorf("disks: %+v", f.Disks)
 	}
 	if len(f.Ports) != 1 || f.Ports[0].PID != os.Getpid() || f.Ports[0].Address != netip.MustParseAddr("127.0.0.1") {

@@ -186,13 +186,11 @@ func (r *Run) proveFrom(ctx context.Context, k *keyring, i int, identity string)
 	for step := 1; step < len(k.hosts); step++ {
 		j := (i + step) % len(k.hosts)
 		h := k.hosts[j]
-		names := []string{h.PeerAddress}
+		t := sshkeys.Target{Member: h.Name, Address: h.PeerAddress, User: k.members[j].Observed.User, Port: h.SSH.Port}
 		if k.hosts[i].System.HostsFile == "manage" && h.Name != h.PeerAddress {
-			names = append(names, h.Name)
+			t.Name = h.Name
 		}
-		for _, name := range names {
-			targets = append(targets, sshkeys.Target{Member: h.Name, Host: name, User: k.members[j].Observed.User, Port: h.SSH.Port})
-		}
+		targets = append(targets, t)
 	}
 	host, err := r.host(k.hosts[i])
 	if err != nil {

@@ -55,7 +55,12 @@ supervised=
 [ -d /run/openrc ] && [ -x /sbin/openrc-run ] && command -v supervise-daemon >/dev/null 2>&1 && supervised=yes
 pid=0
 if [ "$manager" = systemd ] || { [ "$manager" = auto ] && [ -d /run/systemd/system ]; }; then
-	state=$nl$(systemctl show -p ActiveState -p MainPID -p NeedDaemonReload "$unit" 2>/dev/null)$nl
+	# What was shown among other units needs not be asked for again.
+	case ${units-} in
+	*"$nl$unit.service	"*) state=${units#*"$nl$unit.service"}; state=$(printf %s "${state%%"$nl"*}" | tr '\t' '\n') ;;
+	*) state=$(systemctl show -p ActiveState -p MainPID -p NeedDaemonReload "$unit" 2>/dev/null) ;;
+	esac
+	state=$nl$state$nl
 	case $state in *"${nl}ActiveState=active$nl"*|*"${nl}ActiveState=activating$nl"*|*"${nl}ActiveState=reloading$nl"*) field member.running yes ;; esac
 	case $state in *"${nl}NeedDaemonReload=yes$nl"*) field member.reload yes ;; esac
 	case $state in *"${nl}MainPID="*) pid=${state#*"${nl}MainPID="}; pid=${pid%%"$nl"*} ;; esac

@@ -37,8 +37,8 @@ func pack(script string) []byte {
 // readExactly is a command that copies so many bytes of standard input and takes none beyond: by blocks where dd can be
 // told to fill them (GNU's and busybox's can), otherwise one by one.
 func readExactly(n int) string {
-	return fmt.Sprintf("if dd bs=65536 count=0 iflag=fullblock,count_bytes </dev/null >/dev/null 2>&1; "+
-		"then dd bs=65536 count=%d iflag=fullblock,count_bytes 2>/dev/null; else dd bs=1 count=%[1]d 2>/dev/null; fi", n)
+	// A dd that does not know the flags says so before it reads anything.
+	return fmt.Sprintf("{ dd bs=65536 count=%d iflag=fullblock,count_bytes || dd bs=1 count=%[1]d; } 2>/dev/null", n)
 }
 
 // newMarker returns a word that no output contains by chance.

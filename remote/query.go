@@ -113,7 +113,7 @@ nl='
 '
 field() { case $2 in *"$nl"*) printf '%s\t%s\n' "$1" "$(printf '%s' "$2" | enc)" ;; *) printf '%s\t=%s\n' "$1" "$2" ;; esac; }
 file() { if [ -f "$2" ] && [ -r "$2" ]; then printf '%s\t%s\n' "$1" "$(enc <"$2")"; fi; }
-if command -v base64 >/dev/null 2>&1; then enc() { base64 | tr -d '\n'; }
+if command -v base64 >/dev/null 2>&1; then enc() { base64 -w0 2>/dev/null || base64 | tr -d '\n'; }
 else enc() { printf x; od -An -v -tx1 | tr -d ' \n'; }; fi
 `
 

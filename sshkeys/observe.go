@@ -67,7 +67,8 @@ for f in "$ssh_home"/.ssh/id_*.zkctl-next "$ssh_home"/.ssh/id_*.zkctl-last; do
 	pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null) && field "ssh.${f##*.zkctl-}" "${f%.zkctl-*} $pub"
 done
 ssh_sshd=$(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null)
-ssh_auth=$(printf '%s\n' "$ssh_sshd" | sed -n 's/^authorizedkeysfile //p')
+ssh_sshd=$nl$ssh_sshd$nl ssh_auth=
+case $ssh_sshd in *"${nl}authorizedkeysfile "*) ssh_auth=${ssh_sshd#*"${nl}authorizedkeysfile "} ssh_auth=${ssh_auth%%"$nl"*} ;; esac
 [ -n "$ssh_auth" ] || ssh_auth=$(sed -n 's/^[ \t]*[Aa]uthorized[Kk]eys[Ff]ile[ \t]*//p' /etc/ssh/sshd_config 2>/dev/null | head -n 1)
 field ssh.authfile "$ssh_auth"
 ssh_auth=${ssh_auth%% *}
@@ -75,13 +76,17 @@ ssh_auth=${ssh_auth%% *}
 case $ssh_auth in *%*) ssh_auth=$(printf '%s' "$ssh_auth" | sed "s|%h|$ssh_home|g; s|%u|$ssh_user|g; s|%%|%|g") ;; esac
 case $ssh_auth in /*) ;; *) ssh_auth=$ssh_home/$ssh_auth ;; esac
 field ssh.authpath "$ssh_auth"
-for f in "$ssh_home" "$ssh_home/.ssh" "$ssh_auth" "$ssh_home/.ssh/known_hosts"; do
-	[ -e "$f" ] && field "ssh.stat.$f" "$(stat -L -c '%a %U' -- "$f")"
-done
+ssh_stat() {
+	for f; do [ ! -e "$f" ] || set -- "$@" "$f"; shift; done
+	[ $# = 0 ] || stat -L -c 'ssh.stat.%n	=%a %U' -- "$@"
+}
+ssh_stat "$ssh_home" "$ssh_home/.ssh" "$ssh_auth" "$ssh_home/.ssh/known_hosts"
 file ssh.authorized "$ssh_auth"
 file ssh.known "$ssh_home/.ssh/known_hosts"
 ssh_hostkeys=
-for f in $(printf '%s\n' "$ssh_sshd" | sed -n 's/^hostkey //p'); do
+while :; do
+	case $ssh_sshd in *"${nl}hostkey "*) ssh_sshd=${ssh_sshd#*"${nl}hostkey"} ;; *) break ;; esac
+	f=${ssh_sshd# } f=${f%%"$nl"*}
 	[ ! -f "$f.pub" ] || { file ssh.hostkey "$f.pub"; ssh_hostkeys=yes; }
 done
 [ -n "$ssh_hostkeys" ] || for f in /etc/ssh/ssh_host_*_key.pub; do file ssh.hostkey "$f"; done

@@ -10,43 +10,65 @@ import (
 	"github.com/zkctl/zkctl/remote"
 )
 
-// Target is a way to call a host: a name or an address.
+// Target is a host that is logged in to.
 type Target struct {
-	Member string // in the inventory
-	Host   string // what is given to ssh
-	User   string // empty means the user that calls
-	Port   int    // zero means 22
+	Member  string // in the inventory
+	Address string // what is given to ssh
+	Name    string // leads to the same host; empty means that only the address is given to ssh
+	User    string // empty means the user that calls
+	Port    int    // zero means 22
 }
 
-// proveScript logs in to each target, four words each after the private key's file or
-// "-": label, host, user or "-", port, four at a time. It goes on after failures and prints
-// one line for each. A server under many logins at once drops some (MaxStartups), so those
+// proveScript logs in to each target, five words each after the private key's file or
+// "-": label, user or "-", port, address, name or "-". It goes on after failures and prints
+// a line for each. A server under many logins at once drops some (MaxStartups), so those
 // are tried again. Each login is a fresh one, whatever ssh_config says of sharing.
+//
+// A login by name proves one by address as well, where sshd says that it is this address which was
+// called, ssh knows no other key for it (CheckHostIP), and ssh_config does not tell one
+// destination from another. Otherwise there is a second login.
+//
+// The keys of a connection are agreed on by curve25519, which takes a tenth of the time of ssh's first choice.
+// An ssh or sshd that does not know or want it is asked again as ssh does by itself.
 const proveScript = `
 key=$1; shift
+apart=$(grep -hisE '^[[:space:]]*(host|match|include)[[:space:]=]' ~/.ssh/config /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf |
+	grep -viE '^[[:space:]]*(host[[:space:]=]+\*|match[[:space:]]+(final[[:space:]]+)?all|include[[:space:]]+/etc/(ssh/ssh_config\.d|crypto-policies)/[^[:space:]]*)[[:space:]]*$')
 login() {
-	set -- ssh -n -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o LogLevel=ERROR \
-		-o ControlMaster=no -o ControlPath=none -o PasswordAuthentication=no -p "$port" -l "$user" "$host"
+	set -- ssh -n -o BatchMode=yes -o StrictHostKeyChecking=yes -o CheckHostIP=yes -o ConnectTimeout=10 -o LogLevel=ERROR \
+		-o ControlMaster=no -o ControlPath=none -o PasswordAuthentication=no "$@" -p "$port" -l "$user" "$host"
 	if [ "$key" != - ]; then shift; set -- ssh -i "$key" -o IdentitiesOnly=yes "$@"; fi
-	"$@" true
+	"$@" 'echo called $SSH_CONNECTION'
+}
+at() {
+	host=$1 tries=0 quick=-oKexAlgorithms=^curve25519-sha256
+	while :; do
+		said=$(login $quick 2>&1) && return
+		case $quick$said in
+		-o*KexAlgorithms*KexAlgorithms*|-o*"key exchange method"*|-o*libcrypto*) quick=; continue ;;
+		*onnection*closed*|*onnection*reset*|*exchange_identification*)
+			tries=$((tries+1))
+			[ $tries -lt 8 ] && sleep 1 && continue ;;
+		esac
+		field failed "$label $host $said"
+		return 1
+	done
 }
 prove() {
-	label=$1 host=$2 user=$3 port=$4 tries=0
+	label=$1 user=$2 port=$3 address=$4 name=$5 ok=yes
 	[ "$user" != - ] || user=$(id -un)
-	while :; do
-		said=$(login 2>&1 >/dev/null) && { field ok "$label"; break; }
-		tries=$((tries+1))
-		case $said in *onnection*closed*|*onnection*reset*|*exchange_identification*) [ $tries -lt 8 ] && sleep 1 && continue ;; esac
-		field failed "$label $said"
-		break
-	done
+	if [ "$name" != - ]; then
+		at "$name" || ok=
+		case $ok:$apart:$said in yes::*"called "*" "*" $address "[0-9]*) field ok "$label"; return ;; esac
+	fi
+	at "$address" && [ -n "$ok" ] && field ok "$label"
 }
 # A login is mostly waiting, so that several go side by side.
 lane() {
 	mine=$1 at=0; shift
-	while [ $# -ge 4 ]; do
-		[ $((at % 4)) != "$mine" ] || prove "$1" "$2" "$3" "$4"
-		at=$((at+1)); shift 4
+	while [ $# -ge 5 ]; do
+		[ $((at % 4)) != "$mine" ] || prove "$1" "$2" "$3" "$4" "$5"
+		at=$((at+1)); shift 5
 	done
 }
 for lane in 0 1 2 3; do lane $lane "$@" & done
@@ -58,12 +80,13 @@ wait
 type Failure struct {
 	From   string // member that called
 	Target Target
+	Host   string // the name or address of the target
 	Said   string // by ssh
 }
 
 // Error names both hosts and what ssh said.
 func (f *Failure) Error() string {
-	return fmt.Sprintf("%s: ssh %s: %s", f.From, f.Target.Host, strings.Join(strings.Fields(f.Said), " "))
+	return fmt.Sprintf("%s: ssh %s: %s", f.From, f.Host, strings.Join(strings.Fields(f.Said), " "))
 }
 
 // Hint is the remedy.
@@ -74,7 +97,7 @@ func (f *Failure) Hint() string {
 	case strings.Contains(f.Said, "Could not resolve"):
 		return "the name is missing in /etc/hosts of " + f.From
 	case strings.Contains(f.Said, "Host key verification failed"), strings.Contains(f.Said, "IDENTIFICATION HAS CHANGED"):
-		return "another machine may answer at " + f.Target.Host + ", or sshd serves a key that is not in /etc/ssh"
+		return "another machine may answer at " + f.Host + ", or sshd serves a key that is not in /etc/ssh"
 	}
 	return ""
 }
@@ -92,18 +115,21 @@ func ProveWith(ctx context.Context, from remote.Host, identity string, targets [
 	}
 	args := []string{identity}
 	for i, t := range targets {
-		user, port := t.User, t.Port
+		user, port, name := t.User, t.Port, t.Name
 		if user == "" {
 			user = "-"
 		}
 		if port == 0 {
 			port = 22
 		}
-		args = append(args, strconv.Itoa(i), t.Host, user, strconv.Itoa(port))
+		if name == "" {
+			name = "-"
+		}
+		args = append(args, strconv.Itoa(i), user, strconv.Itoa(port), t.Address, name)
 	}
 	res, err := from.Run(ctx, remote.Command{
 		Label: "log in to the other members", Script: remote.FieldsScript + proveScript, Args: args, ReadOnly: true,
-		Timeout: time.Minute + time.Duration(len(targets))*15*time.Second,
+		Timeout: time.Minute + time.Duration(len(targets))*30*time.Second,
 	})
 	if err != nil {
 		return nil, err
@@ -116,15 +142,20 @@ func ProveWith(ctx context.Context, from remote.Host, identity string, targets [
 	for _, label := range fields.Texts("ok") {
 		ok[label] = true
 	}
-	said := make(map[string]string)
+	said := make(map[string][][2]string)
 	for _, f := range fields.Texts("failed") {
 		label, text, _ := strings.Cut(f, " ")
-		said[label] = text
+		host, text, _ := strings.Cut(text, " ")
+		said[label] = append(said[label], [2]string{host, text})
 	}
 	var failures []*Failure
 	for i, t := range targets {
-		if !ok[strconv.Itoa(i)] {
-			failures = append(failures, &Failure{From: from.Name(), Target: t, Said: said[strconv.Itoa(i)]})
+		label := strconv.Itoa(i)
+		if !ok[label] && said[label] == nil {
+			failures = append(failures, &Failure{From: from.Name(), Target: t, Host: t.Address})
+		}
+		for _, f := range said[label] {
+			failures = append(failures, &Failure{From: from.Name(), Target: t, Host: f[0], Said: f[1]})
 		}
 	}
 	return failures, nil

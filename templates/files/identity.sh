@@ -5,7 +5,8 @@ identity={{ .Identity }}
 stamp={{ .Stamp }}
 
 refuse() { echo "zookeeper: refused to start: $1" >&2; exit 2; }
-says() { sed -n "s/^$1=//p" "$2" | head -n 1; }
+# says KEY FILE: by the shell alone, since it is in the way of each start.
+says() { while IFS= read -r line || [ -n "$line" ]; do case $line in "$1="*) printf '%s\n' "${line#*=}"; return ;; esac; done <"$2"; }
 [ -f "$identity" ] || refuse "there is no $identity: run zkctl apply"
 [ -f "$stamp" ] || refuse "${stamp%/*} has no stamp: is its disk mounted? Where the directory is this member's, zkctl apply writes it"
 for key in ensemble ensemble.id server; do

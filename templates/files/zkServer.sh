@@ -50,7 +50,7 @@ permitted() {
 
 alive() {
   case $manager in
-  systemd) systemctl is-active --quiet "$service" || [ "$(systemctl is-active "$service")" = activating ] ;;
+  systemd) case $(systemctl is-active "$service") in active | reloading | refreshing | activating) ;; *) return 1 ;; esac ;;
   openrc) rc-service -q "$service" status >/dev/null 2>&1 ;;
   *) running "$supervisor_pid_file" "$supervisor" ;;
   esac
@@ -70,7 +70,16 @@ start() {
     return 1
   fi
   case $manager in
-  systemd) systemctl start --no-block "$service" || { echo "FAILED TO START"; return 1; } ;;
+  systemd)
+    {{- if not .RunsApache }}
+    # The job ends when the server has its ports open or has given up; recovery of a large store is not waited for.
+    if command -v timeout >/dev/null; then
+      timeout 2 systemctl start "$service" && { echo STARTED; return 0; }
+      alive || { echo "FAILED TO START"; return 1; }
+    else systemctl start --no-block "$service" || { echo "FAILED TO START"; return 1; }; fi ;;
+    {{- else }}
+    systemctl start --no-block "$service" || { echo "FAILED TO START"; return 1; } ;;
+    {{- end }}
   openrc)
     rm -f "$pid_file"
     rc-service -q "$service" zap >/dev/null 2>&1 # of a power cut OpenRC may not know yet

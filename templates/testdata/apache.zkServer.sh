@@ -50,7 +50,7 @@ permitted() {
 
 alive() {
   case $manager in
-  systemd) systemctl is-active --quiet "$service" || [ "$(systemctl is-active "$service")" = activating ] ;;
+  systemd) case $(systemctl is-active "$service") in active | reloading | refreshing | activating) ;; *) return 1 ;; esac ;;
   openrc) rc-service -q "$service" status >/dev/null 2>&1 ;;
   *) running "$supervisor_pid_file" "$supervisor" ;;
   esac
@@ -68,7 +68,8 @@ start() {
     return 1
   fi
   case $manager in
-  systemd) systemctl start --no-block "$service" || { echo "FAILED TO START"; return 1; } ;;
+  systemd)
+    systemctl start --no-block "$service" || { echo "FAILED TO START"; return 1; } ;;
   openrc)
     rm -f "$pid_file"
     rc-service -q "$service" zap >/dev/null 2>&1 # of a power cut OpenRC may not know yet
