@@ -180,6 +180,7 @@ func (m member) hasPrograms(release string, server, client bundle.Program) bool 
 // time there than the bytes that it saves take on any line but the fastest.
 type parcel struct {
 	bytes   []byte
+	first   int    // how many of them are zkserver
 	unpack  string // a command of the host
 	summary string
 }
@@ -204,7 +205,7 @@ func (p parcels) of(server, client bundle.Program, packed bool) (parcel, error) 
 	if err != nil {
 		return parcel{}, err
 	}
-	made := parcel{bytes: slices.Concat(first, second), unpack: unpack}
+	made := parcel{bytes: slices.Concat(first, second), first: len(first), unpack: unpack}
 	made.summary = fmt.Sprintf("push zkserver (%d KiB, sha256 %.12s) and zkcli (%d KiB, sha256 %.12s), %d KiB%s",
 		server.Size/1024, server.SHA256, client.Size/1024, client.SHA256, len(made.bytes)/1024, how)
 	p[key] = made
@@ -216,15 +217,25 @@ func (m member) planServer(release string, server, client bundle.Program, pushed
 	bin := path.Join(release, "bin")
 	changes := []hostprep.Change{{
 		Kind: hostprep.RunScript, Target: bin, Root: privileged(m.Member), Timeout: 10 * time.Minute, Summary: pushed.summary,
-		Args:  []string{bin, fmt.Sprint(server.Size), server.SHA256, client.SHA256, path.Join(bin, ".programs")},
+		Args:  []string{bin, fmt.Sprint(pushed.first), server.SHA256, client.SHA256},
 		Stdin: pushed.bytes,
 		// What is put in force is verified before; the rest of a push that was cut off is overwritten.
 		Script: `set -e
 umask 077
-` + pushed.unpack + ` >"$5"
-head -c "$2" "$5" >"$1/zkserver.new"
-tail -c +$(($2 + 1)) "$5" >"$1/zkcli.new"
-rm -f "$5"
+rm -f "$1/zkserver.packed" "$1/zkcli.packed"
+# What arrives is put aside at once: sshd takes far longer over bytes that have to wait for gzip. The first program is unpacked
+# while the second one arrives.
+unpack() { ` + pushed.unpack + ` <"$1.packed" >"$1.new" && rm -f "$1.packed"; }
+if ! dd bs=65536 count="$2" iflag=fullblock,count_bytes >"$1/zkserver.packed" 2>/dev/null; then
+	cat >"$1/.programs" # no dd that can be told how much
+	head -c "$2" "$1/.programs" >"$1/zkserver.packed"
+	tail -c +$(($2 + 1)) "$1/.programs" >"$1/zkcli.packed"
+	rm -f "$1/.programs"
+fi
+unpack "$1/zkserver" &
+[ -e "$1/zkcli.packed" ] || cat >"$1/zkcli.packed"
+unpack "$1/zkcli"
+wait $!
 # Two programs take openssl a quarter of the time that sha256sum needs.
 has=$(openssl dgst -sha256 -r "$1/zkserver.new" "$1/zkcli.new" 2>/dev/null | while read -r l _; do echo "$l"; done)
 [ "$has" = "$3
@@ -316,12 +327,17 @@ func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes [
 // planUnit plans the systemd unit, enabled.
 func (m member) planUnit() []hostprep.Change {
 	changes := m.file(m.UnitFile(), templates.Unit(m.Member), 0o644, "root")
-	enabled := m.facts.Units[m.Host.Server.Service+".service"].Enabled == "enabled"
+	enabled := m.unitEnabled()
 	if len(changes) > 0 || m.reload || !enabled {
 		changes = append(changes, m.enable(`systemctl --no-reload enable -q "$1.service" && systemctl daemon-reload`, `systemctl is-enabled -q "$1.service"`,
 			unless(enabled, `systemctl disable -q "$1.service" 2>/dev/null || :`)))
 	}
 	return changes
+}
+
+// unitEnabled reports whether systemd starts the member at boot. Where it does not, a bootstrap ends with systemd reading its units.
+func (m member) unitEnabled() bool {
+	return m.facts.Units[m.Host.Server.Service+".service"].Enabled == "enabled"
 }
 
 // enable plans the script that makes the service start at boot.

@@ -47,6 +47,16 @@ type UserKey struct {
 	Public PublicKey
 }
 
+// pairsScript reports the key pairs in $ssh_home.
+const pairsScript = `
+for f in id_ed25519 id_ecdsa id_rsa; do
+	f=$ssh_home/.ssh/$f
+	[ -f "$f" ] || continue
+	if pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null); then field ssh.key "$f $pub"
+	else field ssh.locked "$f"; fi
+done
+`
+
 // observeScript reports by the functions of remote.FieldsScript; $ssh_user is set
 // in front of it. It runs as that user or as root.
 const observeScript = `
@@ -56,12 +66,7 @@ field ssh.user "$ssh_user"
 field ssh.group "$(id -gn "$ssh_user")"
 field ssh.home "$ssh_home"
 command -v ssh >/dev/null 2>&1 && command -v ssh-keygen >/dev/null 2>&1 && field ssh.client yes
-for f in id_ed25519 id_ecdsa id_rsa; do
-	f=$ssh_home/.ssh/$f
-	[ -f "$f" ] || continue
-	if pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null); then field ssh.key "$f $pub"
-	else field ssh.locked "$f"; fi
-done
+` + pairsScript + `
 for f in "$ssh_home"/.ssh/id_*.zkctl-next "$ssh_home"/.ssh/id_*.zkctl-last; do
 	[ -f "$f" ] || continue
 	pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null) && field "ssh.${f##*.zkctl-}" "${f%.zkctl-*} $pub"
@@ -102,6 +107,32 @@ func Fragment(user string) string {
 	return set + "\n" + observeScript
 }
 
+// PairsFragment is the part of Fragment that observes the key pairs in a home directory, for ParsePairs.
+func PairsFragment(home string) string { return "ssh_home=" + shell.Quote(home) + pairsScript }
+
+// ParsePairs takes over into o what PairsFragment reported.
+func (o *Observed) ParsePairs(fields remote.Fields) (err error) {
+	o.Locked = fields.Texts("ssh.locked")
+	o.Keys, err = o.pairs(fields, "ssh.key")
+	return err
+}
+
+// pairs are the key pairs that were reported under a name.
+func (o *Observed) pairs(fields remote.Fields, name string) (keys []UserKey, err error) {
+	for _, k := range fields.Texts(name) {
+		file, line, _ := strings.Cut(k, " ")
+		public, err := ParsePublicKey(line)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if public.comment == "" {
+			public.comment = o.User
+		}
+		keys = append(keys, UserKey{File: file, Public: public})
+	}
+	return keys, nil
+}
+
 // Parse reads what the Fragment reported.
 func Parse(fields remote.Fields) (Observed, error) {
 	o := Observed{
@@ -123,16 +154,9 @@ func Parse(fields remote.Fields) (Observed, error) {
 		return o, fmt.Errorf("the SSH files of user %s cannot be read", o.User)
 	}
 	for name, keys := range map[string]*[]UserKey{"ssh.key": &o.Keys, "ssh.next": &o.Next, "ssh.last": &o.Last} {
-		for _, k := range fields.Texts(name) {
-			file, line, _ := strings.Cut(k, " ")
-			public, err := ParsePublicKey(line)
-			if err != nil {
-				return o, fmt.Errorf("%s: %w", file, err)
-			}
-			if public.comment == "" {
-				public.comment = o.User
-			}
-			*keys = append(*keys, UserKey{File: file, Public: public})
+		var err error
+		if *keys, err = o.pairs(fields, name); err != nil {
+			return o, err
 		}
 	}
 	for _, line := range fields.Texts("ssh.hostkey") {
