@@ -58,7 +58,10 @@ home=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
 home=${home%:*}
 field home "${home##*:}"
 for u in $(list_users); do
-	id -u "$u" >/dev/null 2>&1 && field account "$u $(id -u "$u") $(id -g "$u") $(id -gn "$u")"
+	# uid=0(root) gid=0(root) groups=0(root)
+	l=$(id "$u" 2>/dev/null) || continue
+	gid=${l#* gid=} gid=${gid%% *} group=${gid#*\(} l=${l#uid=}
+	field account "$u ${l%%[!0-9]*} ${gid%%[!0-9]*} ${group%\)}"
 done
 
 sizes_of() { df -Pk "$@" 2>/dev/null | sed -n '2,$s/^.* \([0-9][0-9]*\)  *[0-9][0-9]*  *\([0-9][0-9]*\)  *[0-9-]*% .*$/\1 \2/p'; }
@@ -112,11 +115,14 @@ if [ -n "$listening" ]; then
 	# The sockets of all processes, a line each: inode and process.
 	sockets=$nl$(ls -l /proc/[0-9]*/fd 2>/dev/null |
 		sed -n 's#^/proc/\([0-9]*\)/.*#\1#; /^[0-9][0-9]*$/h; /socket:/{s/.*socket:\[\([0-9]*\)\].*/\1/;G;s/\n/ /;p;}')$nl
+	told=
 	printf '%s\n' "$listening" | while read -r p addr _ _ _ _ _ _ _ _ _ inode _; do
 		case $sockets in
 		*"$nl$inode "*)
 			pid=${sockets#*"$nl$inode "}; pid=${pid%%"$nl"*}
-			field port "$p $addr $pid $(cat "/proc/$pid/comm" 2>/dev/null)"
+			field port "$p $addr $pid $(line "/proc/$pid/comm")"
+			case $told in *" $pid "*) continue ;; esac
+			told="$told $pid "
 			field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
 			field "cgroup.$pid" "$(cat "/proc/$pid/cgroup" 2>/dev/null)" ;;
 		*) # of somebody that cannot be seen, unless it has ended by now
@@ -219,11 +225,16 @@ nft_included() {
 }
 if [ -z "$firewalld" ] && want_nft && command -v nft >/dev/null 2>&1; then
 	case $ufw in *": active") ;; *)
-		field nft "$(nft -s list ruleset 2>/dev/null)"
-		for p in "$(systemctl cat nftables.service 2>/dev/null | sed -n 's/^ExecStart=.*-f *\(\/[^ ;}]*\).*/\1/p' | head -n 1)" \
+		nft=$(nft -s list ruleset 2>/dev/null)
+		field nft "$nft"
+		for p in /etc/runlevels/*/nftables; do [ -L "$p" ] && nft=yes; done
+		case $units in *"${nl}nftables.service	"*) l=${units#*"${nl}nftables.service"}; l=${l%%"$nl"*} ;; *) l= ;; esac
+		# Where it filters nothing, and will not, its configuration does not matter.
+		case $nft/$l in /*=enabled*|/*=active*|/*=activating*|/*=reloading*|?*/*) for p in "$(systemctl cat nftables.service 2>/dev/null | sed -n 's/^ExecStart=.*-f *\(\/[^ ;}]*\).*/\1/p' | head -n 1)" \
 			/etc/nftables.conf /etc/sysconfig/nftables.conf /etc/nftables.nft; do
 			[ -n "$p" ] && [ -f "$p" ] && { field nft_config "$p"; file nft_text "$p"; field nft_included "$(nft_included "$p" x)"; break; }
 		done
+		;; esac
 		for p in /etc/*/zkctl-*.nft /etc/*/*/zkctl-*.nft; do file "content.$p" "$p"; done ;;
 	esac
 fi

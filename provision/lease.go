@@ -60,7 +60,7 @@ top() {
 	done
 	echo "$t"
 }
-says() { sed -n "s/^$1=//p" "$dir/$2" 2>/dev/null | head -n 1; }
+says() { while IFS= read -r l || [ -n "$l" ]; do case $l in "$1="*) printf '%s\n' "${l#*=}"; return ;; esac; done 2>/dev/null <"$dir/$2"; }
 tell() {
 	field lock.generation "$1"
 	for k in holder since until token; do field "lock.$k" "$(says $k "$1")"; done
