@@ -193,8 +193,12 @@ func (e *Election) stepLooking(now time.Duration, from wire.ServerID, n wire.Not
 		// It may have missed this vote, sent before it looked, and has to know it before it decides.
 		e.send(from, e.notification(e.round))
 	}
+	before, known := e.received[from]
 	e.received[from] = n
-	e.maybeFinalize(now)
+	// What somebody says again is no news, and votes are repeated about as often as the wait lasts.
+	if e.finalize == 0 || !known || before.ElectionEpoch != n.ElectionEpoch || voteOf(before) != v {
+		e.maybeFinalize(now)
+	}
 }
 
 // maybeFinalize begins, or prolongs, the wait for a better vote.

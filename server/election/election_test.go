@@ -597,3 +597,24 @@ func TestLeave(t *testing.T) {
 		t.Error("it was elected")
 	}
 }
+
+// A vote that is repeated does not prolong the wait for a better one; a new one does.
+func TestRepeatedVotes(t *testing.T) {
+	const almost, rest = finalizeWait - 50*time.Millisecond, 75 * time.Millisecond
+	s := newScene(t, voters(t, 3), 1)
+	s.hears(2, vote(wire.Looking, 2, 1, ownEpoch, ownLast))
+	s.passes(almost)
+	s.hears(2, vote(wire.Looking, 2, 1, ownEpoch, ownLast))
+	s.passes(rest)
+	if s.e.state != wire.Following {
+		t.Errorf("after a repeated vote: %v", s.e.state)
+	}
+	s = newScene(t, voters(t, 3), 1)
+	s.hears(2, vote(wire.Looking, 2, 1, ownEpoch, ownLast))
+	s.passes(almost)
+	s.hears(3, vote(wire.Looking, 2, 1, ownEpoch, ownLast))
+	s.passes(rest)
+	if s.e.state != wire.Looking {
+		t.Errorf("after a new vote: %v", s.e.state)
+	}
+}
