@@ -225,7 +225,7 @@ umask 077
 rm -f "$1/zkserver.packed" "$1/zkcli.packed"
 # What arrives is put aside at once: sshd takes far longer over bytes that have to wait for gzip. The first program is unpacked
 # while the second one arrives.
-unpack() { ` + pushed.unpack + ` <"$1.packed" >"$1.new" && rm -f "$1.packed"; }
+unpack() { ` + pushed.unpack + ` <"$1.packed" >"$1.new" && rm -f "$1.packed" && flush "$1.new"; }
 if ! dd bs=65536 count="$2" iflag=fullblock,count_bytes >"$1/zkserver.packed" 2>/dev/null; then
 	cat >"$1/.programs" # no dd that can be told how much
 	head -c "$2" "$1/.programs" >"$1/zkserver.packed"
