@@ -244,7 +244,7 @@ func (l *loader) apache(d *decoder, n *yaml.Node, h Host) {
 	case s.Archive == "" && s.Package == "":
 		d.problem(n, "%s: server.kind is apache: give server.archive (a release on this machine) or server.package (zookeeper)", h.Name)
 	case h.TLS.Client != "off" && h.TLS.Client != "" || h.TLS.Quorum == "on":
-		d.problem(n, "%s: server.kind is apache, and the section tls is for zkservers: Apache ZooKeeper's own settings of TLS go in zoo_cfg_extra", h.Name)
+		d.problem(n, "%s: server.kind is apache, and the section tls is for zkservers, which take new keys and certificates without a restart: Apache ZooKeeper's own settings of TLS go in zoo_cfg_extra", h.Name)
 	case s.Archive != "" && s.Package != "":
 		d.problem(n, "%s: server.archive and server.package are two ways to get Apache ZooKeeper: give one", h.Name)
 	}
