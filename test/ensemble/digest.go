@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/zkctl/zkctl/server/store"
 	"github.com/zkctl/zkctl/server/tree"
@@ -17,16 +18,11 @@ import (
 
 // DigestMismatches is how often the member, while it served, found that a txn's digest was not that of its tree.
 func (m *Member) DigestMismatches() (int, error) {
-	answer, err := m.Ask("mntr")
+	value, err := m.Figure("zk_digest_mismatches_count")
 	if err != nil {
-		return 0, fmt.Errorf("member %d: %w", m.ID, err)
+		return 0, err
 	}
-	for line := range strings.Lines(answer) {
-		if value, ok := strings.CutPrefix(line, "zk_digest_mismatches_count"); ok {
-			return strconv.Atoi(strings.TrimSpace(value))
-		}
-	}
-	return 0, fmt.Errorf("member %d: mntr has no zk_digest_mismatches_count", m.ID)
+	return strconv.Atoi(value)
 }
 
 // DiskDigest is the digest of the tree that a stopped member has on disk, computed from all of its znodes. It is an error
@@ -76,7 +72,33 @@ func (e *Ensemble) NoDigestMismatches() error {
 	return errors.Join(errs...)
 }
 
-// SameDiskDigests demands that all members, which must be stopped after a time without changes, have the same tree on disk.
+// StopIdle stops all members when none of them knows of a session any more. A member that is stopped earlier may miss the end
+// of a session that somebody else has closed, or that expires.
+func (e *Ensemble) StopIdle(limit time.Duration) error {
+	if err := Until(limit, "all sessions are over at each member", e.idle); err != nil {
+		return err
+	}
+	for _, m := range e.Members() {
+		if err := m.Stop(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Ensemble) idle() bool {
+	for _, m := range e.Members() {
+		if !m.Running() {
+			continue
+		}
+		if sessions, err := m.Figure("zk_global_sessions"); err != nil || sessions != "0" {
+			return false
+		}
+	}
+	return true
+}
+
+// SameDiskDigests demands that all members, which must have been stopped by StopIdle, have the same tree on disk.
 func (e *Ensemble) SameDiskDigests() (uint64, error) {
 	digests := make(map[uint64][]int)
 	var last uint64

@@ -1,6 +1,9 @@
 package ensemble
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"testing"
 
@@ -54,5 +57,39 @@ func TestDiskDigests(t *testing.T) {
 	}
 	if _, err := filled(t, 1, "a", 1).DiskDigest(); err == nil {
 		t.Error("a recorded digest that is not the tree's passes")
+	}
+}
+
+// TestIdle has one of two members still know of a session.
+func TestIdle(t *testing.T) {
+	sessions := []string{"0", "1"}
+	e := &Ensemble{members: make(map[int]*Member)}
+	for i := range sessions {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				io.ReadFull(conn, make([]byte, 4))
+				fmt.Fprintf(conn, "zk_global_sessions_more\t7\nzk_global_sessions\t%s\n", sessions[i])
+				conn.Close()
+			}
+		}()
+		m := &Member{ID: i + 1, clientHost: "127.0.0.1", ClientPort: l.Addr().(*net.TCPAddr).Port}
+		m.process.Store(&process{done: make(chan struct{})})
+		e.members[m.ID] = m
+	}
+	if e.idle() {
+		t.Error("idle while member 2 has a session")
+	}
+	close(e.members[2].process.Load().done)
+	if !e.idle() {
+		t.Error("not idle when member 2 has ended")
 	}
 }

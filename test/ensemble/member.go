@@ -247,6 +247,20 @@ func (m *Member) Srvr() map[string]string {
 	return fields
 }
 
+// Figure is a value of mntr.
+func (m *Member) Figure(name string) (string, error) {
+	answer, err := m.Ask("mntr")
+	if err != nil {
+		return "", fmt.Errorf("member %d: %w", m.ID, err)
+	}
+	for line := range strings.Lines(answer) {
+		if value, ok := strings.CutPrefix(line, name+"\t"); ok {
+			return strings.TrimSpace(value), nil
+		}
+	}
+	return "", fmt.Errorf("member %d: mntr has no %s", m.ID, name)
+}
+
 // LogTail is the end of the member's log.
 func (m *Member) LogTail(lines int) string {
 	text, err := os.ReadFile(m.LogFile())

@@ -165,9 +165,7 @@ func synchronise(t *testing.T, kind ensemble.Kind, m *matrix) {
 		}
 	}
 	moveSessions(t, e, m)
-	for _, m := range e.Members() {
-		must(t, m.Stop())
-	}
+	must(t, e.StopIdle(patience))
 	digest, err := e.SameDiskDigests()
 	must(t, err)
 	t.Logf("the digest of all trees is %#x", digest)
@@ -340,9 +338,7 @@ func TestRollingReplacement(t *testing.T) {
 	}
 	must(t, e.NoDigestMismatches())
 	load.Stop()
-	for _, m := range e.Members() {
-		must(t, m.Stop())
-	}
+	must(t, e.StopIdle(patience))
 	digest, err := e.SameDiskDigests()
 	must(t, err)
 	acknowledged, _ := load.Lost(tree)

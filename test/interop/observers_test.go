@@ -5,7 +5,6 @@ package interop
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,17 +20,12 @@ func TestObserverMasters(t *testing.T) {
 	}
 }
 
-// figure is a value of mntr, "" if there is none.
+// figure is a value of mntr.
 func figure(t *testing.T, m *ensemble.Member, name string) string {
 	t.Helper()
-	answer, err := m.Ask("mntr")
+	value, err := m.Figure(name)
 	must(t, err)
-	for line := range strings.Lines(answer) {
-		if value, ok := strings.CutPrefix(line, name+"\t"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
+	return value
 }
 
 func observerMasters(t *testing.T, voters, observer ensemble.Kind) {

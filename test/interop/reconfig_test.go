@@ -365,10 +365,8 @@ func (g *growing) conclude(t *testing.T) {
 	}
 	must(t, g.NoDigestMismatches())
 	g.load.Stop()
-	g.admin.Disconnect()
-	for _, m := range g.Members() {
-		must(t, m.Stop())
-	}
+	g.admin.Close(t.Context())
+	must(t, g.StopIdle(patience))
 	digest, err := g.SameDiskDigests()
 	must(t, err)
 	must(t, g.Start())
