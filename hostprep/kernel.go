@@ -268,7 +268,7 @@ func PlanHostname(f *Facts, name, policy string) ([]Change, []Finding) {
 }
 
 const setHostname = `
-if [ -d /run/systemd/system ] && hostnamectl set-hostname "$1" 2>/dev/null; then :
+if [ -d /run/systemd/system ] && hostnamectl set-hostname --static --transient "$1" 2>/dev/null; then : # a pretty name is somebody's
 else
 	echo "$1" >/etc/hostname
 	hostname "$1" || echo "$1" >/proc/sys/kernel/hostname

@@ -145,13 +145,14 @@ else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 		changes = append(changes, hostprep.Change{
 			Kind: hostprep.RunScript, Target: strings.Join(names, " "), Summary: "make directories " + strings.Join(names, " "),
 			Args: names, Saves: names, Root: privileged(m.Member),
-			// Data that an earlier server left under another owner follows its directory.
+			// Data that an earlier server left under another owner follows its directory; what others have put beside our programs
+			// and files stays theirs.
 			Script: restoreLabels + `
 set -e
 make() {
 	mode=$1 owner=$2; shift 2
 	mkdir -p -- "$@"
-	if [ -n "$owner" ]; then chown -R "$owner:$(id -gn "$owner")" "$@"; fi
+	case $owner in '') ;; root) chown "$owner:$(id -gn root)" "$@" ;; *) chown -R "$owner:$(id -gn "$owner")" "$@" ;; esac
 	chmod "$mode" "$@"
 	relabel "$@"
 }

@@ -28,7 +28,8 @@ func TestResetUndo(t *testing.T) {
 	h.run("master", `printf '10.1.1.1 db # mine\r\n192.0.2.1 old' >>/etc/hosts; printf '# a comment\n' >>/root/.ssh/authorized_keys; chmod 644 /root/.ssh/authorized_keys`)
 	h.run("slave1", `ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; printf 'github.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGRlYWRiZWVmZGVhZGJlZWZkZWFkYmVlZmRlYWRiZWVm' >/root/.ssh/known_hosts`)
 	h.run("slave2", `mkdir -p /etc/zookeeper; echo 'tickTime=1' >/etc/zookeeper/zoo.cfg; echo 'export OLD=1' >/etc/profile.d/zookeeper.sh; chmod 600 /etc/profile.d/zookeeper.sh`)
-	h.run("slave1", "echo old.example >/etc/hostname; hostname old.example")
+	h.run("slave2", `echo theirs >/etc/zookeeper/notes; chown -R vagrant:vagrant /etc/zookeeper; chmod 700 /etc/zookeeper`)
+	h.run("slave1", "echo old.example >/etc/hostname; hostname old.example; echo 'PRETTY_HOSTNAME=\"An old one\"' >/etc/machine-info")
 	before := make(map[string]string)
 	for _, name := range h.names {
 		before[name] = belongings(h, name)
@@ -44,6 +45,9 @@ func TestResetUndo(t *testing.T) {
 	h.leader()
 	if got := h.run("slave1", `hostname; cat /proc/sys/net/core/somaxconn; su -s /bin/sh zookeeper -c 'ulimit -Hn'; grep 'open files' /proc/$(pidof zkserver)/limits`); !strings.HasPrefix(got, "slave1\n"+somaxconn+"\n10000\n") || !strings.Contains(got, " 10000 ") {
 		t.Errorf("name and limits on slave1: %q", got)
+	}
+	if got := h.run("slave2", "stat -c %U /etc/zookeeper /etc/zookeeper/notes"); got != "root\nvagrant" {
+		t.Errorf("owners of /etc/zookeeper and of what others have there: %q", got)
 	}
 	// What is written for systemd 219 means the same to a newer one.
 	if got := h.run("slave1", "systemctl show -p StartLimitIntervalUSec -p TimeoutStartUSec zookeeper | sort"); got != "StartLimitIntervalUSec=0\nTimeoutStartUSec=infinity" {
