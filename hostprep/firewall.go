@@ -113,9 +113,13 @@ func PlanFirewall(f *Facts, w FirewallWish) ([]Change, []Finding) {
 	fw := f.Firewall.Firewalld
 	firewalld := running(fw) || strings.HasPrefix(fw.Enabled, "enabled")
 	ufw := strings.Contains(f.Firewall.UFW, "Status: active")
+	severity := Warning
+	if w.Policy == FirewallLeave {
+		severity = Note
+	}
 	for _, unit := range []string{"iptables.service", "SuSEfirewall2.service"} {
 		if f.Units[unit].Active == "active" {
-			p.find(Warning, "see that its rules let "+describe(w.openings())+" through", "%s is active, and left alone", unit)
+			p.find(severity, "see that its rules let "+describe(w.openings())+" through", "%s is active, and left alone", unit)
 		}
 	}
 	if p.Firewall.Filter() != "" && w.Policy.Opens() && w.Unknown != nil {
@@ -167,9 +171,10 @@ func (p *firewallPlan) find(severity Severity, remedy, format string, args ...an
 	p.findings = append(p.findings, Finding{Host: p.Host, Check: "firewall", Severity: severity, Text: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
-// leftAlone is the finding about a filter that the policy does not touch.
+// leftAlone is the finding about a filter that the policy does not touch. Whether it lets through what it must is for the check
+// of the network to find out.
 func (p *firewallPlan) leftAlone(name string) {
-	p.find(Warning, "see that it lets "+describe(p.wish.openings())+" through", "%s is active and left alone", name)
+	p.find(Note, "", "%s is active and left alone; it has to let through: %s", name, describe(p.wish.openings()))
 }
 
 // mark is what our rules carry, where a filter has comments.

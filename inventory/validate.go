@@ -89,16 +89,22 @@ func (l *loader) openSecrets(h Host) {
 	}
 }
 
-// sameMachine refuses what two members on one machine (a pseudo-cluster) cannot share. Members are on one machine when
-// both are local or when they have the same address and ssh port.
+// SameMachine reports whether two members are on one machine (a pseudo-cluster): both are local, or have the same address and
+// ssh port, and the same way there.
+func (h Host) SameMachine(o Host) bool {
+	if h.Connection != o.Connection || h.Connection == Local {
+		return h.Connection == o.Connection
+	}
+	return strings.EqualFold(h.Address, o.Address) && h.SSH.Port == o.SSH.Port && h.SSH.ProxyCommand == o.SSH.ProxyCommand &&
+		h.jumpNames() == o.jumpNames()
+}
+
+// sameMachine refuses what two members on one machine cannot share.
 func (l *loader) sameMachine(a, b Host) {
-	local := a.Connection == Local && b.Connection == Local
-	if a.Address == "" || b.Address == "" {
+	if a.Address == "" || b.Address == "" || !a.SameMachine(b) {
 		return
 	}
-	if !local && (a.Connection != b.Connection || !strings.EqualFold(a.Address, b.Address) || a.SSH.Port != b.SSH.Port || a.jumpNames() != b.jumpNames()) {
-		return
-	}
+	local := a.Connection == Local
 	found := false
 	conflict := func(key, format string, args ...any) {
 		found = true

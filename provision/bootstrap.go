@@ -184,10 +184,10 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if it.keys, err = r.planKeys(it.ring); err != nil {
 		return nil, err
 	}
-	// What is less than an error is among the plan's notes.
-	impossible := slices.DeleteFunc(slices.Concat(r.planNames(members, it.names), r.planHosts(members, it.hosts)),
-		func(f hostprep.Finding) bool { return f.Severity != hostprep.Error })
-	if err := r.findings(stepChecks, r.eased(impossible)); err != nil {
+	// What is less than a warning is among the plan's notes.
+	found := slices.DeleteFunc(slices.Concat(r.planNames(members, it.names), r.planHosts(members, it.hosts)),
+		func(f hostprep.Finding) bool { return f.Severity == hostprep.Note })
+	if err := r.findings(stepChecks, r.eased(found)); err != nil {
 		return nil, err
 	}
 	if err := r.planMembers(it, programs); err != nil {
@@ -377,7 +377,7 @@ func (r *Run) planNames(members []member, p *Plan) []hostprep.Finding {
 	for _, m := range machines(members) {
 		if m.Host.System.HostsFile == "manage" && privileged(m.Member) {
 			changes, findings := hostprep.PlanHosts(m.facts, r.Inventory.Name, entries, entryOf(entries, m.Host.Name))
-			p.add(stepHostsFile, m.Host, changes, texts(findings)...)
+			p.add(stepHostsFile, m.Host, changes, notesOf(findings)...)
 			all = append(all, findings...)
 		}
 	}
@@ -391,17 +391,17 @@ func (r *Run) planHosts(members []member, p *Plan) []hostprep.Finding {
 		return hostprep.PlanHostname(m.facts, m.Host.Name, m.Host.System.Hostname)
 	})
 	for _, m := range machines(members) {
-		if m.Host.System.Firewall == "leave" || !privileged(m.Member) {
+		if !privileged(m.Member) {
 			continue
 		}
 		changes, findings := hostprep.PlanFirewall(m.facts, r.firewallWish(m, members))
-		p.add(stepFirewall, m.Host, changes, texts(findings)...)
+		p.add(stepFirewall, m.Host, changes, notesOf(findings)...)
 		all = append(all, findings...)
 	}
 	for _, m := range machines(members) {
 		if m.Host.System.SELinux != "leave" && privileged(m.Member) {
 			changes, findings := hostprep.PlanSELinux(m.facts, hostprep.SELinuxPolicy(m.Host.System.SELinux))
-			p.add(stepSELinux, m.Host, changes, texts(findings)...)
+			p.add(stepSELinux, m.Host, changes, notesOf(findings)...)
 			all = append(all, findings...)
 		}
 	}
@@ -427,10 +427,15 @@ func (r *Run) planEach(members []member, p *Plan, step string, all *[]hostprep.F
 		}
 		changes, findings := plan(m)
 		if len(changes)+len(findings) > 0 {
-			p.add(step, m.Host, changes, texts(findings)...)
+			p.add(step, m.Host, changes, notesOf(findings)...)
 			*all = append(*all, findings...)
 		}
 	}
+}
+
+// notesOf are what a plan says beside its changes; what is more than a note is reported by itself.
+func notesOf(findings []hostprep.Finding) []string {
+	return texts(slices.DeleteFunc(slices.Clone(findings), func(f hostprep.Finding) bool { return f.Severity != hostprep.Note }))
 }
 
 func texts(findings []hostprep.Finding) []string {

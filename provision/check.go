@@ -49,13 +49,16 @@ func (r *Run) Check(ctx context.Context, checks []string, fix bool) (*CheckRepor
 	var fixed []hostprep.Finding
 	fixing := func(ctx context.Context) error {
 		var errs []error
+		failed := map[[2]string]bool{} // what comes next of the same check on the same host may need it
 		for _, f := range report.Findings {
-			if len(f.Fix) == 0 {
+			of := [2]string{f.Host, f.Check}
+			if len(f.Fix) == 0 || failed[of] {
 				continue
 			}
 			h := r.Inventory.Host(f.Host)
 			if err := r.changeAll(ctx, repeated("fix", len(f.Fix)), *h, f.Fix); err != nil {
 				errs = append(errs, err)
+				failed[of] = true
 				continue
 			}
 			fixed = append(fixed, f)

@@ -42,3 +42,30 @@ hosts:
 		t.Errorf("names %v, contents %v", want.Names, want.Contents)
 	}
 }
+
+// One address behind two jump hosts is two machines, each of which is prepared.
+func TestMachinesBehindJumpHosts(t *testing.T) {
+	inv, err := inventory.Parse("inventory.yaml", []byte(`
+name: lab
+ssh: {config: none, user: me}
+hosts:
+  - {name: a, address: 10.0.0.5, peer_address: 192.0.2.1, id: 1, ssh: {jump: [bastion-1]}}
+  - {name: b, address: 10.0.0.5, peer_address: 192.0.2.2, id: 2, ssh: {jump: [bastion-2]}}
+  - {name: c, address: 10.0.0.5, peer_address: 192.0.2.1, id: 3, ssh: {jump: [bastion-1]}, server: {service: zk3, ports: {client: 2182, peer: 2889, election: 3889, metrics: 0},
+     paths: {data: /c/d, install: /c/i, config: /c/c, log: /c/l}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := oneOfEachMachine(inv.Hosts); len(got) != 2 || got[0].Name != "a" || got[1].Name != "b" {
+		t.Errorf("machines %v", got)
+	}
+}
+
+// What is more than a note is said with its remedy and not among the notes of a plan.
+func TestNotesOf(t *testing.T) {
+	got := notesOf([]hostprep.Finding{{Severity: hostprep.Note, Text: "a"}, {Severity: hostprep.Warning, Text: "b"}, {Severity: hostprep.Error, Text: "c"}})
+	if !slices.Equal(got, []string{"a"}) {
+		t.Errorf("notes %q", got)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
@@ -33,13 +32,7 @@ func (r *Run) keyFragments(m templates.Member) []string {
 func machines(members []member) []member {
 	var first []member
 	for _, m := range members {
-		taken := slices.ContainsFunc(first, func(o member) bool {
-			if m.Host.Connection == inventory.Local || o.Host.Connection == inventory.Local {
-				return m.Host.Connection == o.Host.Connection
-			}
-			return strings.EqualFold(m.Host.Address, o.Host.Address) && m.Host.SSH.Port == o.Host.SSH.Port
-		})
-		if !taken {
+		if !slices.ContainsFunc(first, func(o member) bool { return m.Host.SameMachine(o.Host) }) {
 			first = append(first, m)
 		}
 	}

@@ -33,7 +33,7 @@ Exit code 0 if no check failed, else 3. A warning is no failure, unless --fail-o
 			&cli.StringSliceFlag{Name: "only", Usage: "only the check with this `NAME` (repeatable, or with commas)"},
 			&cli.StringSliceFlag{Name: "skip", Usage: "all but the check with this `NAME` (repeatable, or with commas)"},
 			&cli.BoolFlag{Name: "list", Usage: "list the checks and end"},
-			&cli.BoolFlag{Name: "fix", Usage: "do what is safe: firewall, SELinux and /etc/hosts as the inventory says, time service, leftovers"},
+			&cli.BoolFlag{Name: "fix", Usage: "do what is safe: /etc/hosts, firewall, SELinux, kernel, swap, limits and host name as the inventory says, time service, leftovers"},
 			&cli.StringFlag{Name: "fail-on", Value: "error", Usage: "`SEVERITY` from which on the exit code is 3: error or warning"},
 			&cli.StringFlag{Name: "junit", Usage: "also write the result to `FILE` as JUnit does"},
 		}),
