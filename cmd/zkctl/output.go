@@ -43,6 +43,14 @@ func newOutput(c *cli.Context) (*output, error) {
 	if form != "table" && form != "json" {
 		return nil, usage("--output: %q is neither table nor json", form)
 	}
+	if c.IsSet("parallel") && c.Int("parallel") < 1 {
+		return nil, usage("--parallel must be above 0, not %d", c.Int("parallel"))
+	}
+	for _, name := range []string{"timeout", "deadline", "wait-timeout", "interval", "connect-timeout", "wait-ssh"} {
+		if d := c.Duration(name); c.IsSet(name) && d <= 0 {
+			return nil, usage("--%s must be above 0, not %v", name, d)
+		}
+	}
 	o := &output{
 		stdout: c.App.Writer, stderr: c.App.ErrWriter,
 		json: form == "json" || c.Bool("json"), verbose: c.Bool("verbose"), began: time.Now(),

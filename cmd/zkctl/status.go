@@ -37,9 +37,6 @@ Exit code 0 if the ensemble is healthy, else 3.
 }
 
 func runStatus(op *operation) error {
-	if op.Duration("deadline") <= 0 || op.Duration("interval") <= 0 {
-		return usage("--deadline and --interval must be above 0")
-	}
 	connector, err := op.connector()
 	if err != nil {
 		return err
