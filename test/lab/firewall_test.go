@@ -127,6 +127,7 @@ func TestNftablesDisabled(t *testing.T) {
 		}
 	}
 	off("after the bootstrap")
+	h.run("slave1", "sync") // what the test has written, too
 	h.lab("kill", "slave1")
 	h.lab("start", "slave1")
 	h.leader()
