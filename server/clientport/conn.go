@@ -144,7 +144,13 @@ func (c *conn) end() {
 	c.port.outstanding.Add(-int64(len(c.waiting)))
 	for _, a := range c.waiting {
 		c.port.large.giveBack(a.large)
-		c.port.room.giveBack(a.bytes)
+	}
+	if left := c.waiting; c.waitingBytes > 0 {
+		time.AfterFunc(leftTime, func() {
+			for _, a := range left {
+				c.port.room.giveBack(a.bytes)
+			}
+		})
 	}
 	c.waiting, c.waitingBytes = nil, 0
 	c.change.Broadcast()

@@ -14,6 +14,9 @@ const (
 	// readingTime is how long the bytes of a request that is being read are kept for it. Who sends more slowly than that
 	// keeps nothing from others.
 	readingTime = time.Second
+	// leftTime is how long the requests of a connection that has ended count as in process, of which nobody tells when they are
+	// not any more.
+	leftTime = time.Second
 )
 
 // room bounds the bytes of requests in process. Long requests, which do not fit into the buffer of a reader, wait for their

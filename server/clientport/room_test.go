@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/zkctl/zkctl/wire"
 )
@@ -96,6 +97,37 @@ func TestSlowRequestsKeepNoRoom(t *testing.T) {
 	waitFor(t, "the slow one", func() bool { return s.room.used.Load() > length })
 	slow.Close()
 	waitFor(t, "its end", func() bool { return s.room.used.Load() == 0 })
+}
+
+// What a client asked for is in process even if it has gone: to come again and again makes no more room.
+func TestWhoHasGoneLeavesRequestsBehind(t *testing.T) {
+	const length, limit = 900_000, 3 << 20
+	s := newStand(t, func(c *Config) { c.RequestBytes = limit })
+	hold := make(chan struct{})
+	var clients []*peer
+	for range 12 {
+		clients = append(clients, s.connect())
+	}
+	s.mu.Lock()
+	s.hold = hold
+	s.mu.Unlock()
+	t.Cleanup(func() { close(hold) })
+	body := strings.Repeat("x", length)
+	for _, p := range clients[:3] {
+		p.send(request(1, wire.OpSetData, body))
+	}
+	waitFor(t, "three requests", func() bool { return s.outstanding.Load() == 3 })
+	began := time.Now()
+	for _, p := range clients[:3] {
+		p.Close()
+	}
+	for _, p := range clients[3:] {
+		go p.Write(framed(request(1, wire.OpSetData, body)))
+	}
+	waitFor(t, "the next three", func() bool { return s.outstanding.Load() == 3 && s.room.waits.Load() == 6 })
+	if took := time.Since(began); took < leftTime {
+		t.Errorf("they came in after %v", took)
+	}
 }
 
 // Who waits comes in in order, one alone always does, and nothing is lost on the way.
