@@ -321,6 +321,9 @@ func (n *Node) forgetClient(c *client) {
 		if r.waits.ensemble() {
 			n.writesInFlight--
 		}
+		if r.waits == waitsForCommit {
+			n.orphan(c.session, r.header.Xid)
+		}
 	}
 	if len(c.queue) > 0 {
 		n.sessionsInFlight--

@@ -75,7 +75,7 @@ func (n *Node) deliver(e txn.Entry) {
 		n.sessionClosed(e, c, result)
 		return
 	}
-	if c == nil {
+	if n.isOrphan(e.Header) || c == nil {
 		return
 	}
 	n.complete(c, e.Header, result)
@@ -83,6 +83,7 @@ func (n *Node) deliver(e txn.Entry) {
 
 // sessionClosed ends the connection of a session that is over, after the answer if its client asked for it.
 func (n *Node) sessionClosed(e txn.Entry, c *client, result tree.Result) {
+	defer delete(n.orphans, e.Header.Session)
 	if n.tracker != nil {
 		n.tracker.Remove(e.Header.Session)
 	}

@@ -119,6 +119,7 @@ func (n *Node) revalidate(q zab.Revalidate) {
 	switch {
 	case !valid && !q.Confirmed:
 		n.leader.ConfirmRevalidate(q)
+	case owner != ownerHere && !q.Confirmed && n.leader.SettleRevalidate(q):
 	case owner == ownerHere:
 		n.handleRevalidated(q.Session, valid)
 	default:

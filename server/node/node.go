@@ -116,12 +116,14 @@ type Node struct {
 	ids         session.IDs
 	clients     map[ClientID]*client
 	sessions    map[wire.SessionID]*client
-	watches     *watch.Manager
-	watchers    []watch.Watcher
-	final       *final.Server
-	renewals    []renewal
-	syncing     []ClientID
-	inFlight    int
+	// orphans are the requests without a txn so far whose connections are gone, by session, in order.
+	orphans  map[wire.SessionID][]int32
+	watches  *watch.Manager
+	watchers []watch.Watcher
+	final    *final.Server
+	renewals []renewal
+	syncing  []ClientID
+	inFlight int
 	// Of them, those that wait for the ensemble; and the sessions that have any.
 	writesInFlight, sessionsInFlight int
 	// opening is the number of createSessions of clients here that are in process.
@@ -157,6 +159,7 @@ func New(cfg Config, db *Database) (*Node, error) {
 		conns:    make(map[ConnID]struct{}),
 		clients:  make(map[ClientID]*client),
 		sessions: make(map[wire.SessionID]*client),
+		orphans:  make(map[wire.SessionID][]int32),
 		watches:  watch.New(),
 		lastConn: 1,
 	}

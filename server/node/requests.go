@@ -191,11 +191,28 @@ func (n *Node) advance(c *client) {
 	c.queue = nil
 }
 
-// complete answers the write of a client whose txn was delivered. One that moved has no answer. Some clients number the requests
-// of each connection anew (kazoo): what an earlier one of the session has asked for is no answer to this one.
+// orphan notes that a request whose txn is to come has lost its connection. Some clients number the requests of each connection
+// anew (kazoo): what an earlier one of the session has asked for, here or elsewhere, is no answer to a later one.
+func (n *Node) orphan(session wire.SessionID, xid int32) {
+	n.orphans[session] = append(n.orphans[session], xid)
+}
+
+// isOrphan tells whether a txn is of the oldest request of its session that has lost its connection here, which is forgotten.
+func (n *Node) isOrphan(h txn.Header) bool {
+	xids := n.orphans[h.Session]
+	if len(xids) == 0 || xids[0] != h.Cxid {
+		return false
+	}
+	if n.orphans[h.Session] = xids[1:]; len(xids) == 1 {
+		delete(n.orphans, h.Session)
+	}
+	return true
+}
+
+// complete answers the write of a client whose txn was delivered. One that moved has no answer.
 func (n *Node) complete(c *client, h txn.Header, result tree.Result) {
 	if h.Zxid <= c.after {
-		return
+		return // of a connection to another server
 	}
 	for i := range c.queue {
 		r := &c.queue[i]

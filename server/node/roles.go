@@ -194,6 +194,7 @@ func (n *Node) endRole(reason string) {
 	n.diverges = false
 	n.endDeciding()
 	n.closeAllClients()
+	clear(n.orphans)
 	n.refuseSnapshots()
 	n.setRole(Stopping)
 	n.settle()

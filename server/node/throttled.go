@@ -113,6 +113,7 @@ func (n *Node) letIn(h held) {
 	case c.local && op == wire.OpCloseSession:
 		n.local.Remove(c.session)
 	case isWrite(op) && n.serving && !c.local:
+		n.orphan(c.session, h.in.Header.Xid)
 		n.submit(zab.Request{Session: c.session, Cxid: h.in.Header.Xid, Op: op, Body: h.in.Body, Auth: h.auth})
 	}
 }

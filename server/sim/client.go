@@ -35,6 +35,7 @@ type simClient struct {
 	epoch       int // counts connections, for timers
 	resting     bool
 	reader      bool // it never writes, so that nothing of its own keeps its syncs waiting
+	recounts    bool // it gives numbers again that had no answer on its last connection
 	operator    bool // it changes the membership now and then
 	written     int  // values given out by unique
 
@@ -73,6 +74,7 @@ func newClient(w *World, index int) *simClient {
 	c := &simClient{w: w, index: index, blocked: make(map[int]bool), password: make([]byte, 16)}
 	c.seen.sessionOver()
 	c.reader = index > 0 && w.rand.IntN(2) == 0
+	c.recounts = index%2 == 0
 	return c
 }
 
@@ -126,8 +128,11 @@ func (c *simClient) disconnected(l *link) {
 	if c.link != l {
 		return
 	}
-	for _, op := range c.pending {
+	for i, op := range c.pending {
 		c.w.checks.unanswered(c, op)
+		if i == 0 && c.recounts && op.xid > 0 {
+			c.xid = op.xid - 1
+		}
 	}
 	c.link, c.pending, c.established = nil, nil, false
 	c.epoch++

@@ -58,7 +58,7 @@ var Mutations = []Mutation{
 	{Name: "a leader without followers answers syncs", Seed: 1, scene: deposed, Unsafe: zab.Unsafe{AnswerSyncsAlone: true}},
 	{Name: "followers answer syncs", Seed: 1, Unsafe: zab.Unsafe{SyncAlone: true}},
 	{Name: "followers say that sessions are alive", Seed: 25, Unsafe: zab.Unsafe{RevalidateAlone: true}},
-	{Name: "serve clients that have seen more", Seed: 822, Unsafe: zab.Unsafe{ServeAhead: true}},
+	{Name: "serve clients that have seen more", Seed: 634, Unsafe: zab.Unsafe{ServeAhead: true}},
 	{Name: "events after the answers that show their causes", Seed: 1, Unsafe: zab.Unsafe{LateEvents: true}},
 	{Name: "events before the commit", Seed: 1, Unsafe: zab.Unsafe{EarlyEvents: true}},
 	{Name: "end sessions before their time", Seed: 12, Unsafe: zab.Unsafe{ExpireEarly: true}},

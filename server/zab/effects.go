@@ -82,7 +82,8 @@ type (
 	}
 	// Revalidate asks a leader whether a session that moved to this learner, or, with Conn 0, to the leader itself, is
 	// alive; answered by Leader.AnswerRevalidate. A session that is not known may have been opened at a later leader:
-	// before Confirmed is set, the answer "no" must go by way of Leader.ConfirmRevalidate.
+	// before Confirmed is set, the answer "no" must go by way of Leader.ConfirmRevalidate, and "yes", to a learner, by way of
+	// Leader.SettleRevalidate.
 	Revalidate struct {
 		Conn      ConnID
 		Session   wire.SessionID

@@ -1,6 +1,11 @@
 package zab
 
-import "github.com/zkctl/zkctl/wire"
+import (
+	"slices"
+
+	"github.com/zkctl/zkctl/server/txn"
+	"github.com/zkctl/zkctl/wire"
+)
 
 // waitingSync is a sync that is answered when everything that was proposed when it came is committed, and a quorum has
 // shown since that it follows no later leader. Apache ZooKeeper asks for the first only; its sync can be answered by a
@@ -40,6 +45,22 @@ func (l *Leader) Request(conn ConnID, r Request) {
 func (l *Leader) ConfirmRevalidate(q Revalidate) {
 	q.Confirmed = true
 	l.wait(waitingSync{conn: q.Conn, after: l.proposed, revalidate: &q})
+}
+
+// SettleRevalidate brings the question back, and tells so, when what the session has been asking for elsewhere is committed, if
+// there is anything. Some clients number the requests of each connection anew, and an observer, which does not see proposals,
+// would take what then comes for the answer to another request.
+func (l *Leader) SettleRevalidate(q Revalidate) bool {
+	if !slices.ContainsFunc(l.outstanding[l.done:], func(e txn.Entry) bool { return e.Header.Session == q.Session }) {
+		return false
+	}
+	q.Confirmed = true
+	s := waitingSync{conn: q.Conn, after: l.proposed, round: l.roundDone, revalidate: &q}
+	if n := len(l.syncs); n > 0 {
+		s.round = l.syncs[n-1].round // they are answered in order
+	}
+	l.syncs = append(l.syncs, s)
+	return true
 }
 
 func (l *Leader) wait(s waitingSync) {

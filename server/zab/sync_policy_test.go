@@ -137,3 +137,39 @@ func TestObserversWaitForTheirTurn(t *testing.T) {
 	s.joins(l, 80, 8, true, 0)
 	s.expect("and the second has its turn", "80<-snapshot 2/0")
 }
+
+// A learner may take over a session when it has heard what became of all that the session asked for elsewhere.
+func TestSessionsMoveBehindTheirWrites(t *testing.T) {
+	s, l := serves(t)
+	e := entry(z(5, 1))
+	e.Header.Session = 7
+	l.Propose(e)
+	l.Logged(z(5, 1))
+	s.expect("a write of session 7", "append 5/1", "20<-PROPOSAL 5/1")
+	if l.SettleRevalidate(Revalidate{Conn: 20, Session: 8}) {
+		t.Error("session 8 waits for nothing")
+	}
+	if !l.SettleRevalidate(Revalidate{Conn: 20, Session: 7}) {
+		t.Fatal("session 7 has a write on its way")
+	}
+	l.Request(20, Request{Session: 9, Op: wire.OpSync})
+	s.expect("a sync behind it", "20<-PING 5/1")
+	l.Receive(20, packet(wire.PacketAck, z(5, 1)))
+	s.expect("the write is committed", "20<-COMMIT 5/1", "deliver 5/1", "zab.Revalidate")
+	l.Receive(20, packet(wire.PacketPing, z(5, 1)))
+	s.expect("and the leader confirmed", "20<-SYNC 0/0")
+
+	l.Propose(entry(z(5, 2)))
+	l.Logged(z(5, 2))
+	l.Request(20, Request{Session: 9, Op: wire.OpSync})
+	e = entry(z(5, 3))
+	e.Header.Session = 7
+	l.Propose(e)
+	l.Logged(z(5, 3))
+	l.SettleRevalidate(Revalidate{Conn: 20, Session: 7})
+	l.Take(nil)
+	l.Receive(20, packet(wire.PacketAck, z(5, 3)))
+	s.expect("what waits for a round comes first", "20<-COMMIT 5/2", "deliver 5/2", "20<-COMMIT 5/3", "deliver 5/3")
+	l.Receive(20, packet(wire.PacketPing, z(5, 1)))
+	s.expect("then all", "20<-SYNC 0/0", "zab.Revalidate")
+}
