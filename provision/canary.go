@@ -14,6 +14,9 @@ import (
 	"github.com/zkctl/zkctl/inventory"
 )
 
+// readsInFlight is how much a canary reads at a time at each member, so that it does not take a round trip for every other one.
+const readsInFlight = 16
+
 // Canary writes through each of the members and reads what was written at all the others. The nodes are ephemeral, so
 // that a canary which is cut off leaves nothing behind; the paths are random, below the root. Each member has to hold a
 // session of its own: the connection never moves to another one. Connections are direct; CanaryBy takes other ways.
@@ -69,16 +72,18 @@ func canary(ctx context.Context, way Dialer, hosts []inventory.Host) error {
 			if _, err := conns[i].Sync(paths[i]); err != nil {
 				return canaryError(ctx, h, "sync", err)
 			}
+			var reads errgroup.Group
+			reads.SetLimit(readsInFlight)
 			for j, writer := range hosts {
-				data, _, err := conns[i].Get(paths[j])
-				if err == nil && string(data) != writer.Name {
-					err = fmt.Errorf("read %q", data)
-				}
-				if err != nil {
+				reads.Go(func() error {
+					data, _, err := conns[i].Get(paths[j])
+					if err == nil && string(data) != writer.Name {
+						err = fmt.Errorf("read %q", data)
+					}
 					return canaryError(ctx, h, "read what was written through "+writer.Name, err)
-				}
+				})
 			}
-			return nil
+			return reads.Wait()
 		})
 	}
 	if err := group.Wait(); err != nil {
