@@ -169,7 +169,9 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 		disk := Disk{Path: path}
 		disk.SizeKiB, _ = strconv.ParseInt(size, 10, 64)
 		disk.AvailKiB, _ = strconv.ParseInt(avail, 10, 64)
-		f.Disks = append(f.Disks, disk)
+		if disk.SizeKiB > 0 { // as busybox says of a file system without a disk; df of others says nothing
+			f.Disks = append(f.Disks, disk)
+		}
 	}
 	for _, p := range fields.Texts("port") {
 		f.Ports = append(f.Ports, parseListener(p, fields))
