@@ -149,8 +149,11 @@ func split(line []byte) (key, value string, err error) {
 	if err != nil {
 		return string(line[:end]), string(rest), err
 	}
-	return strings.TrimSpace(key), strings.TrimSpace(value), nil
+	return trim(key), trim(value), nil
 }
+
+// trim is java.lang.String.trim, which Apache ZooKeeper applies to keys and values; other blanks of Unicode stay.
+func trim(s string) string { return strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }) }
 
 // unescape resolves backslashes.
 func unescape(raw []byte) (string, error) {
