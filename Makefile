@@ -11,6 +11,8 @@ LIVES ?= 20
 REQUESTS ?= 100000
 N ?= 3
 FUZZTIME ?= 20s
+JOBS ?= 1
+FUZZERS ?= $(shell nproc)
 
 export CGO_ENABLED = 0
 
@@ -61,10 +63,11 @@ mutants: ## look for the first simulated ensemble that notices each deliberate m
 crash-test: ## lose power at every operation of LIVES disks, fail each operation, damage each byte, ignore each sync
 	ZKCTL_CRASH_LIVES=$(LIVES) $(GO) test -count=1 -timeout 60m -v -run 'Power|Every|FailingDisk' ./server/store ./server/txnlog ./server/config
 
-fuzz: ## each decoder for FUZZTIME
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; $(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2x; done; done
+fuzz: ## each decoder for FUZZTIME, JOBS of them side by side
+	@set -o pipefail; for pkg in $$($(GO) list ./...); do $(GO) test -list '^Fuzz' $$pkg | sed -n "s,^Fuzz,$$pkg &,p"; done | \
+	  xargs -P $(JOBS) -L 1 bash -c 'out=$$($(GO) test $$0 -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2x \
+	    -parallel $(FUZZERS) 2>&1) || { echo "$$out"; echo "FAIL: $$1 of $$0"; exit 1; }; \
+	    echo "$$1 of $$0: $$(grep -o "execs: [0-9]*" <<<"$$out" | tail -n 1)"'
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | grep -v testdata | tee /dev/stderr)"
