@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -86,14 +85,7 @@ func (l *local) given(name string) *tls.Config {
 func (l *local) reach(who string, cfg *tls.Config, answered bool) {
 	l.t.Helper()
 	for _, address := range l.secure {
-		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", address, cfg)
-		if err == nil {
-			conn.SetDeadline(time.Now().Add(5 * time.Second))
-			conn.Write([]byte("ruok"))
-			_, err = io.ReadFull(conn, make([]byte, 4))
-			conn.Close()
-		}
-		if (err == nil) != answered {
+		if _, err := ensemble.AskTLS(address, "srvr", cfg); (err == nil) != answered {
 			l.t.Errorf("a client that %s, at %s: %v", who, address, err)
 		}
 	}
@@ -278,14 +270,8 @@ func TestTLSUnderLoad(t *testing.T) {
 	plain.progress(t)
 	either.progress(t)
 	for _, address := range l.secure {
-		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
-		if err == nil { // the refusal comes after the handshake
-			conn.SetDeadline(time.Now().Add(5 * time.Second))
-			conn.Write([]byte("ruok"))
-			if n, err := conn.Read(make([]byte, 4)); err == nil {
-				t.Errorf("%s answers a client without a certificate: %d bytes", address, n)
-			}
-			conn.Close()
+		if answer, err := ensemble.AskTLS(address, "srvr", &tls.Config{InsecureSkipVerify: true}); err == nil {
+			t.Errorf("%s answers a client without a certificate: %s", address, answer)
 		}
 	}
 	plain.check(t, l.clients[0])

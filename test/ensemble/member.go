@@ -2,6 +2,7 @@ package ensemble
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -205,8 +206,26 @@ func Ask(addr, word string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return ask(conn, word, 2*time.Second)
+}
+
+// AskTLS is Ask over TLS. To be let go without an answer is an error: a refusal may come after the handshake.
+func AskTLS(addr, word string, cfg *tls.Config) (string, error) {
+	const limit = 5 * time.Second
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: limit}, "tcp", addr, cfg)
+	if err != nil {
+		return "", err
+	}
+	answer, err := ask(conn, word, limit)
+	if answer == "" && err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return answer, err
+}
+
+func ask(conn net.Conn, word string, limit time.Duration) (string, error) {
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(2 * time.Second))
+	conn.SetDeadline(time.Now().Add(limit))
 	if _, err := io.WriteString(conn, word); err != nil {
 		return "", err
 	}

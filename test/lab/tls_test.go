@@ -6,14 +6,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/zkctl/zkctl/test/ensemble"
 )
 
 // setTLS writes the section tls of the inventory.
@@ -119,14 +119,7 @@ func (h *hosts) client(name string) *tls.Config {
 func (h *hosts) answers(who string, cfg *tls.Config, wanted bool) {
 	h.t.Helper()
 	for _, name := range h.names {
-		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", net.JoinHostPort(h.address(name), "2281"), cfg)
-		if err == nil {
-			conn.SetDeadline(time.Now().Add(5 * time.Second))
-			conn.Write([]byte("ruok"))
-			_, err = io.ReadFull(conn, make([]byte, 4))
-			conn.Close()
-		}
-		if (err == nil) != wanted {
+		if _, err := ensemble.AskTLS(net.JoinHostPort(h.address(name), "2281"), "srvr", cfg); (err == nil) != wanted {
 			h.t.Errorf("%s and a client that %s: %v", name, who, err)
 		}
 	}
