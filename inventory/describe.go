@@ -14,6 +14,8 @@ var descriptions = map[string]string{
 	"hosts.peer_address": "What the other members dial, where it differs from address.",
 	"hosts.id":           "The server id, 1 to 255, never to be changed: data directories carry it.",
 	"hosts.role":         "voter (default) or observer.",
+	"hosts.group":        "The group of a voter: then a quorum is a majority of the weight in a majority of the groups. All voters have one, or none.",
+	"hosts.weight":       "What the vote of a voter weighs in its group; 0 does not count. Default: 1. Without groups all voters are one.",
 	"hosts.labels":       "Words of your own, such as a rack, by which --limit @LABEL chooses hosts.",
 	"hosts.connection":   "How this host is reached: ssh, or local.",
 

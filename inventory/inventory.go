@@ -59,6 +59,8 @@ type Host struct {
 	// ID is the server id, 1 to 255.
 	ID   int
 	Role Role
+	// Group is where a voter's weight counts, 0 where the ensemble has neither groups nor weights and Weight means nothing.
+	Group, Weight int
 	// Labels are words by which people choose hosts: a rack, a site; see Limit.
 	Labels     []string
 	Connection Connection

@@ -50,6 +50,8 @@ type entry struct {
 	PeerAddress string     `yaml:"peer_address"`
 	ID          int        `yaml:"id"`
 	Role        string     `yaml:"role" oneof:"voter|observer"`
+	Group       int        `yaml:"group" range:"1-255"`
+	Weight      int        `yaml:"weight" range:"0-1000"`
 	Labels      []string   `yaml:"labels"`
 	Connection  string     `yaml:"connection" oneof:"ssh|local"`
 	SSH         *yaml.Node `yaml:"ssh"`
@@ -184,11 +186,12 @@ func isAddress(s string) bool {
 // host decodes one entry of the list of hosts and resolves all its settings.
 func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Host {
 	d := l.decoder()
-	e := entry{Role: string(Voter), Connection: doc.Connection}
+	e := entry{Role: string(Voter), Weight: 1, Connection: doc.Connection}
 	key := fmt.Sprintf("hosts[%d]", index)
 	d.into(n, reflect.ValueOf(&e).Elem(), key, "")
 	h := Host{
 		Name: e.Name, Address: e.Address, PeerAddress: e.PeerAddress, ID: e.ID, Role: Role(e.Role), Labels: e.Labels,
+		Group: e.Group, Weight: e.Weight,
 		Connection: Connection(e.Connection), places: places(l.file, n),
 	}
 	if n.Kind != yaml.MappingNode {

@@ -1,7 +1,9 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +25,7 @@ func (l *loader) validate(inv *Inventory) {
 			l.sameMachine(inv.Hosts[j], inv.Hosts[i])
 		}
 	}
+	l.groups(inv)
 	l.voters(inv)
 }
 
@@ -150,6 +153,43 @@ func (h Host) jumpNames() string {
 	return strings.Join(names, " ")
 }
 
+// groups completes the groups of voters, and refuses those that cannot elect.
+func (l *loader) groups(inv *Inventory) {
+	given := func(h Host, key string) bool { _, ok := h.places[key]; return ok }
+	var grouped, weighted *Host
+	for i, h := range inv.Hosts {
+		for _, key := range []string{"group", "weight"} {
+			if given(h, key) && h.Role == Observer {
+				l.problem(h.place(key), "%s: %s: an observer has no vote", h.Name, key)
+				return
+			}
+		}
+		if given(h, "group") && grouped == nil {
+			grouped = &inv.Hosts[i]
+		}
+		if given(h, "weight") && weighted == nil {
+			weighted = &inv.Hosts[i]
+		}
+	}
+	if grouped == nil && weighted == nil {
+		return
+	}
+	for i := range inv.Hosts {
+		switch h := &inv.Hosts[i]; {
+		case h.Role != Voter:
+		case grouped == nil:
+			h.Group = 1
+		case !given(*h, "group"):
+			l.problem(h.place(""), "%s: has no group, but %s has (%s): either all voters have one, or none", h.Name, grouped.Name, grouped.place("group"))
+		}
+	}
+	if q := QuorumOf(inv.Hosts); len(q.groups) == 0 {
+		l.problem(weighted.place("weight"), "the votes of all hosts weigh 0: nobody can be elected")
+	} else if q.FailuresLeft(everybody) == 0 {
+		l.warn(cmp.Or(grouped, weighted).place(""), "with these groups and weights there is a voter whose failure alone ends the service")
+	}
+}
+
 // voters refuses an ensemble that cannot elect, and warns of one that tolerates less than it seems to.
 func (l *loader) voters(inv *Inventory) {
 	if len(inv.Hosts) == 0 {
@@ -162,6 +202,7 @@ func (l *loader) voters(inv *Inventory) {
 		l.problem(place, "no host has the role voter: observers alone cannot elect a leader")
 	case n == 1 && len(inv.Hosts) == 1:
 		l.warn(place, "one voter: the ensemble survives no failure")
+	case slices.ContainsFunc(inv.Hosts, func(h Host) bool { return h.Group != 0 }): // numbers alone say nothing
 	case n%2 == 0:
 		l.warn(place, "%d voters survive no more failures than %d would (%d): an odd number of voters is better", n, n-1, (n-1)/2)
 	case n == 1:

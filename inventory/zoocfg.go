@@ -87,6 +87,12 @@ func (d *decoder) checkZooCfg(section string, k, val *yaml.Node, s string) bool 
 		d.problem(k, "%s: zkctl writes this itself, from the list of hosts", full)
 		return false
 	}
+	for _, part := range []string{"group", "weight"} {
+		if strings.HasPrefix(k.Value, part+".") {
+			d.problem(k, "%s: zkctl writes this itself; set %s of the hosts instead", full, part)
+			return false
+		}
+	}
 	if where, ours := strings.CutPrefix(kind, "ours:"); ours {
 		d.problem(k, "%s: zkctl writes this itself; set %s instead", full, where)
 		return false

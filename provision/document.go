@@ -140,21 +140,21 @@ func (r *Run) document(it *intent) *Document {
 
 // unavailable says for how long clients are not served, where the idle members do not run yet and some of them are started.
 func unavailable(inv *inventory.Inventory, starts, idle []string, elections int) string {
-	voters := func(names []string) (n int) {
-		for _, name := range names {
-			if h := inv.Host(name); h != nil && h.Role == inventory.Voter {
-				n++
-			}
+	quorum := inventory.QuorumOf(inv.Hosts)
+	enough := func(fits func(name string) bool) bool {
+		ids := map[int]bool{}
+		for _, h := range inv.Hosts {
+			ids[h.ID] = fits(h.Name)
 		}
-		return n
+		return quorum.Enough(func(id int) bool { return ids[id] })
 	}
-	running := inv.Voters() - voters(idle)
+	running := func(name string) bool { return !slices.Contains(idle, name) }
 	switch {
 	case len(starts) == len(inv.Hosts):
 		return "until the first start: nothing runs yet"
-	case running+voters(starts) < inv.Voters()/2+1:
+	case !enough(func(name string) bool { return running(name) || slices.Contains(starts, name) }):
 		return "until more members are started than these: the voters that run are no majority"
-	case running < inv.Voters()/2+1:
+	case !enough(running):
 		return "until members are started: the voters that run are no majority"
 	case elections > 0 && inv.Voters() == 1:
 		return "while the only voter is restarted"

@@ -249,7 +249,7 @@ func TestVotersMayChange(t *testing.T) {
 			t.Errorf("from %v: %v", c.had, err)
 		}
 	}
-	if got := votersIn([]byte("server.1=a:1:2;3\nserver.2=b:1:2:observer;3\n server.7 = c:1:2:participant\n")); !slices.Equal(got, []string{"1", "7"}) {
+	if got := quorumIn([]byte("server.1=a:1:2;3\nserver.2=b:1:2:observer;3\n server.7 = c:1:2:participant\n")).Voters(); !slices.Equal(got, []int{1, 7}) {
 		t.Errorf("voters %v", got)
 	}
 }

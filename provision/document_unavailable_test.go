@@ -9,10 +9,10 @@ import (
 // A plan does not promise service where the voters that run are no majority.
 func TestUnavailable(t *testing.T) {
 	inv := &inventory.Inventory{}
-	for _, name := range []string{"a", "b", "c"} {
-		inv.Hosts = append(inv.Hosts, inventory.Host{Name: name, Role: inventory.Voter})
+	for i, name := range []string{"a", "b", "c"} {
+		inv.Hosts = append(inv.Hosts, inventory.Host{Name: name, ID: i + 1, Role: inventory.Voter})
 	}
-	inv.Hosts = append(inv.Hosts, inventory.Host{Name: "o", Role: inventory.Observer})
+	inv.Hosts = append(inv.Hosts, inventory.Host{Name: "o", ID: 4, Role: inventory.Observer})
 	for _, test := range []struct {
 		starts    []string
 		others    []string // that do not run, and are not started

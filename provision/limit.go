@@ -55,17 +55,10 @@ func (r *Run) mayLimit(members []member, ids identities) error {
 	if ids.ensembleID == unchosen {
 		return refused(r.Limit[0], "the ensemble's id is not known here, and those who may know it")
 	}
-	wanted := map[string]bool{}
-	for _, h := range r.Inventory.Hosts {
-		if h.Role == inventory.Voter {
-			wanted[fmt.Sprint(h.ID)] = true
-		}
-	}
+	wanted := inventory.QuorumOf(r.Inventory.Hosts)
 	for _, m := range members {
-		if had := votersIn(m.started); m.running && len(had) > 0 {
-			if len(had) != len(wanted) || slices.ContainsFunc(had, func(id string) bool { return !wanted[id] }) {
-				return refused(m.Host.Name, "the voters change, and some of those who have to agree")
-			}
+		if had := quorumIn(m.started); m.running && len(had.Voters()) > 0 && !had.Equal(wanted) {
+			return refused(m.Host.Name, "the voters change, and some of those who have to agree")
 		}
 	}
 	return nil

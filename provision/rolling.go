@@ -218,7 +218,7 @@ func (r *Run) restartOne(ctx context.Context, m member, all []member) error {
 		var goal uint64
 		err = r.await(ctx, m.Host.Name+" to serve, synced and caught up", func(seen []Observation) string {
 			v := Judge(seen)
-			if v.Leader == "" || v.Serving < v.Majority {
+			if v.Leader == "" || !v.Quorum {
 				return v.Text
 			}
 			for _, o := range seen {

@@ -32,19 +32,18 @@ exit 1`,
 // the ones that run, in inventory order, and a leader is waited for; the others find it when they come. (A member that comes in
 // the middle of an election may send it back to its beginning.) Members that have nothing to wait for are started at once.
 func (r *Run) start(ctx context.Context, members []member) error {
-	voters, majority := 0, r.Inventory.Voters()/2+1
+	quorum, up := inventory.QuorumOf(r.Inventory.Hosts), map[int]bool{}
+	enough := func() bool { return quorum.Enough(func(id int) bool { return up[id] }) }
 	var first, rest []int
 	for i, m := range members {
-		if voters < majority {
-			first = append(first, i)
-		} else {
+		if enough() {
 			rest = append(rest, i)
+			continue
 		}
-		if m.Host.Role == inventory.Voter {
-			voters++
-		}
+		first = append(first, i)
+		up[m.Host.ID] = true
 	}
-	if err := r.startTogether(ctx, members, first); err != nil || r.DryRun || voters < majority {
+	if err := r.startTogether(ctx, members, first); err != nil || r.DryRun || !enough() {
 		return err
 	}
 	if err := r.await(ctx, "a leader", led, members, nil); err != nil || len(rest) == 0 {
@@ -75,7 +74,7 @@ func (r *Run) startTogether(ctx context.Context, members []member, which []int) 
 // led says what keeps the ensemble from having a leader with a quorum.
 func led(seen []Observation) string {
 	v := Judge(seen)
-	if v.Leader != "" && v.Serving >= v.Majority {
+	if v.Leader != "" && v.Quorum {
 		return ""
 	}
 	return v.Text
@@ -267,11 +266,9 @@ const leaderWait = 10 * time.Second
 // startChosen starts members. That there will be a leader is not for certain with these members alone; where the ones that
 // run are a majority, it is waited for, but not for long.
 func (r *Run) startChosen(ctx context.Context, members []member) error {
-	up, majority := 0, r.Inventory.Voters()/2+1
+	quorum, up := inventory.QuorumOf(r.Inventory.Hosts), map[int]bool{}
 	for _, o := range ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline) {
-		if o.Host.Role == inventory.Voter && o.State != Down {
-			up++
-		}
+		up[o.Host.ID] = o.State != Down
 	}
 	for i := range members {
 		m := &members[i]
@@ -282,10 +279,8 @@ func (r *Run) startChosen(ctx context.Context, members []member) error {
 		if err := r.call(ctx, stepStart, *m, "start"); err != nil {
 			return err
 		}
-		if m.Host.Role == inventory.Voter {
-			up++
-		}
-		if r.DryRun || up < majority {
+		up[m.Host.ID] = true
+		if r.DryRun || !quorum.Enough(func(id int) bool { return up[id] }) {
 			continue
 		}
 		var late *NotReadyError
@@ -305,13 +300,11 @@ func (r *Run) awaitChosen(ctx context.Context, members []member, out *Outcome) e
 	}
 	err := r.await(ctx, "the started members to serve", func(seen []Observation) string {
 		out.Seen, out.Verdict = seen, Judge(seen)
-		up := 0
+		up := map[int]bool{}
 		for _, o := range seen {
-			if o.Host.Role == inventory.Voter && (o.State != Down || chosen[o.Host.Name]) {
-				up++
-			}
+			up[o.Host.ID] = o.State != Down || chosen[o.Host.Name]
 		}
-		if up < out.Verdict.Majority {
+		if !quorumOf(seen).Enough(func(id int) bool { return up[id] }) {
 			return ""
 		}
 		for _, o := range seen {
@@ -376,19 +369,19 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 	if v.Leader == "" {
 		return nil // no quorum is seen; see mayStopUnseen
 	}
-	left := v.Serving
-	for _, o := range seen {
-		for _, h := range hosts {
-			if h.Name == o.Host.Name && o.Host.Role == inventory.Voter && o.Synced() {
-				left--
-			}
-		}
+	quorum, serves := quorumOf(seen), synced(seen)
+	var away []int
+	lost := false
+	for _, h := range hosts {
+		away = append(away, h.ID)
+		lost = lost || h.Role == inventory.Voter && serves(h.ID)
 	}
-	if left >= v.Majority || left == v.Serving {
+	left := without(serves, away...)
+	if !lost || quorum.Enough(left) {
 		return nil
 	}
-	text := fmt.Sprintf("%d of %d voters serve; after this %d would, and %d are needed: the ensemble stops serving",
-		v.Serving, v.Voters, left, v.Majority)
+	text := fmt.Sprintf("%s serve; after this it would be %d, and %d are needed: the ensemble stops serving",
+		quorum.Describe(serves), quorum.Tally(left), quorum.Needed())
 	if force {
 		r.report(Event{Kind: Warning, Step: "stop", Text: text})
 		return nil
@@ -404,24 +397,24 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 // a certificate or because of a firewall, may serve all the same. Where no member answers as it should, the hosts are asked
 // whether its process runs.
 func (r *Run) mayStopUnseen(ctx context.Context, seen []Observation, stopped []member, force bool) error {
-	v := Judge(seen)
+	quorum, serves := quorumOf(seen), synced(seen)
 	known := map[string]member{} // by name, those whose host answered
 	for _, m := range stopped {
 		known[m.Host.Name] = m
 	}
-	left := 0
+	var away []int
 	var ask []inventory.Host
 	for _, o := range seen {
 		_, chosen := known[o.Host.Name]
 		switch {
-		case o.Host.Role != inventory.Voter || chosen:
-		case o.Synced():
-			left++
-		case o.State == Down:
+		case chosen:
+			away = append(away, o.Host.ID)
+		case o.Host.Role == inventory.Voter && o.State == Down:
 			ask = append(ask, o.Host)
 		}
 	}
-	if left >= v.Majority {
+	left := without(serves, away...)
+	if quorum.Enough(left) {
 		return nil
 	}
 	chosen := maps.Clone(known)
@@ -437,8 +430,9 @@ func (r *Run) mayStopUnseen(ctx context.Context, seen []Observation, stopped []m
 		}
 	}
 	var names []string
-	lost := 0
+	lost, may := 0, map[int]bool{}
 	for _, o := range seen {
+		may[o.Host.ID] = o.Synced()
 		if o.Host.Role != inventory.Voter {
 			continue
 		}
@@ -450,16 +444,17 @@ func (r *Run) mayStopUnseen(ctx context.Context, seen []Observation, stopped []m
 				what = fmt.Sprintf("its process %d runs", m.pid)
 			}
 			names = append(names, fmt.Sprintf("%s: %s, but %s", o.Host.Name, o.Reason, what))
+			may[o.Host.ID] = true
 		}
 		if _, stops := chosen[o.Host.Name]; stops && (unseen || o.Synced()) {
 			lost++
 		}
 	}
-	if len(names) == 0 || lost == 0 || v.Serving+len(names) < v.Majority {
+	if len(names) == 0 || lost == 0 || !quorum.Enough(func(id int) bool { return may[id] }) {
 		return nil // it is certain that no quorum is lost
 	}
-	text := fmt.Sprintf("it cannot be told whether the ensemble keeps serving: %d of %d voters would be left that are seen to serve, and %d are needed; not seen (%s)",
-		left, v.Voters, v.Majority, strings.Join(names, "; "))
+	text := fmt.Sprintf("it cannot be told whether the ensemble keeps serving: %s would be left that are seen to serve, and %d are needed; not seen (%s)",
+		quorum.Describe(left), quorum.Needed(), strings.Join(names, "; "))
 	if force {
 		r.report(Event{Kind: Warning, Step: "stop", Text: text})
 		return nil

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/zkctl/zkctl/inventory"
@@ -22,8 +23,10 @@ type Verdict struct {
 	Health Health
 	// Voters and Serving count voting members: all, and those that serve and are synced.
 	Voters, Serving int
-	// Majority is the number of voters needed to serve.
+	// Majority is the least number of voters with which the ensemble serves; with groups and weights not any such number does.
 	Majority int
+	// Quorum says that the voters that serve and are synced are enough.
+	Quorum bool
 	// FailuresLeft is how many more serving voters can fail before the quorum is lost.
 	FailuresLeft int
 	// Leader is the leader's name, "" without one.
@@ -32,9 +35,33 @@ type Verdict struct {
 	Text string
 }
 
+// quorumOf is the quorum of members that were all observed.
+func quorumOf(seen []Observation) inventory.Quorum {
+	hosts := make([]inventory.Host, len(seen))
+	for i, o := range seen {
+		hosts[i] = o.Host
+	}
+	return inventory.QuorumOf(hosts)
+}
+
+// synced tells of a server id whether its member serves and is synced.
+func synced(seen []Observation) func(id int) bool {
+	ids := map[int]bool{}
+	for _, o := range seen {
+		ids[o.Host.ID] = o.Synced()
+	}
+	return func(id int) bool { return ids[id] }
+}
+
+// without takes ids away from others.
+func without(has func(id int) bool, away ...int) func(id int) bool {
+	return func(id int) bool { return has(id) && !slices.Contains(away, id) }
+}
+
 // Judge sums up observations of all members.
 func Judge(seen []Observation) Verdict {
 	v := Verdict{}
+	quorum, serves := quorumOf(seen), synced(seen)
 	serving, leaders := 0, 0
 	for _, o := range seen {
 		voter := o.Host.Role == inventory.Voter
@@ -52,13 +79,12 @@ func Judge(seen []Observation) Verdict {
 			v.Leader = o.Host.Name
 		}
 	}
-	v.Majority = v.Voters/2 + 1
-	v.FailuresLeft = max(0, v.Serving-v.Majority)
+	v.Majority, v.Quorum, v.FailuresLeft = quorum.Size(), quorum.Enough(serves), quorum.FailuresLeft(serves)
 	switch {
-	case leaders == 0 || v.Serving < v.Majority:
+	case leaders == 0 || !v.Quorum:
 		v.Health, v.FailuresLeft = NoQuorum, 0
-		v.Text = fmt.Sprintf("no quorum: %d of %d voters serve, %d are needed", v.Serving, v.Voters, v.Majority)
-		if leaders == 0 && v.Serving >= v.Majority {
+		v.Text = fmt.Sprintf("no quorum: %s serve, %d are needed", quorum.Describe(serves), quorum.Needed())
+		if leaders == 0 && v.Quorum {
 			v.Text = "no quorum: nobody leads"
 		}
 	case leaders > 1:
@@ -131,7 +157,7 @@ const lookRemedy = "let zkctl reach the client ports (firewall; client certifica
 // synced must still be a majority. A voter that does not serve, or an observer, is missed by no quorum; but one that was not
 // seen may serve.
 func MayStop(seen []Observation, name string) error {
-	v := Judge(seen)
+	v, quorum, serves := Judge(seen), quorumOf(seen), synced(seen)
 	for _, o := range seen {
 		if o.Host.Name != name {
 			continue
@@ -140,19 +166,19 @@ func MayStop(seen []Observation, name string) error {
 			return nil
 		}
 		if !o.Synced() {
-			if o.State == Down && o.Reason != noServer && v.Serving < v.Majority {
-				return &RefusedError{Host: name, Remedy: lookRemedy, Text: fmt.Sprintf("it was not seen (%s), so it may serve; %d of %d voters are seen to, and %d are needed",
-					o.Reason, v.Serving, v.Voters, v.Majority)}
+			if o.State == Down && o.Reason != noServer && !v.Quorum {
+				return &RefusedError{Host: name, Remedy: lookRemedy, Text: fmt.Sprintf("it was not seen (%s), so it may serve; %s are seen to, and %d are needed",
+					o.Reason, quorum.Describe(serves), quorum.Needed())}
 			}
 			return nil
 		}
 		if v.Leader == "" {
-			return &RefusedError{Host: name, Text: fmt.Sprintf("nobody leads: %d of %d voters serve, %d are needed%s", v.Serving, v.Voters, v.Majority,
+			return &RefusedError{Host: name, Text: fmt.Sprintf("nobody leads: %s serve, %d are needed%s", quorum.Describe(serves), quorum.Needed(),
 				missing(seen))}
 		}
-		if v.Serving-1 < v.Majority {
-			return &RefusedError{Host: name, Text: fmt.Sprintf("%d of %d voters serve; without %s it would be %d, and %d are needed%s",
-				v.Serving, v.Voters, name, v.Serving-1, v.Majority, missing(seen))}
+		if left := without(serves, o.Host.ID); !quorum.Enough(left) {
+			return &RefusedError{Host: name, Text: fmt.Sprintf("%s serve; without %s it would be %d, and %d are needed%s",
+				quorum.Describe(serves), name, quorum.Tally(left), quorum.Needed(), missing(seen))}
 		}
 		return nil
 	}

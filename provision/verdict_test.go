@@ -85,6 +85,38 @@ func TestMayStop(t *testing.T) {
 	}
 }
 
+// With groups and weights it is not the number of voters that counts.
+func TestMayStopByWeight(t *testing.T) {
+	const groups = "1:1 1:1 1:1 2:1 2:1 2:1 3:1 3:1 3:1"
+	for _, c := range []struct {
+		words, votes, name string
+		health             Health
+		left               int
+		refused            string
+	}{
+		{"leader follower follower", "1:3 1:1 1:1", "a", Healthy, 0, "voters with 5 of a weight of 5 serve; without a it would be 2, and 3 are needed"},
+		{"leader follower follower", "1:3 1:1 1:1", "b", Healthy, 0, ""},
+		{"leader down down", "1:3 1:1 1:1", "b", Degraded, 0, ""},
+		{"down leader follower", "1:3 1:1 1:1", "b", NoQuorum, 0, "voters with 2 of a weight of 5 serve"},
+		{"leader follower follower follower follower follower down down down", groups, "a", Degraded, 1, ""},
+		{"leader follower follower follower follower down down down down", groups, "d", Degraded, 0,
+			"voters with a majority in 2 of 3 groups serve; without d it would be 1, and 2 are needed"},
+		{"leader follower follower follower down follower down down down", groups, "a", Degraded, 0, ""},
+	} {
+		seen := ensemble(c.words)
+		for i, v := range strings.Fields(c.votes) {
+			fmt.Sscanf(v, "%d:%d", &seen[i].Host.Group, &seen[i].Host.Weight)
+		}
+		if v := Judge(seen); v.Health != c.health || v.FailuresLeft != c.left {
+			t.Errorf("%s: %s, %d failures left", c.words, v.Health, v.FailuresLeft)
+		}
+		err := MayStop(seen, c.name)
+		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%s: stop %s: %v", c.words, c.name, err)
+		}
+	}
+}
+
 // A member that was not seen may serve; one that does not run is missed by nobody.
 func TestMayStopUnseen(t *testing.T) {
 	for _, c := range []struct {

@@ -3,43 +3,39 @@ package provision
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/zkctl/zkctl/inventory"
 )
 
 // votersMayChange decides whether running members may be given the voters of the inventory by rolling restarts. While they
-// go round, some members count by the old voters and some by the new ones; any majority of these and any of those must
+// go round, some members count by the old voters and some by the new ones; any quorum of these and any of those must
 // have a member in common, or both could elect.
 func votersMayChange(members []member, inv *inventory.Inventory) error {
-	wanted := map[string]string{} // id to name
-	for _, h := range inv.Hosts {
-		if h.Role == inventory.Voter {
-			wanted[fmt.Sprint(h.ID)] = h.Name
-		}
-	}
+	wanted := inventory.QuorumOf(inv.Hosts)
 	for _, m := range members {
 		if !m.running || m.started == nil {
 			continue
 		}
-		had := votersIn(m.started)
-		if len(had) == 0 {
+		had := quorumIn(m.started)
+		if len(had.Voters()) == 0 || had.Meets(wanted) {
 			continue
+		}
+		if !had.Simple() || !wanted.Simple() {
+			return &RefusedError{m.Host.Name, "voters, groups or weights change by too much at once: a quorum by those that there are and one by those that are wanted " +
+				"need not have a member in common", "change one voter, or one weight, at a time: zkctl apply after each"}
 		}
 		var joins, leaves []string
-		for id, name := range wanted {
-			if !slices.Contains(had, id) {
-				joins = append(joins, name)
+		for _, h := range inv.Hosts {
+			if h.Role == inventory.Voter && !slices.Contains(had.Voters(), h.ID) {
+				joins = append(joins, h.Name)
 			}
 		}
-		for _, id := range had {
-			if wanted[id] == "" {
-				leaves = append(leaves, "server "+id)
+		for _, id := range had.Voters() {
+			if !slices.Contains(wanted.Voters(), id) {
+				leaves = append(leaves, fmt.Sprintf("server %d", id))
 			}
-		}
-		all := len(had) + len(joins)
-		if len(had)/2+1+len(wanted)/2+1 > all {
-			continue
 		}
 		slices.Sort(joins)
 		var parts []string
@@ -51,25 +47,43 @@ func votersMayChange(members []member, inv *inventory.Inventory) error {
 		}
 		return &RefusedError{m.Host.Name, fmt.Sprintf(
 			"the voters change by too much at once: %s; a majority of the %d that there are (%d) and one of the %d that are wanted (%d) "+
-				"need not have a member in common", strings.Join(parts, ", "), len(had), len(had)/2+1, len(wanted), len(wanted)/2+1),
+				"need not have a member in common", strings.Join(parts, ", "), len(had.Voters()), had.Needed(), len(wanted.Voters()), wanted.Needed()),
 			"change one voter at a time: one host in the inventory, zkctl apply, then the next one"}
 	}
 	return nil
 }
 
-// votersIn are the ids of the participants in a zoo.cfg.
-func votersIn(zooCfg []byte) []string {
-	var ids []string
+// quorumIn is that of the participants in a zoo.cfg.
+func quorumIn(zooCfg []byte) inventory.Quorum {
+	groups, weights, of := map[int]int{}, map[int]int{}, map[int]int{}
 	for line := range strings.Lines(string(zooCfg)) {
 		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
-		id, isServer := strings.CutPrefix(strings.TrimSpace(key), "server.")
-		if !ok || !isServer {
+		kind, number, _ := strings.Cut(strings.TrimSpace(key), ".")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil {
 			continue
 		}
-		address, _, _ := strings.Cut(value, ";")
-		if !strings.HasSuffix(strings.TrimSpace(address), ":observer") && !slices.Contains(ids, id) {
-			ids = append(ids, id)
+		value = strings.TrimSpace(value)
+		switch kind {
+		case "server":
+			address, _, _ := strings.Cut(value, ";")
+			if !strings.HasSuffix(strings.TrimSpace(address), ":observer") {
+				groups[n] = 0
+			}
+		case "group":
+			for id := range strings.SplitSeq(value, ":") {
+				if id, err := strconv.Atoi(strings.TrimSpace(id)); err == nil {
+					of[id] = n
+				}
+			}
+		case "weight":
+			if weight, err := strconv.Atoi(value); err == nil {
+				weights[n] = weight
+			}
 		}
 	}
-	return ids
+	for id := range groups {
+		groups[id] = of[id]
+	}
+	return inventory.NewQuorum(groups, weights)
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"maps"
 	"net"
 	"path"
 	"slices"
@@ -373,6 +374,23 @@ func anyAddress(host string) bool { return host == "" || host == "0.0.0.0" || ho
 func (m Member) Settings() []Setting {
 	used, _ := m.settings()
 	return used
+}
+
+// Groups are the lines of zoo.cfg about groups and weights, none where a majority of the voters is a quorum.
+func (m Member) Groups() []Setting {
+	ids, weights := map[int][]string{}, []Setting{}
+	for _, h := range slices.SortedFunc(slices.Values(m.Ensemble.Hosts), func(a, b inventory.Host) int { return a.ID - b.ID }) {
+		if h.Role != inventory.Voter || h.Group == 0 {
+			continue
+		}
+		ids[h.Group] = append(ids[h.Group], strconv.Itoa(h.ID))
+		weights = append(weights, Setting{"weight." + strconv.Itoa(h.ID), strconv.Itoa(h.Weight)})
+	}
+	var all []Setting
+	for _, group := range slices.Sorted(maps.Keys(ids)) {
+		all = append(all, Setting{"group." + strconv.Itoa(group), strings.Join(ids[group], ":")})
+	}
+	return append(all, weights...)
 }
 
 // LeftOut says of each setting that is not in zoo.cfg because the member's Apache ZooKeeper does not know it why that is so.

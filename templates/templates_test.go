@@ -244,3 +244,20 @@ func write(t *testing.T, path string, data []byte, mode os.FileMode) {
 		t.Fatal(err)
 	}
 }
+
+func TestGroupsInZooCfg(t *testing.T) {
+	inv, err := inventory.Parse("inventory.yaml", []byte(`name: lab
+hosts:
+  - {name: a, address: 10.0.0.1, id: 11, group: 2, weight: 0}
+  - {name: b, address: 10.0.0.2, id: 2, group: 1}
+  - {name: c, address: 10.0.0.3, id: 3, group: 1, weight: 4}
+  - {name: o, address: 10.0.0.4, id: 4, role: observer}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := string(ZooCfg(Member{Ensemble: inv, Host: inv.Hosts[0], Manager: Systemd}))
+	if want := "observer\nserver.11=10.0.0.1:2888:3888:participant\ngroup.1=2:3\ngroup.2=11\nweight.2=1\nweight.3=4\nweight.11=0\n"; !strings.HasSuffix(cfg, want) {
+		t.Errorf("zoo.cfg ends with\n%s\nwant\n%s", cfg, want)
+	}
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// Where one vote weighs more than the others together, gates and status say so, and the members behave accordingly.
+func TestWeights(t *testing.T) {
+	l := newLocal(t)
+	l.edit("name: m1, id: 1", "name: m1, id: 1, weight: 3")
+	out := l.must("bootstrap", "--server-binary", l.server)
+	if !strings.Contains(out, "with these groups and weights there is a voter whose failure alone ends the service") ||
+		!strings.Contains(out, "healthy: all 3 members serve, no further failure is survived") {
+		t.Errorf("bootstrap:\n%s", out)
+	}
+	const why = "voters with 5 of a weight of 5 serve; "
+	if out, code := l.ctl("stop", "--limit", "m1", "--yes"); code != exitRefused || !strings.Contains(out, why) {
+		t.Errorf("stop of the weight: exit code %d\n%s", code, out)
+	}
+	if out, code := l.ctl("rolling-restart"); code != exitRefused || !strings.Contains(out, why+"without m1 it would be 2, and 3 are needed") {
+		t.Errorf("rolling restart: exit code %d\n%s", code, out)
+	}
+	l.must("stop", "--limit", "m2,m3", "--yes")
+	if out, code := l.ctl("status"); code != exitUnhealthy || !strings.Contains(out, "degraded: 1 of 3 members serve") {
+		t.Errorf("status: exit code %d\n%s", code, out)
+	}
+	l.must("start")
+	// By other weights m2 and m3 would be a quorum, and so would m1 still be by those of now.
+	l.edit(", weight: 3", "")
+	if out, code := l.ctl("apply", "--server-binary", l.server); code != exitRefused || !strings.Contains(out, "weights change by too much at once") {
+		t.Errorf("apply without weights: exit code %d\n%s", code, out)
+	}
+}
