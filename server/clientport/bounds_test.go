@@ -141,12 +141,7 @@ func TestLargeAnswersInFlight(t *testing.T) {
 	large := string(make([]byte, size))
 	p.Write(framed(request(0, wire.OpSetData, large)))
 	p.expect(0, large)
-	hold := make(chan struct{})
-	release := sync.OnceFunc(func() { close(hold) })
-	t.Cleanup(release)
-	s.mu.Lock()
-	s.hold = hold
-	s.mu.Unlock()
+	release := s.holdBack()
 	go func() {
 		for xid := range requests {
 			p.Write(framed(request(xid, wire.OpSetData, large)))

@@ -12,10 +12,7 @@ import (
 func TestLargeRequests(t *testing.T) {
 	s := newStand(t, func(c *Config) { c.LargeRequestThreshold, c.LargeRequestMaxBytes = 100, 1000 })
 	closing, full, small := s.connect(), s.connect(), s.connect()
-	hold := make(chan struct{})
-	s.mu.Lock()
-	s.hold = hold
-	s.mu.Unlock()
+	release := s.holdBack()
 	body := func(n int) string { return strings.Repeat("x", n) }
 
 	closing.send(request(1, wire.OpSetData, body(400)))
@@ -29,7 +26,7 @@ func TestLargeRequests(t *testing.T) {
 	}
 	closing.Close()
 	waitFor(t, "the end of a connection", func() bool { return s.large.bytes.Load() == 500 })
-	close(hold)
+	release()
 	full.expect(1, body(500))
 	if n := s.large.bytes.Load(); n != 0 {
 		t.Errorf("%d bytes are not given back", n)

@@ -73,6 +73,17 @@ func newStand(t testing.TB, change func(*Config)) *stand {
 	return s
 }
 
+// holdBack keeps the answers of the loop back until release is called, or the test ends.
+func (s *stand) holdBack() (release func()) {
+	hold := make(chan struct{})
+	release = sync.OnceFunc(func() { close(hold) })
+	s.t.Cleanup(release)
+	s.mu.Lock()
+	s.hold = hold
+	s.mu.Unlock()
+	return release
+}
+
 func (s *stand) drive(ended chan struct{}) {
 	defer close(ended)
 	for inputs := range s.loop {
@@ -308,12 +319,7 @@ func TestCloseSession(t *testing.T) {
 func TestNonsenseBehindCloseSession(t *testing.T) {
 	s := newStand(t, nil)
 	p := s.connect()
-	hold := make(chan struct{})
-	s.mu.Lock()
-	s.hold = hold
-	s.mu.Unlock()
-	release := sync.OnceFunc(func() { close(hold) })
-	defer release()
+	release := s.holdBack()
 	if _, err := p.Write(append(framed(request(1, wire.OpCloseSession, "")), make([]byte, 1000)...)); err != nil {
 		t.Fatal(err)
 	}
@@ -381,10 +387,7 @@ func TestRequestsWithTheXidOfEvents(t *testing.T) {
 func TestOutstandingLimit(t *testing.T) {
 	s := newStand(t, func(c *Config) { c.OutstandingLimit = 10 })
 	p := s.connect()
-	hold := make(chan struct{})
-	s.mu.Lock()
-	s.hold = hold
-	s.mu.Unlock()
+	release := s.holdBack()
 	const requests = 1000
 	go func() {
 		for xid := range requests {
@@ -395,11 +398,7 @@ func TestOutstandingLimit(t *testing.T) {
 	if got := s.outstanding.Load(); got > 20 {
 		t.Errorf("%d requests were read above a limit of 10", got)
 	}
-	s.mu.Lock()
-	s.hold = make(chan struct{})
-	close(s.hold)
-	s.mu.Unlock()
-	close(hold)
+	release()
 	for xid := range requests {
 		p.expect(xid, "")
 	}

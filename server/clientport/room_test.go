@@ -20,10 +20,7 @@ func TestBytesOfRequests(t *testing.T) {
 		clients = append(clients, s.connect())
 	}
 	small := s.connect()
-	hold := make(chan struct{})
-	s.mu.Lock()
-	s.hold = hold
-	s.mu.Unlock()
+	release := s.holdBack()
 	body := strings.Repeat("x", length)
 	var group sync.WaitGroup
 	for _, p := range clients {
@@ -39,7 +36,7 @@ func TestBytesOfRequests(t *testing.T) {
 	}
 	small.send(request(1, wire.OpSetData, "small"))
 	waitFor(t, "the small one", func() bool { return s.outstanding.Load() == 4 })
-	close(hold)
+	release()
 	small.expect(1, "small")
 	for _, p := range clients {
 		for xid := range each {
@@ -55,10 +52,7 @@ func TestBytesOfRequestsOfOneConnection(t *testing.T) {
 	const length, count = 900_000, 20
 	s := newStand(t, func(c *Config) { c.RequestBytes = 64 << 20 })
 	p := s.connect()
-	hold := make(chan struct{})
-	s.mu.Lock()
-	s.hold = hold
-	s.mu.Unlock()
+	release := s.holdBack()
 	body := strings.Repeat("x", length)
 	sent := make(chan struct{})
 	go func() {
@@ -71,7 +65,7 @@ func TestBytesOfRequestsOfOneConnection(t *testing.T) {
 	if used := s.room.used.Load(); used > connRequestBytes+length+100 {
 		t.Errorf("%d bytes are in process", used)
 	}
-	close(hold)
+	release()
 	for xid := range count {
 		p.expect(xid, body)
 	}
@@ -103,15 +97,11 @@ func TestSlowRequestsKeepNoRoom(t *testing.T) {
 func TestWhoHasGoneLeavesRequestsBehind(t *testing.T) {
 	const length, limit = 900_000, 3 << 20
 	s := newStand(t, func(c *Config) { c.RequestBytes = limit })
-	hold := make(chan struct{})
 	var clients []*peer
 	for range 12 {
 		clients = append(clients, s.connect())
 	}
-	s.mu.Lock()
-	s.hold = hold
-	s.mu.Unlock()
-	t.Cleanup(func() { close(hold) })
+	s.holdBack()
 	body := strings.Repeat("x", length)
 	for _, p := range clients[:3] {
 		p.send(request(1, wire.OpSetData, body))
@@ -222,20 +212,15 @@ func TestWhoIsLetGoLeavesTheLine(t *testing.T) {
 	const length = 900_000
 	for _, end := range []string{"close", "abandon"} {
 		s := newStand(t, func(c *Config) { c.RequestBytes = 3 << 20 })
-		hold := make(chan struct{})
 		var clients []*peer
 		for range 6 {
 			clients = append(clients, s.connect())
 		}
-		s.mu.Lock()
-		s.hold = hold
-		s.mu.Unlock()
+		release := s.holdBack()
 		body := strings.Repeat("x", length)
 		for _, p := range clients {
 			go p.Write(append(framed(request(1, wire.OpSetData, body)), framed(request(2, wire.OpSetData, body))...))
 		}
-		release := sync.OnceFunc(func() { close(hold) })
-		t.Cleanup(release)
 		waitFor(t, "a line", func() bool { return s.room.waits.Load() >= 5 && s.outstanding.Load() == 3 })
 		for _, c := range s.everyConn() {
 			if end == "close" {
