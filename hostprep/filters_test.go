@@ -382,9 +382,10 @@ printf 'flush ruleset\n%s' '`+debianRules+`' >/etc/nftables.nft; : >/run/rules`)
 	for service, c := range map[string]struct{ begin, want string }{
 		"firewalld": {":", "stop and disable firewalld"},
 		"nftables":  {"sed 1d /etc/nftables.nft >/run/rules", "disable nftables, and drop its rules"},
+		"*":         {"sed 1d /etc/nftables.nft >/run/rules", "stop and disable firewalld; disable nftables, and drop its rules"},
 	} {
 		const state = "ls -l --time-style=+ /etc/runlevels/*; cat /run/rules"
-		sh(t, host, "ln -s /etc/init.d/"+service+" /etc/runlevels/boot/; "+c.begin)
+		sh(t, host, "for s in /etc/init.d/"+service+"; do ln -s $s /etc/runlevels/boot/; done; "+c.begin)
 		before := sh(t, host, state)
 		journal := filepath.Join(t.TempDir(), "journal")
 		if done := converges(t, host, journal, w, func() *Facts { return gathered(t, host, w) }); done != c.want {

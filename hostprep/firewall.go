@@ -138,8 +138,12 @@ func PlanFirewall(f *Facts, w FirewallWish) ([]Change, []Finding) {
 	if ufw {
 		p.ufw()
 	}
-	if !firewalld && !ufw && f.Firewall.Nft.filters() {
-		p.nftables()
+	nft := f.Firewall.Nft
+	if firewalld || ufw {
+		nft.Ruleset = withoutFilters(nft.Ruleset)
+	}
+	if (!firewalld && !ufw || w.Policy == FirewallDisable) && nft.filters() {
+		p.nftables(nft)
 	} else if !firewalld && !ufw && !fw.Masked && !fw.Loaded {
 		p.find(Note, "", "neither firewalld nor ufw nor nftables is active: nothing to do")
 	}

@@ -59,6 +59,13 @@ func TestPlanFirewall(t *testing.T) {
 	nft := func(rules string) Firewall {
 		return Firewall{Nft: Nftables{Ruleset: rules, Config: "/etc/nftables.conf", Text: "flush ruleset\n" + debianRules, Boots: true, Active: true}}
 	}
+	besides := func(fw Firewall, rules string) Firewall {
+		fw.Nft = nft(rules + debianRules).Nft
+		return fw
+	}
+	const firewalldRules = "table inet firewalld {\n\tchain filter_INPUT {\n\t\ttype filter hook input priority filter + 10; policy accept;\n\t\treject with icmpx admin-prohibited\n\t}\n}\n"
+	const ufwRules = "# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n\tchain ufw-user-input {\n\t\ttcp dport 22 # xt_tcp\n\t}\n" +
+		"\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n\t\tcounter jump ufw-user-input\n\t}\n}\n"
 	const f2b = "table inet f2b-table {\n\tchain f2b-chain {\n\t\ttype filter hook input priority filter - 1; policy accept;\n\t\ttcp dport 22 reject\n\t}\n}\n"
 	some := func(clients ...string) func(*FirewallWish) {
 		return func(w *FirewallWish) { w.Clients = prefixes(clients...) }
@@ -131,6 +138,17 @@ func TestPlanFirewall(t *testing.T) {
 			"the chain input of table inet filter drops packets, and nftables.service is not what put it there"},
 		{"nftables: drops nothing, and starts at no boot", Firewall{Nft: Nftables{Ruleset: "table ip x {\n\tchain c {\n\t\ttype filter hook input priority 0; policy accept;\n\t}\n}\n"}},
 			FirewallOpenPorts, nil, "", "nothing to do"},
+
+		{"two filters: disable", Firewall{Firewalld: active, UFW: "Status: active"}, FirewallDisable, nil, "stop and disable firewalld; disable ufw", ""},
+		{"firewalld and nftables: disable", besides(Firewall{Firewalld: active}, firewalldRules), FirewallDisable, nil,
+			"stop and disable firewalld; disable nftables, and drop its rules", ""},
+		{"firewalld, stopped but enabled, and nftables: disable", besides(Firewall{Firewalld: Unit{Loaded: true, Enabled: "enabled"}}, ""), FirewallDisable, nil,
+			"stop and disable firewalld; disable nftables, and drop its rules", ""},
+		{"ufw and nftables: disable", besides(ufw(), ufwRules), FirewallDisable, nil, "disable ufw; disable nftables, and drop its rules", ""},
+		{"ufw and nftables: disable beside iptables", besides(ufw(), ufwRules+strings.ReplaceAll(ufwRules, "ufw-user", "own")), FirewallDisable, nil, "disable ufw", "rules of iptables"},
+		{"firewalld and nftables: disable beside Docker", besides(Firewall{Firewalld: active}, firewalldRules+"table ip nat {\n\tchain DOCKER {\n\t}\n}\n"), FirewallDisable, nil,
+			"stop and disable firewalld", "rules of Docker"},
+		{"firewalld and nftables: leave", besides(Firewall{Firewalld: active}, firewalldRules), FirewallLeave, nil, "", "firewalld is active and left alone"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := wish(c.policy)
@@ -160,6 +178,19 @@ func TestPlanFirewall(t *testing.T) {
 				t.Errorf("findings: %q", text)
 			}
 		})
+	}
+}
+
+// What is given back with nftables is without what its neighbour gives back itself.
+func TestNeighboursOfNftables(t *testing.T) {
+	const own = "table inet firewalld {\n\tchain x {\n\t}\n}\n"
+	f := &Facts{Host: "h", Firewall: Firewall{
+		Firewalld: Unit{Loaded: true, Active: "active", Enabled: "enabled"},
+		Nft:       Nftables{Ruleset: own + strings.TrimSpace(debianRules), Text: debianRules, Boots: true},
+	}}
+	changes, _ := PlanFirewall(f, wish(FirewallDisable))
+	if len(changes) != 2 || changes[1].Undo == nil || changes[1].Undo.Args[2] != strings.TrimSpace(debianRules) {
+		t.Errorf("%+v", changes)
 	}
 }
 

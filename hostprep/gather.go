@@ -223,20 +223,23 @@ nft_included() {
 		done
 	done
 }
-if [ -z "$firewalld" ] && want_nft && command -v nft >/dev/null 2>&1; then
-	case $ufw in *": active") ;; *)
+if want_nft && command -v nft >/dev/null 2>&1; then
+	case $units in *"${nl}nftables.service	"*) l=${units#*"${nl}nftables.service"}; l=${l%%"$nl"*} ;; *) l= ;; esac
+	boots=
+	case $l in *=enabled*|*=active*|*=activating*|*=reloading*) boots=yes ;; esac
+	for p in /etc/runlevels/*/nftables; do [ -L "$p" ] && boots=yes; done
+	# Beside another filter it is not looked at, unless all are disabled and it is at work or will be.
+	case $firewalld/$ufw in yes/*|*": active") beside=yes ;; *) beside= ;; esac
+	if [ -z "$beside" ] || { [ -n "$boots" ] && ! want_firewall; }; then
 		nft=$(nft -s list ruleset 2>/dev/null)
 		field nft "$nft"
-		for p in /etc/runlevels/*/nftables; do [ -L "$p" ] && nft=yes; done
-		case $units in *"${nl}nftables.service	"*) l=${units#*"${nl}nftables.service"}; l=${l%%"$nl"*} ;; *) l= ;; esac
 		# Where it filters nothing, and will not, its configuration does not matter.
-		case $nft/$l in /*=enabled*|/*=active*|/*=activating*|/*=reloading*|?*/*) for p in "$(systemctl cat nftables.service 2>/dev/null | sed -n 's/^ExecStart=.*-f *\(\/[^ ;}]*\).*/\1/p' | head -n 1)" \
+		[ -z "$nft$boots" ] || for p in "$(systemctl cat nftables.service 2>/dev/null | sed -n 's/^ExecStart=.*-f *\(\/[^ ;}]*\).*/\1/p' | head -n 1)" \
 			/etc/nftables.conf /etc/sysconfig/nftables.conf /etc/nftables.nft; do
 			[ -n "$p" ] && [ -f "$p" ] && { field nft_config "$p"; file nft_text "$p"; field nft_included "$(nft_included "$p" x)"; break; }
 		done
-		;; esac
-		for p in /etc/*/zkctl-*.nft /etc/*/*/zkctl-*.nft; do file "content.$p" "$p"; done ;;
-	esac
+		for p in /etc/*/zkctl-*.nft /etc/*/*/zkctl-*.nft; do file "content.$p" "$p"; done
+	fi
 fi
 
 command -v getenforce >/dev/null 2>&1 && field getenforce "$(getenforce 2>/dev/null)"

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Nftables is the packet filter of a host that has neither firewalld nor ufw.
+// Nftables is the packet filter of a host that has neither firewalld nor ufw, or has it besides.
 type Nftables struct {
 	// Ruleset is what `nft -s list ruleset` says; "" where there are no rules, or where it was not looked at.
 	Ruleset string
@@ -154,6 +154,49 @@ func (n Nftables) declared() (tables, hooked map[nftChain]bool) {
 	return tables, hooked
 }
 
+// withoutFilters is a ruleset without the tables that firewalld and ufw make, and take away when they are stopped.
+func withoutFilters(ruleset string) string {
+	var out strings.Builder
+	for ruleset != "" {
+		table := ruleset // with the remarks before it
+		if end := strings.Index(ruleset, "\n}\n"); end >= 0 {
+			table = ruleset[:end+len("\n}\n")]
+		}
+		ruleset = ruleset[len(table):]
+		if !ofFilter(table) {
+			out.WriteString(table)
+		}
+	}
+	return out.String()
+}
+
+// ofFilter tells whether a table is firewalld's, or one of iptables in which all is ufw's.
+func ofFilter(table string) bool {
+	chain, ufw := "", false
+	for line := range strings.Lines(table) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) < 2 || words[0] == "#" || words[0] == "type":
+		case words[0] == "table":
+			if words[2] == "firewalld" {
+				return true
+			}
+			if t := words[1] + " " + words[2]; t != "ip filter" && t != "ip6 filter" {
+				return false
+			}
+		case words[0] == "chain":
+			chain = words[1]
+			ufw = ufw || strings.HasPrefix(chain, "ufw")
+			if !strings.HasPrefix(chain, "ufw") && !slices.Contains([]string{"INPUT", "FORWARD", "OUTPUT"}, chain) {
+				return false
+			}
+		case !strings.HasPrefix(chain, "ufw") && !strings.Contains(line, "jump ufw"):
+			return false
+		}
+	}
+	return ufw
+}
+
 const (
 	// disableNftables takes the rules away as the service does.
 	disableNftables = `
@@ -207,8 +250,7 @@ nft list table inet zkctl 2>/dev/null | grep -q chain || nft delete table inet z
 
 // nftables plans nftables: a chain in a table of our own, which keeps everybody else from the members' ports, and rules in the
 // chains that would drop what has to come in. Both are in one file, which is included by what is loaded at boot.
-func (p *firewallPlan) nftables() {
-	n := p.Firewall.Nft
+func (p *firewallPlan) nftables(n Nftables) {
 	if !n.Boots && !n.Active {
 		c := n.dropping()[0]
 		p.find(Warning, "let "+describe(p.wish.openings())+" through in whatever puts its rules there",
