@@ -27,6 +27,8 @@ type Tuning struct {
 type Swap struct {
 	Device  string
 	UsedKiB int64
+	// Priority is negative where the kernel chose it, by the order in which areas came.
+	Priority int
 }
 
 // SysctlFile holds the kernel parameters that zkctl sets.
@@ -198,7 +200,7 @@ func PlanSwap(f *Facts, policy string) ([]Change, []Finding) {
 		return changes, nil
 	}
 	var used int64
-	var devices []string
+	var devices, back []string
 	for _, s := range f.Tuning.Swaps {
 		used += s.UsedKiB
 		devices = append(devices, s.Device)
@@ -212,14 +214,25 @@ func PlanSwap(f *Facts, policy string) ([]Change, []Finding) {
 		return nil, []Finding{{Host: f.Host, Check: "swap", Severity: Error, Remedy: "stop something on this host, or set system.swap to leave",
 			Text: fmt.Sprintf("%s are swapped out, and %s of memory are left for them: swap cannot be switched off", mebibytes(used), mebibytes(f.Tuning.AvailKiB))}}
 	}
+	for _, s := range slices.SortedStableFunc(slices.Values(f.Tuning.Swaps), func(a, b Swap) int { return b.Priority - a.Priority }) {
+		back = append(back, strconv.Itoa(s.Priority), s.Device)
+	}
 	changes = append(changes, Change{
 		Kind: RunScript, Target: "swap", Summary: "switch swap off: " + strings.Join(devices, ", "), Root: true, Args: devices,
 		Script: `swapoff -a && for d; do ! grep -q "^$d " /proc/swaps || swapoff "$d" || exit 1; done`,
 		Verify: `! grep -q '^/' /proc/swaps`,
-		Undo:   &Undo{Script: `for d; do swapon "$d" || :; done`, Args: devices},
+		Undo:   &Undo{Script: swapOn, Args: back},
 	})
 	return changes, findings
 }
+
+// swapOn gets a priority and an area, over and over. One that the kernel chose cannot be asked for: areas get it in their order.
+const swapOn = `
+while [ $# -gt 1 ]; do
+	case $1 in -*) swapon "$2" ;; *) swapon -p "$1" "$2" ;; esac || :
+	shift 2
+done
+`
 
 // fromFstab tells whether an area is probably one that /etc/fstab has: by its name, or by a label or UUID, of which we do not
 // know whose it is.
@@ -285,7 +298,8 @@ func parseTuning(texts func(string) []string, text func(string) string) Tuning {
 	for _, s := range texts("swap") {
 		if w := strings.Fields(s); len(w) == 5 {
 			used, _ := strconv.ParseInt(w[3], 10, 64)
-			t.Swaps = append(t.Swaps, Swap{w[0], used})
+			priority, _ := strconv.Atoi(w[4])
+			t.Swaps = append(t.Swaps, Swap{w[0], used, priority})
 		}
 	}
 	t.AvailKiB, _ = strconv.ParseInt(text("memory_available"), 10, 64)

@@ -3,6 +3,7 @@ package hostprep
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,18 +107,28 @@ func TestPlanSwap(t *testing.T) {
 		policy      string
 		want, note  string
 	}{
-		{"on", fstab, []Swap{{"/dev/sda2", 5}, {"/swap.img", 0}}, "off", "take swap out of /etc/fstab; switch swap off: /dev/sda2, /swap.img", ""},
-		{"on, left so", fstab, []Swap{{"/dev/sda2", 5}}, "leave", "", ""},
+		{"on", fstab, []Swap{{"/dev/sda2", 5, -2}, {"/swap.img", 0, -2}}, "off", "take swap out of /etc/fstab; switch swap off: /dev/sda2, /swap.img", ""},
+		{"on, left so", fstab, []Swap{{"/dev/sda2", 5, -2}}, "leave", "", ""},
 		{"off", without, nil, "off", "", ""},
-		{"on until now", without, []Swap{{"/dev/sda2", 5}}, "off", "switch swap off: /dev/sda2", ""},
-		{"compressed memory", without, []Swap{{"/dev/zram0", 5}}, "off", "switch swap off: /dev/zram0", "/dev/zram0 is not in /etc/fstab"},
-		{"no room", fstab, []Swap{{"/dev/sda2", 2 << 20}}, "off", "", "2048 MiB are swapped out, and 1024 MiB of memory are left"},
+		{"on until now", without, []Swap{{"/dev/sda2", 5, -2}}, "off", "switch swap off: /dev/sda2", ""},
+		{"compressed memory", without, []Swap{{"/dev/zram0", 5, -2}}, "off", "switch swap off: /dev/zram0", "/dev/zram0 is not in /etc/fstab"},
+		{"no room", fstab, []Swap{{"/dev/sda2", 2 << 20, -2}}, "off", "", "2048 MiB are swapped out, and 1024 MiB of memory are left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &Facts{Host: "h", Contents: map[string][]byte{"/etc/fstab": []byte(c.fstab)}, Tuning: Tuning{Swaps: c.swaps, AvailKiB: 1 << 20}}
 			changes, findings := PlanSwap(f, c.policy)
 			checkPlan(t, changes, findings, c.want, c.note)
 		})
+	}
+}
+
+func TestSwapsFound(t *testing.T) {
+	lines := func(key string) []string {
+		return map[string][]string{"swap": {"/dev/sda2                               partition\t1048572\t\t512\t\t-2", "/swap.img file 1024 0 10"}}[key]
+	}
+	found := parseTuning(lines, func(string) string { return "" }).Swaps
+	if want := []Swap{{"/dev/sda2", 512, -2}, {"/swap.img", 0, 10}}; !slices.Equal(found, want) {
+		t.Errorf("found %v, want %v", found, want)
 	}
 }
 
@@ -154,9 +165,9 @@ func TestTuned(t *testing.T) {
 	fake(t, "hostnamectl", "exit 1\n") // nobody to ask in a sandbox
 	swaps := filepath.Join(t.TempDir(), "swaps")
 	fake(t, "swapoff", `[ "$1" != -a ] || : >`+swaps+"\n")
-	fake(t, "swapon", "echo $1 >>"+swaps+"\n")
+	fake(t, "swapon", "echo $* >>"+swaps+"\n")
 	sh(t, host, `printf 'old-name' >/etc/hostname; hostname old-name; mkdir -p /etc/sysctl.d; rm -f /etc/sysctl.conf
-printf 'net.core.somaxconn=77 # mine\n' >/etc/sysctl.d/zz.conf; printf '/swap.img none swap sw 0 0\n' >/etc/fstab; chmod 600 /etc/fstab; echo /swap.img >`+swaps)
+printf 'net.core.somaxconn=77 # mine\n' >/etc/sysctl.d/zz.conf; printf '/swap.img none swap sw 0 0\n' >/etc/fstab; chmod 600 /etc/fstab; printf '%s\n' '-p 5 /dev/vdb' /swap.img /dev/vdc >`+swaps)
 	state := "hostname; cat /proc/sys/net/core/somaxconn; cd /etc; stat -c '%a %i %n' fstab; head -n 99 hostname fstab sysctl.d/*; cat " + swaps
 	before := sh(t, host, state)
 	journal := filepath.Join(t.TempDir(), "journal")
@@ -168,7 +179,7 @@ printf 'net.core.somaxconn=77 # mine\n' >/etc/sysctl.d/zz.conf; printf '/swap.im
 		}
 		f.Tuning.Swaps = nil
 		if b, err := os.ReadFile(swaps); err == nil && len(b) > 0 {
-			f.Tuning.Swaps = []Swap{{"/swap.img", 1}}
+			f.Tuning.Swaps = []Swap{{"/dev/vdc", 0, -3}, {"/swap.img", 1, -2}, {"/dev/vdb", 0, 5}}
 		}
 		changes, findings := PlanSysctl(f, map[string]string{"net.core.somaxconn": "1024"})
 		if len(findings) != 1 || !strings.Contains(findings[0].Text, "zz.conf sets net.core.somaxconn to 77") {
