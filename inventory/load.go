@@ -172,15 +172,44 @@ func (l *loader) document(top *yaml.Node) *Inventory {
 }
 
 var (
-	nameForm    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	wordForm    = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*$`)
-	addressForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	wordForm = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*$`)
 )
 
-// isAddress tells whether an address can stand in zoo.cfg and /etc/hosts: a name in ASCII, or an IP address without port.
-func isAddress(s string) bool {
-	_, err := netip.ParseAddr(s)
-	return err == nil && !strings.ContainsAny(s, " \t\r\n") || addressForm.MatchString(s)
+// noName says why s is no name of a host, "" if it is one: RFC 1123, section 2.1, and the underscores that are about besides.
+func noName(s string) string {
+	if len(s) > 253 {
+		return fmt.Sprintf("it has %d characters, and a name has 253 at the most", len(s))
+	}
+	for _, r := range s {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", r) {
+			return fmt.Sprintf("%q is in no name: letters, digits, '.', '_' and '-' only", r)
+		}
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		switch {
+		case label == "":
+			return "there is nothing before, behind or between its dots"
+		case len(label) > 63:
+			return fmt.Sprintf("%s has %d characters, and what is between dots has 63 at the most", label, len(label))
+		case label[0] == '-' || label[len(label)-1] == '-':
+			return fmt.Sprintf("%q begins or ends with '-'", label)
+		}
+	}
+	return ""
+}
+
+// noAddress says why s cannot stand in zoo.cfg and /etc/hosts, "" if it can: it is no name, which may end with a dot, and no IP
+// address without port.
+func noAddress(s string) string {
+	if a, err := netip.ParseAddr(s); err == nil && !strings.ContainsAny(a.Zone(), " \t\r\n") {
+		return ""
+	}
+	name := strings.TrimSuffix(s, ".")
+	if i := strings.LastIndexByte(name, '.'); i >= 0 && strings.Trim(name[i+1:], "0123456789") == "" && name[i+1:] != "" {
+		return "no name ends with a number behind its last dot"
+	}
+	return noName(name)
 }
 
 // host decodes one entry of the list of hosts and resolves all its settings.
@@ -199,8 +228,10 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 	}
 	if h.Name == "" {
 		d.problem(n, "%s: has no name", key)
+	} else if why := noName(h.Name); why != "" {
+		d.problem(n, "%s.name: %q is not a host name: %s", key, h.Name, why)
 	} else if !nameForm.MatchString(h.Name) {
-		d.problem(n, "%s.name: %q is not a host name", key, h.Name)
+		d.problem(n, "%s.name: %q is not a host name: it begins or ends with '_'", key, h.Name)
 	}
 	for _, label := range h.Labels {
 		if !nameForm.MatchString(label) {
@@ -208,8 +239,11 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 		}
 	}
 	for _, a := range [][2]string{{"address", h.Address}, {"peer_address", h.PeerAddress}} {
-		if a[1] != "" && !isAddress(a[1]) {
-			l.problems.add(Problem{h.place(a[0]), fmt.Sprintf("%s.%s: %q is neither a name nor an IP address", key, a[0], a[1])})
+		if a[1] == "" {
+			continue
+		}
+		if why := noAddress(a[1]); why != "" {
+			l.problems.add(Problem{h.place(a[0]), fmt.Sprintf("%s.%s: %q is neither a name nor an IP address: %s", key, a[0], a[1], why)})
 		}
 	}
 	if _, given := h.places["id"]; !given {
@@ -223,6 +257,9 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 		s.SSH.User, s.SSH.Port = cmp.Or(s.SSH.User, currentUser()), cmp.Or(s.SSH.Port, 22)
 	} else {
 		l.way(&h, &s.SSH, n, key)
+	}
+	if s.System.Hostname == "set" && len(h.Name) > 64 {
+		d.problem(n, "%s.name: %s has %d characters, and Linux lets a host call itself by 64 at the most (system.hostname: set)", key, h.Name, len(h.Name))
 	}
 	h.PeerAddress = cmp.Or(h.PeerAddress, h.Address)
 	h.SSH, h.Become, h.Server, h.ZooCfg, h.TLS, h.System = s.SSH, s.Become, s.Server, s.ZooCfg, s.TLS, s.System

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 )
@@ -33,8 +32,8 @@ func (l *loader) tls(first, h Host) {
 		}
 	}
 	for _, n := range t.Names {
-		if _, err := netip.ParseAddr(n); err != nil && !nameForm.MatchString(strings.TrimPrefix(n, "*.")) {
-			l.problem(h.place("tls"), "%s: tls.names: %q is neither a name nor an IP address", h.Name, n)
+		if why := noAddress(strings.TrimPrefix(n, "*.")); why != "" {
+			l.problem(h.place("tls"), "%s: tls.names: %q is neither a name nor an IP address: %s", h.Name, n, why)
 		}
 	}
 	if !t.On() {
