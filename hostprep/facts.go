@@ -161,15 +161,14 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 	f.CPUs, _ = strconv.Atoi(fields.Text("cpus"))
 	f.OS = parseOS(fields)
 	for _, d := range fields.Texts("disk") {
-		size, rest, _ := strings.Cut(d, " ")
-		avail, path, ok := strings.Cut(rest, " ")
-		if !ok {
+		words := strings.SplitN(d, " ", 4) // the size of a block, blocks, those available
+		if len(words) != 4 {
 			continue
 		}
-		disk := Disk{Path: path}
-		disk.SizeKiB, _ = strconv.ParseInt(size, 10, 64)
-		disk.AvailKiB, _ = strconv.ParseInt(avail, 10, 64)
-		if disk.SizeKiB > 0 { // as busybox says of a file system without a disk; df of others says nothing
+		block, _ := strconv.ParseFloat(words[0], 64)
+		size, _ := strconv.ParseFloat(words[1], 64)
+		avail, _ := strconv.ParseFloat(words[2], 64)
+		if disk := (Disk{words[3], int64(size * block / 1024), int64(avail * block / 1024)}); disk.SizeKiB > 0 { // of a file system that has one
 			f.Disks = append(f.Disks, disk)
 		}
 	}
@@ -340,23 +339,29 @@ func parseFiles(fields remote.Fields) map[string]remote.FileState {
 	return files
 }
 
-// parseContents divides the contents of several files, which were reported as one.
+// parseContents divides the contents of several files, which were reported as one. Those that were asked for by path it
+// returns, the others become fields.
 func parseContents(fields remote.Fields, files map[string]remote.FileState) (map[string][]byte, error) {
 	contents := make(map[string][]byte)
-	for name, values := range fields { // of files that were not asked for by name
-		if path, ok := strings.CutPrefix(name, "content."); ok {
-			contents[path] = values[0]
-		}
+	rest, names := fields.Bytes("contents"), fields.Texts("contents.as")
+	sizes := fields.Texts("contents.of")
+	if len(sizes) != len(names) {
+		return nil, errors.New("a file has gone while it was read: run it again")
 	}
-	rest := fields.Bytes("contents")
-	for _, line := range fields.Texts("contents.of") {
+	for i, line := range sizes {
 		text, path, _ := strings.Cut(line, " ")
 		size, err := strconv.Atoi(text)
 		if err != nil || size < 0 || size > len(rest) {
 			return nil, fmt.Errorf("%s has changed while it was read: run it again", path)
 		}
-		contents[path], rest = rest[:size:size], rest[size:]
-		sum := sha256.Sum256(contents[path])
+		content := rest[:size:size]
+		rest = rest[size:]
+		if p, ok := strings.CutPrefix(names[i], "content."); ok {
+			contents[p] = content
+		} else {
+			fields[names[i]] = append(fields[names[i]], content)
+		}
+		sum := sha256.Sum256(content)
 		if known := files[path].SHA256; known != "" && known != hex.EncodeToString(sum[:]) {
 			return nil, fmt.Errorf("%s has changed while it was read: run it again", path)
 		}

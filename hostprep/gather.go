@@ -3,7 +3,7 @@ package hostprep
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,48 +35,60 @@ type Wanted struct {
 
 // gatherScript reports everything by fields. It gets LoginUser as $1; lists are
 // set in front of it as shell functions by Gather.
+//
+// A process takes a millisecond, and so does each command in $( ) or a pipe half of one: what a host is asked each time
+// is told by the shell itself where it can, and a program is called once for all that it is needed for.
 const gatherScript = `
-# line FILE: its first line, without a process.
-line() { { IFS= read -r l <"$1"; } 2>/dev/null; printf '%s' "$l"; }
-field time0 "$(now)"
+# line FILE: sets l to its first line, without a process.
+line() { l=; [ ! -r "$1" ] || { IFS= read -r l <"$1"; } 2>/dev/null || :; }
+now; field time0 "$t"
+# file NAME PATH: as that of remote.FieldsScript, but contents_of reports all together. (In a pipe it would be lost.)
+files=0
+file() { if [ -f "$2" ] && [ -r "$2" ]; then files=$((files + 1)); eval "name$files=\$1 path$files=\$2"; fi; }
+contents_of() {
+	for p; do file "content.$p" "$p"; done
+	set --; n=0
+	while [ $n != $files ]; do n=$((n + 1)); eval "set -- \"\$@\" \"\$path$n\"; field contents.as \"\$name$n\""; done
+	[ $# = 0 ] && return
+	stat -L -c 'contents.of	=%s %n' -- "$@"
+	printf 'contents\t%s\n' "$(cat -- "$@" | enc)"
+}
 [ -n "$1" ] || set -- "$(id -un)"
 file os_release /etc/os-release
-uname -s -n -r -m | {
-	read -r l name release machine
-	field kernel "$l"; field hostname "$name"; field release "$release"; field machine "$machine"
-}
+kernel() { field kernel "$1"; field hostname "$2"; field release "$3"; field machine "$4"; }
+kernel $(uname -s -n -r -m)
 field bits "$(getconf LONG_BIT 2>/dev/null)"
-field uid "$(id -u)"
+uid=
+while read -r name _ l _; do case $name in Uid:) uid=$l; break ;; esac; done </proc/self/status
+field uid "${uid:-$(id -u)}"
 field user "$1"
-field machine_id "$(line /etc/machine-id)"
+line /etc/machine-id; field machine_id "$l"
 while read -r name l _; do
 	case $name in MemTotal:) field memory "$l" ;; MemAvailable:) field memory_available "$l"; break ;; esac
 done </proc/meminfo
 field cpus "$(grep -c '^processor' /proc/cpuinfo)"
 
+user=$1
 home=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
-home=${home%:*}
-field home "${home##*:}"
-for u in $(list_users); do
-	# uid=0(root) gid=0(root) groups=0(root)
-	l=$(id "$u" 2>/dev/null) || continue
-	gid=${l#* gid=} gid=${gid%% *} group=${gid#*\(} l=${l#uid=}
-	field account "$u ${l%%[!0-9]*} ${gid%%[!0-9]*} ${group%\)}"
-done
+home=${home%:*} home=${home##*:}
+field home "$home"
+accounts() {
+	for u; do
+		# uid=0(root) gid=0(root) groups=0(root)
+		l=$(id "$u" 2>/dev/null) || continue
+		gid=${l#* gid=} gid=${gid%% *} group=${gid#*\(} l=${l#uid=}
+		field account "$u ${l%%[!0-9]*} ${gid%%[!0-9]*} ${group%\)}"
+	done
+}
+with_users accounts
 
-sizes_of() { df -Pk "$@" 2>/dev/null | sed -n '2,$s/^.* \([0-9][0-9]*\)  *[0-9][0-9]*  *\([0-9][0-9]*\)  *[0-9-]*% .*$/\1 \2/p'; }
 disks() {
 	[ $# != 0 ] || return 0
 	for p; do
 		while [ ! -e "$p" ]; do p=${p%/*}; [ -n "$p" ] || p=/; done
 		set -- "$@" "$p"; shift
 	done
-	sizes=$(sizes_of "$@")$nl
-	l=$sizes
-	for p; do case $l in [0-9]*) l=${l#*"$nl"} ;; *) l=lacking; break ;; esac; done
-	[ -n "$l" ] || return
-	sizes= # one of them cannot be told
-	for p; do sizes="$sizes$(sizes_of "$p")$nl"; done
+	sizes=$(stat -L -f -c '%S %b %a' -- "$@" 2>/dev/null)$nl
 }
 disk_fields() { for p; do field disk "${sizes%%"$nl"*} $p"; sizes=${sizes#*"$nl"}; done; }
 with_disks disks
@@ -84,9 +96,9 @@ with_disks disk_fields
 
 p=/sys/kernel/mm/transparent_hugepage/enabled
 [ -e "$p" ] && [ ! -w "$p" ] && field huge_pages_fixed yes
-field huge_pages "$(line /sys/kernel/mm/transparent_hugepage/enabled)"
+line "$p"; field huge_pages "$l"
 while read -r s; do case $s in /*) field swap "$s" ;; esac; done 2>/dev/null </proc/swaps
-for s in $(list_sysctls); do
+sysctls() { for s; do
 	p=/proc/sys/$(echo "$s" | tr . /)
 	[ -r "$p" ] && field sysctl "$s $(tr '\n\t' '  ' <"$p")"
 	[ -e "$p" ] && [ ! -w "$p" ] && field sysctl_fixed "$s"
@@ -98,47 +110,53 @@ for s in $(list_sysctls); do
 		esac
 		sed -n "s#^[ 	-]*\($s[ 	]*=.*\)#\1#p" "$p" 2>/dev/null | while IFS= read -r l; do field sysctl_later "$p $l"; done
 	done
-done
-for n in $(list_names); do
-	getent ahosts "$n" 2>/dev/null | while read -r a _; do field resolved "$n $a"; done
-done
+done; }
+with_sysctls sysctls
+names() { for n; do getent ahosts "$n" 2>/dev/null | while read -r a _; do field resolved "$n $a"; done; done; }
+with_names names
 
 # The table of all sockets is read once: that takes the kernel a while, however few there are.
 listeners() {
 	for p; do
-		set -- "$@" -e "s/^ *[0-9]*: \([0-9A-F]*\):$(printf %04X "$p") [0-9A-F]*:[0-9A-F]* 0A .*\$/$p \1 &/p"; shift
+		set -- "$@" -e "s/^ *[0-9]*: \([0-9A-F]*\):${p#*:} [0-9A-F]*:[0-9A-F]* 0A .*\$/${p%:*} \1 &/p"; shift
 	done
 	[ $# = 0 ] || sed -n "$@" /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 listening=$(with_ports listeners)
 if [ -n "$listening" ]; then
-	# The sockets of all processes, a line each: inode and process.
-	sockets=$nl$(ls -l /proc/[0-9]*/fd 2>/dev/null |
-		sed -n 's#^/proc/\([0-9]*\)/.*#\1#; /^[0-9][0-9]*$/h; /socket:/{s/.*socket:\[\([0-9]*\)\].*/\1/;G;s/\n/ /;p;}')$nl
+	# Those sockets with their processes, a line each: inode and process.
+	set -- "$1" -e 's#^/proc/\([0-9]*\)/.*#\1#; /^[0-9][0-9]*$/h'
+	while read -r _ _ _ _ _ _ _ _ _ _ _ inode _; do set -- "$@" -e "/socket:.$inode]/{s/.*/$inode/;G;s/\n/ /;p;}"; done <<END
+$listening
+END
+	login=$1; shift
+	sockets=$nl$(ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n "$@")$nl
+	set -- "$login"
 	told=
 	printf '%s\n' "$listening" | while read -r p addr _ _ _ _ _ _ _ _ _ inode _; do
 		case $sockets in
 		*"$nl$inode "*)
 			pid=${sockets#*"$nl$inode "}; pid=${pid%%"$nl"*}
-			field port "$p $addr $pid $(line "/proc/$pid/comm")"
+			line "/proc/$pid/comm"; field port "$p $addr $pid $l"
 			case $told in *" $pid "*) continue ;; esac
 			told="$told $pid "
 			field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
-			field "cgroup.$pid" "$(cat "/proc/$pid/cgroup" 2>/dev/null)" ;;
+			while IFS= read -r l; do case $l in *.service*) field "cgroup.$pid" "$l" ;; esac; done 2>/dev/null <"/proc/$pid/cgroup" ;;
 		*) # of somebody that cannot be seen, unless it has ended by now
 			case $(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null) in *" $inode "*) field port "$p $addr 0 -" ;; esac ;;
 		esac
 	done
 fi
 
-list_data | while IFS= read -r d; do
+data() { for d; do
 	[ -d "$d" ] || continue
 	field data "$d"
 	file "myid.$d" "$d/myid"
 	for f in "$d"/version-2/*; do
 		[ -e "$f" ] && { field "holds.$d" "${f##*/}"; break; }
 	done
-done
+done; }
+with_data data
 
 # Many files are looked at together: processes for each would be felt.
 look_at() {
@@ -155,14 +173,7 @@ look_at() {
 	for p; do shift; if [ -f "$p" ] && [ -r "$p" ]; then set -- "$@" "$p"; fi; done
 	[ $# = 0 ] || { openssl dgst -sha256 -r "$@" 2>/dev/null || sha256sum -- "$@"; } | while IFS= read -r l; do field sum "$l"; done
 }
-contents_of() {
-	for p; do shift; if [ -f "$p" ] && [ -r "$p" ]; then set -- "$@" "$p"; fi; done
-	[ $# = 0 ] && return
-	stat -L -c 'contents.of	=%s %n' -- "$@"
-	printf 'contents\t%s\n' "$(cat -- "$@" | enc)"
-}
 with_files look_at
-with_contents contents_of
 
 # show_units reports units, a field each, with tabs between their properties.
 show_units() {
@@ -179,10 +190,17 @@ $shown
 
 END
 }
+# properties_of UNIT: sets l to what was shown of it, each property between tabs. (A shell takes the square of a text's length
+# to find a place in it, but splits it in one go.)
+properties_of() {
+	IFS=$nl; set -f; set -- "$1" $units; set +f; unset IFS
+	unit_asked=$1 l=; shift
+	for s; do case $s in "$unit_asked	"*) l=${s#"$unit_asked"}"	" ;; esac; done
+}
 firewalld= units=
 if [ -d /run/systemd/system ]; then
 	field systemd yes
-	show_units $(list_units) firewalld.service ufw.service nftables.service iptables.service SuSEfirewall2.service
+	with_units show_units
 elif command -v firewall-cmd >/dev/null 2>&1; then
 	firewall-cmd --state >/dev/null 2>&1 && field unit.firewalld.service 'LoadState=loaded
 ActiveState=active'
@@ -191,7 +209,7 @@ if [ -x /sbin/openrc-run ] && [ -d /run/openrc ]; then
 	field openrc yes
 	for p in /etc/runlevels/*/*; do [ -L "$p" ] && field starts "${p#/etc/runlevels/}"; done
 fi
-field init "$(cat /proc/1/comm 2>/dev/null)"
+line /proc/1/comm; field init "$l"
 ufw=
 if command -v ufw >/dev/null 2>&1; then
 	# ufw is slow, and asks the same first.
@@ -224,7 +242,7 @@ nft_included() {
 	done
 }
 if want_nft && command -v nft >/dev/null 2>&1; then
-	case $units in *"${nl}nftables.service	"*) l=${units#*"${nl}nftables.service"}; l=${l%%"$nl"*} ;; *) l= ;; esac
+	properties_of nftables.service
 	boots=
 	case $l in *=enabled*|*=active*|*=activating*|*=reloading*) boots=yes ;; esac
 	for p in /etc/runlevels/*/nftables; do [ -L "$p" ] && boots=yes; done
@@ -238,12 +256,13 @@ if want_nft && command -v nft >/dev/null 2>&1; then
 			/etc/nftables.conf /etc/sysconfig/nftables.conf /etc/nftables.nft; do
 			[ -n "$p" ] && [ -f "$p" ] && { field nft_config "$p"; file nft_text "$p"; field nft_included "$(nft_included "$p" x)"; break; }
 		done
-		for p in /etc/*/zkctl-*.nft /etc/*/*/zkctl-*.nft; do file "content.$p" "$p"; done
+		# Each directory of /etc is looked into.
+		if want_firewall; then for p in /etc/*/zkctl-*.nft /etc/*/*/zkctl-*.nft; do file "content.$p" "$p"; done; fi
 	fi
 fi
 
 command -v getenforce >/dev/null 2>&1 && field getenforce "$(getenforce 2>/dev/null)"
-[ -e /sys/fs/selinux/enforce ] && field selinux_enforce "$(cat /sys/fs/selinux/enforce)"
+[ -e /sys/fs/selinux/enforce ] && { line /sys/fs/selinux/enforce; field selinux_enforce "$l"; }
 file selinux_config /etc/selinux/config
 [ -L /etc/selinux/config ] && field selinux_link "$(readlink -f /etc/selinux/config)"
 
@@ -259,16 +278,17 @@ for p in /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg /var/lib/cloud/instan
 	[ ! -f "$p" ] || sed -n 's/^ *manage_etc_hosts: *\([^ #]*\).*$/\1/p' "$p" 2>/dev/null
 done | while IFS= read -r l; do field cloud_hosts "$l"; done
 [ ! -d /etc/cloud/templates ] || for p in /etc/cloud/templates/hosts.*.tmpl; do file "content.$p" "$p"; done
-case " $(line /proc/cmdline) " in *" enforcing=1 "*) field selinux_forced yes ;; esac
+line /proc/cmdline
+case " $l " in *" enforcing=1 "*) field selinux_forced yes ;; esac
 
 for t in systemctl supervise-daemon restorecon crontab ssh ssh-keygen logger gzip; do
 	command -v "$t" >/dev/null 2>&1 && field tool "$t"
 done
 `
 
-// nowScript prints nanoseconds since 1970 where date knows them, else seconds.
+// nowScript sets t to nanoseconds since 1970 where date knows them, else to seconds.
 const nowScript = `
-now() { t=$(date +%s%N); case $t in *[!0-9]*|??????????) t=$(date +%s)000000000 ;; esac; echo "$t"; }
+now() { t=$(date +%s%N); case $t in *[!0-9]*|??????????) t=$(date +%s)000000000 ;; esac; }
 `
 
 // Gather asks a host for its facts, in one round trip. It changes nothing.
@@ -276,18 +296,10 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 	var script strings.Builder
 	script.WriteString(remote.FieldsScript)
 	script.WriteString(nowScript)
-	list := func(name string, items []string) {
-		fmt.Fprintf(&script, "%s() {\n", name)
-		for _, i := range items {
-			fmt.Fprintf(&script, "printf '%%s\\n' %s\n", shell.Quote(i))
-		}
-		script.WriteString(":\n}\n")
-	}
-	var ports []string
+	var ports []string // and what the kernel's table has for them
 	for _, p := range want.Ports {
-		ports = append(ports, strconv.Itoa(p))
+		ports = append(ports, fmt.Sprintf("%d:%04X", p, p))
 	}
-	list("list_data", want.DataDirs)
 	// These call what they are given with the list.
 	with := func(name string, items []string) {
 		fmt.Fprintf(&script, "%s() { \"$@\" %s; }\n", name, shell.Join(items...))
@@ -296,17 +308,18 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 	with("with_ports", ports)
 	with("with_files", want.Files)
 	with("with_contents", want.Contents)
-	list("list_units", want.Units)
-	list("list_users", want.Users)
-	list("list_names", want.Names)
-	list("list_sysctls", want.Sysctls)
+	with("with_data", want.DataDirs)
+	with("with_units", slices.Concat(want.Units, []string{"firewalld.service", "ufw.service", "nftables.service", "iptables.service", "SuSEfirewall2.service"}))
+	with("with_users", want.Users)
+	with("with_names", want.Names)
+	with("with_sysctls", want.Sysctls)
 	fmt.Fprintf(&script, "want_firewall() { %t; }\nwant_nft() { %t; }\n", want.Firewall.Opens(), want.Firewall.Opens() || want.Firewall == FirewallDisable)
 	script.WriteString(gatherScript)
 	for _, extra := range want.Extra {
 		script.WriteString(extra)
 		script.WriteString("\n")
 	}
-	script.WriteString("field time1 \"$(now)\"\n:\n")
+	script.WriteString("with_contents contents_of\nnow; field time1 \"$t\"\n:\n")
 
 	before := time.Now()
 	res, err := host.Run(ctx, remote.Command{
@@ -320,10 +333,12 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: gather facts: %w", host.Name(), err)
 	}
-	f := parseFacts(host.Name(), fields)
-	if f.Contents, err = parseContents(fields, f.Files); err != nil {
+	contents, err := parseContents(fields, parseFiles(fields))
+	if err != nil {
 		return nil, fmt.Errorf("%s: gather facts: %w", host.Name(), err)
 	}
+	f := parseFacts(host.Name(), fields)
+	f.Contents = contents
 	f.setClock(fields, before, after)
 	return f, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,15 +83,27 @@ func TestParseContents(t *testing.T) {
 	fields := func(all string, of ...string) remote.Fields {
 		f := remote.Fields{"contents": {[]byte(all)}}
 		for _, o := range of {
-			f["contents.of"] = append(f["contents.of"], []byte(o))
+			_, path, _ := strings.Cut(o, " ")
+			name := "content." + path
+			if path == "/d" {
+				name = "d"
+			}
+			f["contents.of"], f["contents.as"] = append(f["contents.of"], []byte(o)), append(f["contents.as"], []byte(name))
 		}
 		return f
 	}
-	got, err := parseContents(fields("one\nthree", "4 /a", "0 /b", "5 /c"), files)
+	all := fields("one\nthree,four", "4 /a", "0 /b", "5 /c", "5 /d")
+	got, err := parseContents(all, files)
+	if all.Text("d") != ",four" {
+		t.Errorf("what was asked for by a name: %q", all)
+	}
 	if err != nil || len(got) != 3 || string(got["/a"]) != "one\n" || got["/b"] == nil || string(got["/c"]) != "three" {
 		t.Errorf("%q, %v", got, err)
 	}
+	gone := fields("one\nthree", "4 /a", "0 /b", "5 /c")
+	gone["contents.as"] = append(gone["contents.as"], []byte("content./d"))
 	for name, f := range map[string]remote.Fields{
+		"gone":    gone,
 		"longer":  fields("one\nthree!", "4 /a", "0 /b", "5 /c"),
 		"shorter": fields("one\nthre", "4 /a", "0 /b", "5 /c"),
 		"other":   fields("One\nthree", "4 /a", "0 /b", "5 /c"),

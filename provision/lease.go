@@ -63,7 +63,9 @@ top() {
 says() { while IFS= read -r l || [ -n "$l" ]; do case $l in "$1="*) printf '%s\n' "${l#*=}"; return ;; esac; done 2>/dev/null <"$dir/$2"; }
 tell() {
 	field lock.generation "$1"
-	for k in holder since until token; do field "lock.$k" "$(says $k "$1")"; done
+	[ ! -f "$dir/$1" ] || while IFS= read -r l || [ -n "$l" ]; do
+		case $l in holder=*|since=*|until=*|token=*) field "lock.${l%%=*}" "${l#*=}" ;; esac
+	done 2>/dev/null <"$dir/$1"
 	field lock.now "$(date +%s)"
 }
 flush() { sync -- "$1" 2>/dev/null || sync; }

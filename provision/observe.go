@@ -45,25 +45,22 @@ type member struct {
 // run as whoever calls zkctl.
 func privileged(m templates.Member) bool { return m.User() != "" }
 
-// serviceFragment reports the state of the service, by the functions of remote.FieldsScript. Its arguments, as shell
+// serviceFragment reports the state of the service, by the functions of remote.FieldsScript and those of hostprep.Gather. Its arguments, as shell
 // variables: unit, link, program, config, pid_file, supervisor_pid_file, supervisor, started, marked, manager, and those of certificateFragment.
 const serviceFragment = certificateFragment + `
 lives() {
-	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"
+	line "$1"; pid=$l; [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"
 }
 supervised=
 [ -d /run/openrc ] && [ -x /sbin/openrc-run ] && command -v supervise-daemon >/dev/null 2>&1 && supervised=yes
 pid=0
 if [ "$manager" = systemd ] || { [ "$manager" = auto ] && [ -d /run/systemd/system ]; }; then
 	# What was shown among other units needs not be asked for again.
-	case ${units-} in
-	*"$nl$unit.service	"*) state=${units#*"$nl$unit.service"}; state=$(printf %s "${state%%"$nl"*}" | tr '\t' '\n') ;;
-	*) state=$(systemctl show -p ActiveState -p MainPID -p NeedDaemonReload "$unit" 2>/dev/null) ;;
-	esac
-	state=$nl$state$nl
-	case $state in *"${nl}ActiveState=active$nl"*|*"${nl}ActiveState=activating$nl"*|*"${nl}ActiveState=reloading$nl"*) field member.running yes ;; esac
-	case $state in *"${nl}NeedDaemonReload=yes$nl"*) field member.reload yes ;; esac
-	case $state in *"${nl}MainPID="*) pid=${state#*"${nl}MainPID="}; pid=${pid%%"$nl"*} ;; esac
+	properties_of "$unit.service"
+	[ -n "$l" ] || l="	$(systemctl show -p ActiveState -p MainPID -p NeedDaemonReload "$unit" 2>/dev/null | tr '\n' '\t')"
+	case $l in *"	ActiveState=active	"*|*"	ActiveState=activating	"*|*"	ActiveState=reloading	"*) field member.running yes ;; esac
+	case $l in *"	NeedDaemonReload=yes	"*) field member.reload yes ;; esac
+	case $l in *"	MainPID="*) pid=${l#*"	MainPID="}; pid=${pid%%"	"*} ;; esac
 elif [ "$manager" = openrc ] || { [ "$manager" = auto ] && [ -n "$supervised" ]; }; then
 	rc-service -q "$unit" status >/dev/null 2>&1 && field member.running yes
 	lives "$pid_file" "$config" || pid=0
@@ -73,11 +70,15 @@ else
 fi
 field member.pid "${pid:-0}"
 if [ "${pid:-0}" != 0 ]; then
-	field member.exe "$(readlink "/proc/$pid/exe" 2>/dev/null)"
-	field member.release "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n 's/^-Dzkctl\.release=//p')"
+	exe=$(readlink "/proc/$pid/exe" 2>/dev/null)
+	field member.exe "$exe"
+	case $exe in
+	*/zkserver) ;;
+	*) field member.release "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n 's/^-Dzkctl\.release=//p')" ;;
+	esac
 fi
-field member.wanted "$(readlink -f "$program" 2>/dev/null)"
-field member.link "$(readlink "$link" 2>/dev/null)"
+[ ! -e "$program" ] || field member.wanted "$(readlink -f "$program")"
+[ ! -L "$link" ] || field member.link "$(readlink "$link")"
 file member.started "$started"
 [ -e "$marked" ] && field member.marked yes
 if [ -x /sbin/openrc-run ] && { [ -d /run/openrc ] || ! command -v update-rc.d; } >/dev/null 2>&1; then

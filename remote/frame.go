@@ -15,23 +15,21 @@ import (
 //
 // The login shell, whatever it is, is given one fixed command line, the loader.
 // It holds no quote, backslash, exclamation mark or newline inside its single
-// quotes, so that sh, fish and csh all read it alike. The loader reads a byte
-// count and that many bytes from standard input and evaluates them; what
-// follows on standard input is left to the script. read and dd bs=1 take no
-// byte too many, which no other tool promises on a pipe.
-const loader = `IFS= read -r n && s=$(dd bs=1 count="$n" 2>/dev/null) && eval "$s"`
+// quotes, so that sh, fish and csh all read it alike. The loader reads a line
+// from standard input and evaluates it; that line reads the script and evaluates
+// it, and what follows on standard input is left to the script. read and dd take
+// no byte too many, which no other tool promises on a pipe.
+const loader = `IFS= read -r s && eval "$s"`
 
 const loginCommand = `exec /bin/sh -c '` + loader + `'`
 
-// pack prepends the byte count that the loader expects. Two system calls for each byte of a long script would be felt: a
-// short script reads that one.
+// pack prepends the line that the loader expects. Two system calls for each byte of a long script would be felt.
 func pack(script string) []byte {
+	read := fmt.Sprintf("dd bs=1 count=%d 2>/dev/null", len(script))
 	if len(script) > 2<<10 {
-		first := "s=$(" + readExactly(len(script)) + ") && eval \"$s\"\n"
-		script = first + script
-		return fmt.Appendf(nil, "%d\n%s", len(first), script)
+		read = readExactly(len(script))
 	}
-	return fmt.Appendf(nil, "%d\n%s", len(script), script)
+	return fmt.Appendf(nil, "s=$(%s) && eval \"$s\"\n%s", read, script)
 }
 
 // readExactly is a command that copies so many bytes of standard input and takes none beyond: by blocks where dd can be

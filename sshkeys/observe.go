@@ -60,8 +60,11 @@ done
 // observeScript reports by the functions of remote.FieldsScript; $ssh_user is set
 // in front of it. It runs as that user or as root.
 const observeScript = `
-ssh_home=$(getent passwd "$ssh_user" 2>/dev/null || grep "^$ssh_user:" /etc/passwd)
-ssh_home=${ssh_home%:*}; ssh_home=${ssh_home##*:}
+if [ "$ssh_user" = "${user-}" ] && [ -n "${home-}" ]; then ssh_home=$home # of the login user
+else
+	ssh_home=$(getent passwd "$ssh_user" 2>/dev/null || grep "^$ssh_user:" /etc/passwd)
+	ssh_home=${ssh_home%:*}; ssh_home=${ssh_home##*:}
+fi
 field ssh.user "$ssh_user"
 field ssh.group "$(id -gn "$ssh_user")"
 field ssh.home "$ssh_home"
@@ -71,9 +74,15 @@ for f in "$ssh_home"/.ssh/id_*.zkctl-next "$ssh_home"/.ssh/id_*.zkctl-last; do
 	[ -f "$f" ] || continue
 	pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null) && field "ssh.${f##*.zkctl-}" "${f%.zkctl-*} $pub"
 done
-ssh_sshd=$(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null)
-ssh_sshd=$nl$ssh_sshd$nl ssh_auth=
-case $ssh_sshd in *"${nl}authorizedkeysfile "*) ssh_auth=${ssh_sshd#*"${nl}authorizedkeysfile "} ssh_auth=${ssh_auth%%"$nl"*} ;; esac
+ssh_auth= ssh_hostkeys=
+IFS=$nl; set -f
+for l in $(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null); do
+	case $l in
+	'authorizedkeysfile '*) ssh_auth=${l#* } ;;
+	'hostkey '*) [ ! -f "${l#* }.pub" ] || { file ssh.hostkey "${l#* }.pub"; ssh_hostkeys=yes; } ;;
+	esac
+done
+set +f; unset IFS
 [ -n "$ssh_auth" ] || ssh_auth=$(sed -n 's/^[ \t]*[Aa]uthorized[Kk]eys[Ff]ile[ \t]*//p' /etc/ssh/sshd_config 2>/dev/null | head -n 1)
 field ssh.authfile "$ssh_auth"
 ssh_auth=${ssh_auth%% *}
@@ -88,12 +97,6 @@ ssh_stat() {
 ssh_stat "$ssh_home" "$ssh_home/.ssh" "$ssh_auth" "$ssh_home/.ssh/known_hosts"
 file ssh.authorized "$ssh_auth"
 file ssh.known "$ssh_home/.ssh/known_hosts"
-ssh_hostkeys=
-while :; do
-	case $ssh_sshd in *"${nl}hostkey "*) ssh_sshd=${ssh_sshd#*"${nl}hostkey"} ;; *) break ;; esac
-	f=${ssh_sshd# } f=${f%%"$nl"*}
-	[ ! -f "$f.pub" ] || { file ssh.hostkey "$f.pub"; ssh_hostkeys=yes; }
-done
 [ -n "$ssh_hostkeys" ] || for f in /etc/ssh/ssh_host_*_key.pub; do file ssh.hostkey "$f"; done
 `
 
