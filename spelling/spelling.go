@@ -6,8 +6,12 @@ import "strings"
 // Nearest returns the candidate that a misspelt word most likely means, or "" where none is close.
 func Nearest(word string, candidates []string) string {
 	best, bestDistance := "", 1+len(word)/3
+	word = strings.ToLower(word)
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(word), strings.ToLower(c)); d <= bestDistance && (best == "" || d < bestDistance) {
+		if max(len(word)-len(c), len(c)-len(word)) > bestDistance {
+			continue // so many edits at least; and a long word would take long
+		}
+		if d := distance(word, strings.ToLower(c)); d <= bestDistance && (best == "" || d < bestDistance) {
 			best, bestDistance = c, d
 		}
 	}

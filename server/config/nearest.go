@@ -6,6 +6,9 @@ package config
 func nearest(word string, candidates []string) string {
 	best, bestDistance := "", len(word)/3+1
 	for _, candidate := range candidates {
+		if max(len(word)-len(candidate), len(candidate)-len(word)) >= bestDistance {
+			continue // so many edits at least; and a long word would take long
+		}
 		if d := distance(word, candidate); d < bestDistance {
 			best, bestDistance = candidate, d
 		}

@@ -17,6 +17,7 @@ var onlySeed = flag.Uint64("election.seed", 0, "run random tests with this seed 
 // network delivers votes late, and of those that wait for the same way only the newest, as election ports do.
 type network struct {
 	*rand.Rand
+	members *quorum.Config
 	servers map[wire.ServerID]*server
 	waiting map[[2]wire.ServerID]letter
 	loss    float64
@@ -89,7 +90,7 @@ func (w *network) tick(id wire.ServerID, now time.Duration) {
 	switch {
 	case !decided:
 		s.decided = now
-	case now > s.decided+patience && !w.works(v.Leader):
+	case now > s.decided+patience && !w.works(v.Leader), s.e.Deserted(now):
 		s.e.Look(now, s.last, s.current)
 		s.decided = now
 	}
@@ -129,7 +130,7 @@ func newNetwork(r *rand.Rand, n int) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &network{Rand: r, servers: make(map[wire.ServerID]*server), waiting: make(map[[2]wire.ServerID]letter)}
+	w := &network{Rand: r, members: c, servers: make(map[wire.ServerID]*server), waiting: make(map[[2]wire.ServerID]letter)}
 	for _, m := range members {
 		w.servers[m.ID] = &server{
 			e:    election.New(election.Config{Self: m.ID, Members: c}),
@@ -149,6 +150,28 @@ func (w *network) best() wire.ServerID {
 		}
 	}
 	return best
+}
+
+// TestConvergenceBesideOneThatIsGuided: a server without a vote does not keep the others from agreeing. It was one once whose
+// votes for the others, each of which had fewer followers than it seemed, let two lead in turn for ever.
+func TestConvergenceBesideOneThatIsGuided(t *testing.T) {
+	for seed := uint64(1); seed <= 300; seed++ {
+		if *onlySeed != 0 && seed != *onlySeed {
+			continue
+		}
+		w, err := newNetwork(rand.New(rand.NewPCG(seed, 1)), 3+2*int(seed%2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		guided := w.servers[1+wire.ServerID(w.IntN(len(w.servers)))]
+		for id := range wire.ServerID(len(w.servers)) {
+			w.servers[id+1].begins = time.Duration(w.IntN(5000)) * time.Millisecond
+		}
+		guided.e.BeGuided(w.members, w.members)
+		if _, err := w.run(); err != nil {
+			t.Fatalf("%v\nagain: go test ./server/election -run %s -election.seed=%d", err, t.Name(), seed)
+		}
+	}
 }
 
 // TestConvergence: servers that begin at about the same time elect the one with the best history; others agree on one, also

@@ -368,8 +368,12 @@ func (e *Election) send(to wire.ServerID, n wire.Notification) {
 func (e *Election) schedule(now time.Duration) { e.resend = now + e.interval }
 
 func (e *Election) notification(round int64) wire.Notification {
+	v := e.vote
+	if e.state == wire.Looking && e.abstains() {
+		v = none // whom the others vote for is no vote of this server, but they would count it
+	}
 	return wire.Notification{
-		State: e.state, Leader: e.vote.Leader, Zxid: e.vote.Zxid, ElectionEpoch: round, PeerEpoch: e.vote.PeerEpoch,
+		State: e.state, Leader: v.Leader, Zxid: v.Zxid, ElectionEpoch: round, PeerEpoch: v.PeerEpoch,
 		Version: wire.NotificationVersion, Config: e.cfg.Members.Text(),
 	}
 }

@@ -56,6 +56,26 @@ func TestGuidedIsNoCandidate(t *testing.T) {
 	}
 }
 
+// TestGuidedHasNoVote, for others neither, while it takes part in finding out whom they elect.
+func TestGuidedHasNoVote(t *testing.T) {
+	s := newScene(t, memberList(t, 1, 2, 3), 2)
+	s.e.BeGuided(memberList(t, 1, 2, 3), memberList(t, 1, 2, 3))
+	s.e.Take()
+	s.e.Look(s.now, ownLast, ownEpoch)
+	s.hears(1, vote(looking, 1, 4, ownEpoch, ownLast))
+	s.hears(3, vote(looking, 3, 4, ownEpoch, ownLast))
+	s.passes(5 * time.Second)
+	s.undecided()
+	for _, m := range s.e.Take() {
+		if m.Notification.Leader != none.Leader {
+			t.Errorf("it votes: %+v", m)
+		}
+	}
+	s.hears(1, vote(looking, 3, 4, ownEpoch, ownLast))
+	s.passes(time.Second)
+	s.decided(3, following)
+}
+
 // TestGuidedFollows those who have a leader, but never leads, although others may have voted for it before.
 func TestGuidedFollows(t *testing.T) {
 	s := guided(t)

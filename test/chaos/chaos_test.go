@@ -220,14 +220,22 @@ func (c *testCase) checkDisks() {
 
 // checkDigests demands that no zkserver member has seen a txn whose digest was not that of its tree. Apache ZooKeeper's are
 // told only: one that loses its leader with txns logged and not applied logs them again behind the next one, and finds
-// when it restarts that its own log goes back.
+// when it restarts that its own log goes back. If it leads after that, its txns carry the digest that it is left with, so that
+// what the others see is told only, too; the trees are compared anyway.
 func (c *testCase) checkDigests() {
+	astray := false
+	for _, m := range c.e.Members() {
+		if !ours(m) && m.LogHas("Digests are not matching") {
+			c.t.Logf("member %d (%v) has found in the course that the digest of its tree was not that of a txn", m.ID, m.Kind)
+			astray = true
+		}
+	}
 	for _, m := range c.e.Members() {
 		n, err := m.DigestMismatches()
 		switch {
 		case err != nil:
 			c.t.Error(err)
-		case n > 0 && ours(m):
+		case n > 0 && ours(m) && !astray:
 			c.t.Errorf("member %d saw %d txns with another digest than its tree's", m.ID, n)
 		case n > 0:
 			c.t.Logf("member %d (%v) saw %d txns with another digest than its tree's", m.ID, m.Kind, n)
