@@ -1,4 +1,5 @@
-// Command zkserver is a ZooKeeper server: it reads an ordinary zoo.cfg and myid and serves until it is told to stop.
+// Command zkserver is a ZooKeeper server: it reads an ordinary zoo.cfg and myid and serves until it is told to stop. Called
+// by the name of zkcli it is that: hosts of an ensemble get one program.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,6 +20,7 @@ import (
 	"github.com/zkctl/zkctl/server/config"
 	"github.com/zkctl/zkctl/server/preflight"
 	"github.com/zkctl/zkctl/server/toolkit"
+	"github.com/zkctl/zkctl/zkcli"
 )
 
 // version is set by the linker.
@@ -51,6 +54,10 @@ Examples:
   zkserver --config /etc/zookeeper/zoo.cfg
   zkserver --config zoo.cfg --check-config && systemctl restart zookeeper
   zkserver zoo.cfg --log-format json
+
+The command line of a client:
+
+  zkserver cli               zkCli.sh; a link to zkserver by the name of zkcli is the same
 
 Programs that look at files of a server, as Apache ZooKeeper's scripts start them:
 
@@ -153,11 +160,25 @@ func parseArgs(args []string) (options, error) {
 }
 
 func main() {
+	if args, ok := asClient(os.Args); ok {
+		os.Exit(zkcli.Run(version, args, os.Stdin, os.Stdout, os.Stderr))
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go obey(signals, stop, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// asClient reports whether this program is called as zkcli, and with which arguments.
+func asClient(words []string) (args []string, ok bool) {
+	if len(words) > 0 && filepath.Base(words[0]) == "zkcli" {
+		return words[1:], true
+	}
+	if len(words) > 1 && words[1] == "cli" {
+		return words[2:], true
+	}
+	return nil, false
 }
 
 // obey stops at the first signal and leaves at the second.

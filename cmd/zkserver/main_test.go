@@ -80,6 +80,32 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// By the name of zkcli, and with the word cli, it is that.
+func TestClient(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"zkserver", "zkcli"} {
+		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("ZKSERVER_TEST_MAIN", "1")
+	for _, c := range [][]string{{"zkcli"}, {"zkserver", "cli"}} {
+		cmd := exec.Command(filepath.Join(dir, c[0]), append(c[1:], "-server", "127.0.0.1:1", "version")...)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "ZooKeeper CLI version: dev\n") {
+			t.Errorf("%v: %v\n%s", c, err, out)
+		}
+	}
+	for _, words := range [][]string{nil, {"zkserver"}, {"/opt/zkcli/zkserver", "--config", "cli"}, {"zkserver", "zkcli"}} {
+		if _, ok := asClient(words); ok {
+			t.Errorf("%q is zkcli", words)
+		}
+	}
+}
+
 // The environment counts, JVMFLAGS more than SERVER_JVMFLAGS, and the command line more than both.
 func TestEnvironment(t *testing.T) {
 	dir := t.TempDir()

@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"bytes"
@@ -151,7 +151,7 @@ func TestNoPasswordIsShown(t *testing.T) {
 func TestConnectTimeout(t *testing.T) {
 	var out bytes.Buffer
 	began := time.Now()
-	if code := run([]string{"-server", "127.0.0.1:1", "-timeout", "300", "-waitforconnection", "version"}, nil, &out, &out); code != 1 {
+	if code := Run("dev", []string{"-server", "127.0.0.1:1", "-timeout", "300", "-waitforconnection", "version"}, nil, &out, &out); code != 1 {
 		t.Errorf("code %d: %s", code, out.String())
 	}
 	if waited := time.Since(began); waited < 300*time.Millisecond || waited > 10*time.Second {

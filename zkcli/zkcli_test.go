@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func TestFourLetterWord(t *testing.T) {
 		conn.Close()
 	}()
 	var out, errs bytes.Buffer
-	code := run([]string{"-default-server", "127.0.0.1:1", "-four-letter-word", "srvr", "-server", l.Addr().String()}, nil, &out, &errs)
+	code := Run("dev", []string{"-default-server", "127.0.0.1:1", "-four-letter-word", "srvr", "-server", l.Addr().String()}, nil, &out, &errs)
 	if code != 0 || out.String() != "you said srvr" {
 		t.Errorf("code %d, %q, %q", code, out.String(), errs.String())
 	}
@@ -67,7 +67,7 @@ func TestWithoutServer(t *testing.T) {
 		{args: nowhere, in: "fly\nredo 1\nredo x\nhistory\n", code: 1, out: "For input string: \"x\"\n"},
 	} {
 		var out bytes.Buffer
-		code := run(c.args, strings.NewReader(c.in), &out, &out)
+		code := Run("dev", c.args, strings.NewReader(c.in), &out, &out)
 		if code != c.code || !strings.Contains(out.String(), c.out) {
 			t.Errorf("%q with input %q: code %d, output %q; want %d, %q", c.args, c.in, code, out.String(), c.code, c.out)
 		}

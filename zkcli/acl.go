@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"fmt"
@@ -97,7 +97,7 @@ func setACL(s *shell, a arguments) error {
 // addAuth does not wait for the server's opinion.
 func addAuth(s *shell, a arguments) error {
 	if len(a.words) < 2 {
-		return failure("addauth " + commands["addauth"].usage)
+		return failure("addauth " + commands()["addauth"].usage)
 	}
 	var auth []byte
 	if len(a.words) > 2 {

@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"fmt"
@@ -37,12 +37,10 @@ func limits(value bool) flags {
 	}}
 }
 
-// commands by name. It is filled by init, because redo refers to it again.
-var commands map[string]command
-
-func init() {
+// commands are made when they are asked for: the server has this package in it, and does without them.
+func commands() map[string]command {
 	quit := command{local: (*shell).quit}
-	commands = map[string]command{
+	return map[string]command{
 		"addWatch": {usage: "[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - default is PERSISTENT_RECURSIVE",
 			flags: of("", "m"), least: 1, remote: addWatch},
 		"addauth":              {usage: "scheme auth", least: 1, remote: addAuth},
@@ -82,13 +80,14 @@ func init() {
 func (s *shell) usage() {
 	var b strings.Builder
 	b.WriteString("ZooKeeper -server host:port -client-configuration properties-file cmd args\n")
+	all := commands()
 	for _, name := range commandNames() {
-		fmt.Fprintf(&b, "\t%s %s\n", name, commands[name].usage)
+		fmt.Fprintf(&b, "\t%s %s\n", name, all[name].usage)
 	}
 	fmt.Fprint(s.err, b.String())
 }
 
-func commandNames() []string { return slices.Sorted(maps.Keys(commands)) }
+func commandNames() []string { return slices.Sorted(maps.Keys(commands())) }
 
 // quit ends the session and the shell, with the code of the command before.
 func (s *shell) quit([]string) error {
@@ -167,6 +166,6 @@ func showVersion(s *shell, a arguments) error {
 	if len(a.words) > 1 {
 		return failure("version ")
 	}
-	fmt.Fprintf(s.out, "ZooKeeper CLI version: %s\n", version)
+	fmt.Fprintf(s.out, "ZooKeeper CLI version: %s\n", s.version)
 	return nil
 }

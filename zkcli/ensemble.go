@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"fmt"
@@ -74,7 +74,7 @@ func reconfig(s *shell, a arguments) error {
 	file, members, add, drop := a.has("file"), a.has("members"), a.has("add"), a.has("remove")
 	q := wire.ReconfigRequest{ConfigID: -1}
 	if !file && !members && !add && !drop {
-		return failure("reconfig " + commands["reconfig"].usage)
+		return failure("reconfig " + commands()["reconfig"].usage)
 	}
 	if a.has("v") {
 		v, err := parseInt(a.values["v"], 16, 64)

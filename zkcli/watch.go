@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 func addWatch(s *shell, a arguments) error {
-	usage := failure("addWatch " + commands["addWatch"].usage)
+	usage := failure("addWatch " + commands()["addWatch"].usage)
 	mode := int32(wire.AddWatchPersistentRecursive)
 	if a.has("m") {
 		switch strings.ToUpper(a.values["m"]) {

@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"encoding/base64"
@@ -169,7 +169,7 @@ func (s *shell) deprecated(a arguments, old, current string) (arguments, error) 
 	fmt.Fprintf(s.err, "'%s' has been deprecated. Please use '%s' instead.\n", old, current)
 	raw := slices.Clone(a.raw)
 	raw[2] = "-w"
-	a, err := commands[raw[0]].flags.parse(raw)
+	a, err := commands()[raw[0]].flags.parse(raw)
 	if err == nil && len(a.words) < 2 {
 		err = fatal("Index 1 out of bounds for length 1")
 	}
@@ -185,7 +185,7 @@ func list(s *shell, a arguments) error {
 		return err
 	}
 	if len(a.words) < 2 {
-		return failure("ls " + commands["ls"].usage)
+		return failure("ls " + commands()["ls"].usage)
 	}
 	path := a.words[1]
 	if a.has("R") {

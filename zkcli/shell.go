@@ -1,4 +1,4 @@
-package main
+package zkcli
 
 import (
 	"bufio"
@@ -213,7 +213,7 @@ func (s *shell) run(words []string) error {
 		s.usage()
 		return failure("No command entered")
 	}
-	c, ok := commands[words[0]]
+	c, ok := commands()[words[0]]
 	if !ok {
 		s.usage()
 		return exit{failure("Command not found: Command not found " + words[0]), codeNotFound}
