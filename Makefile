@@ -21,13 +21,14 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: build
-build: bundle ## build bin/zkctl (with the servers for linux/amd64 and linux/arm64 inside), bin/zkserver, bin/zkcli
+build: bundle ## build bin/zkctl (with the servers for linux/amd64 and linux/arm64 inside), bin/zkserver, which is zkcli as well, and bin/zkcli
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/zkctl ./cmd/zkserver ./cmd/zkcli
 
-# The compressed servers that zkctl carries. Rebuilt when a source file is newer.
-SOURCES := $(shell find wire client server cmd/zkserver cmd/zkcli -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+# The compressed servers that zkctl carries. Rebuilt when a source file is newer; what an older tree has left there goes.
+SOURCES := $(shell find wire client server zkcli cmd/zkserver -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 .PHONY: bundle
-bundle: $(foreach a,$(ARCHES),$(foreach p,zkserver zkcli,bundle/files/$(p)-linux-$(a).gz bundle/files/$(p)-linux-$(a).sum))
+bundle: $(foreach a,$(ARCHES),bundle/files/zkserver-linux-$(a).gz bundle/files/zkserver-linux-$(a).sum)
+	@rm -f $(filter-out $^ bundle/files/README,$(wildcard bundle/files/*))
 
 bundle/files/%.gz: $(SOURCES)
 	@name=$*; cmd=$${name%%-*}; arch=$${name##*-}; set -e; \

@@ -1,6 +1,6 @@
-// Package bundle holds the programs that zkctl brings to hosts: zkserver and zkcli for linux on amd64 and arm64,
-// compressed. `make build` puts them in the directory files; a zkctl built without them still works with binaries that
-// the operator names.
+// Package bundle holds the program that zkctl brings to hosts: zkserver, which is also zkcli, for linux on amd64 and arm64,
+// compressed. `make build` puts it in the directory files; a zkctl built without it still works with binaries that the
+// operator names.
 package bundle
 
 import (
@@ -25,7 +25,6 @@ var ErrMissing = errors.New("not in the bundle")
 
 // Program is an executable for one architecture.
 type Program struct {
-	Name   string
 	SHA256 string // of the executable, lower-case hex
 	Size   int    // of the executable, in bytes
 
@@ -41,27 +40,22 @@ func (p Program) Gzip() ([]byte, error) { return p.packed() }
 var cache sync.Map // file name to Program
 
 // Server returns zkserver for the architecture, in Go's name ("amd64"). The error is ErrMissing where the bundle lacks it.
-func Server(arch string) (Program, error) { return program("zkserver", arch) }
-
-// Client returns zkcli for the architecture.
-func Client(arch string) (Program, error) { return program("zkcli", arch) }
-
-// program does not unpack anything where `make build` has left size and checksum beside the file: most runs push nothing,
-// and those that do push what is packed already.
-func program(name, arch string) (Program, error) {
-	file := fmt.Sprintf("files/%s-linux-%s.gz", name, arch)
+//
+// Nothing is unpacked where `make build` has left size and checksum beside the file: most runs push nothing, and those that do
+// push what is packed already.
+func Server(arch string) (Program, error) {
+	file := fmt.Sprintf("files/zkserver-linux-%s.gz", arch)
 	if p, ok := cache.Load(file); ok {
 		return p.(Program), nil
 	}
 	packed, err := files.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Program{}, fmt.Errorf("%s for linux/%s: %w", name, arch, ErrMissing)
+		return Program{}, fmt.Errorf("zkserver for linux/%s: %w", arch, ErrMissing)
 	}
 	if err != nil {
 		return Program{}, err
 	}
 	p := Program{
-		Name:   name,
 		packed: func() ([]byte, error) { return packed, nil },
 		plain:  sync.OnceValues(func() ([]byte, error) { return unpack(file, packed) }),
 	}
@@ -96,9 +90,9 @@ func sumOf(plain []byte) string {
 
 // New makes a program of an executable's bytes, for binaries that do not come from the bundle. It is packed when Gzip is
 // asked for, once, with the least effort: what that saves on the way has to be more than what it takes.
-func New(name string, plain []byte) Program {
+func New(plain []byte) Program {
 	return Program{
-		Name: name, SHA256: sumOf(plain), Size: len(plain),
+		SHA256: sumOf(plain), Size: len(plain),
 		plain: func() ([]byte, error) { return plain, nil },
 		packed: sync.OnceValues(func() ([]byte, error) {
 			var b bytes.Buffer

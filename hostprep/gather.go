@@ -19,7 +19,7 @@ type Wanted struct {
 	DiskPaths []string // free space of the file systems that hold, or would hold, these
 	Ports     []int    // who listens on these TCP ports
 	DataDirs  []string // myid and data present
-	Files     []string // state and SHA-256
+	Files     []string // state, and SHA-256 of what is no link
 	Contents  []string // content, of files that exist
 	Units     []string // systemd units
 	Users     []string // existence of accounts
@@ -170,7 +170,7 @@ look_at() {
 		set -- "$@" "$p"
 	done
 	[ $# = 0 ] || stat -c 'stat	=%a %U %G %s %Y %n' -- "$@" 2>/dev/null
-	for p; do shift; if [ -f "$p" ] && [ -r "$p" ]; then set -- "$@" "$p"; fi; done
+	for p; do shift; if [ -f "$p" ] && [ -r "$p" ] && [ ! -L "$p" ]; then set -- "$@" "$p"; fi; done
 	[ $# = 0 ] || { openssl dgst -sha256 -r "$@" 2>/dev/null || sha256sum -- "$@"; } | while IFS= read -r l; do field sum "$l"; done
 }
 with_files look_at

@@ -151,16 +151,14 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if err := plainBeforeApache(members); err != nil {
 		return nil, err
 	}
-	programs := make([][2]bundle.Program, len(members))
+	servers := make([]bundle.Program, len(members))
 	for i, m := range members {
 		if m.RunsApache() || !r.within(m.Host) {
 			continue
 		}
-		server, client, err := r.Programs(m.Host, m.facts.Arch)
-		if err != nil {
+		if servers[i], err = r.Server(m.Host, m.facts.Arch); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Host.Name, err)
 		}
-		programs[i] = [2]bundle.Program{server, client}
 	}
 	it := &intent{ids: r.identify(members), members: members, names: &Plan{}, hosts: &Plan{}, users: &Plan{}, software: &Plan{},
 		certificates: &Plan{}, files: &Plan{}, switching: planStages(members),
@@ -190,7 +188,7 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 	if err := r.findings(stepChecks, r.eased(found)); err != nil {
 		return nil, err
 	}
-	if err := r.planMembers(it, programs); err != nil {
+	if err := r.planMembers(it, servers); err != nil {
 		return nil, err
 	}
 	err = r.planCertificates(members, it.certificates, func(m member) bool { return m.Host.TLS.On() && r.within(m.Host) })
@@ -486,18 +484,18 @@ func entryOf(entries []hostprep.Entry, name string) hostprep.Entry {
 }
 
 // planMembers plans what makes a host a member, and finds out who has to be started or restarted.
-func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
+func (r *Run) planMembers(it *intent, servers []bundle.Program) error {
 	members, users, software, files, out := it.members, it.users, it.software, it.files, it.out
 	changes := make([][]hostprep.Change, len(members))
 	add := func(p *Plan, step string, i int, c []hostprep.Change, notes ...string) {
 		p.add(step, members[i].Host, c, notes...)
 		changes[i] = append(changes[i], c...)
 	}
-	releases := make([]string, len(members)) // "" where the programs are there
+	releases := make([]string, len(members)) // "" where the server is there
 	for i, m := range members {
 		if !m.RunsApache() {
-			release := m.release(r.Version, programs[i][0], programs[i][1])
-			if !m.hasPrograms(release, programs[i][0], programs[i][1]) {
+			release := m.release(r.Version, servers[i])
+			if !m.hasServer(release, servers[i]) {
 				releases[i] = release
 			}
 		}
@@ -520,12 +518,15 @@ func (r *Run) planMembers(it *intent, programs [][2]bundle.Program) error {
 			if !m.running && !r.SkipNetwork && len(machines(members)) > 1 {
 				notes = append(notes, bringsProbe)
 			}
-		case releases[i] != "" && programs[i][0].Size > 0: // of hosts outside the limit they are not known
-			p, err := pushed.of(programs[i][0], programs[i][1], m.Host.Connection == inventory.OverSSH && m.facts.HasTool("gzip"))
+		case m.RunsApache():
+		case releases[i] != "" && servers[i].Size > 0: // of hosts outside the limit it is not known
+			p, err := pushed.of(servers[i], m.Host.Connection == inventory.OverSSH && m.facts.HasTool("gzip"))
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.Host.Name, err)
 			}
-			c = m.planServer(releases[i], programs[i][0], programs[i][1], p)
+			c = m.planServer(releases[i], servers[i], p)
+		default:
+			c = m.planClient()
 		}
 		add(software, stepServer, i, c, notes...)
 	}

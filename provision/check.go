@@ -211,7 +211,7 @@ func (r *Run) examine(members []member) []hostprep.Finding {
 	for _, m := range members {
 		need := m.requirements()
 		out = append(out, m.apacheFindings()...)
-		if _, _, err := r.Programs(m.Host, m.facts.Arch); errors.Is(err, bundle.ErrMissing) && !m.RunsApache() {
+		if _, err := r.Server(m.Host, m.facts.Arch); errors.Is(err, bundle.ErrMissing) && !m.RunsApache() {
 			out = append(out, hostprep.Finding{Host: m.Host.Name, Check: "arch", Severity: hostprep.Error,
 				Text: fmt.Sprintf("there is no server for %s", m.facts.Arch), Remedy: "give one with server.file or --server-binary"})
 		}

@@ -343,7 +343,7 @@ func (r *Run) checkNetwork(ctx context.Context, it *intent) error {
 
 // pushProbe makes the server available on a host on which it is not installed yet; the result removes it.
 func (r *Run) pushProbe(ctx context.Context, m member) (server string, remove func(), err error) {
-	program, _, err := r.Programs(m.Host, m.facts.Arch)
+	program, err := r.Server(m.Host, m.facts.Arch)
 	if err != nil {
 		return "", nil, err
 	}

@@ -163,95 +163,87 @@ make() {
 	return changes
 }
 
-// release is the directory of the programs: named by version and content, so that it never changes.
-func (m member) release(version string, server, client bundle.Program) string {
-	return path.Join(m.Host.Server.Paths.Install, "releases", version+"-"+bundle.New("", []byte(server.SHA256+client.SHA256)).SHA256[:12])
+// release is the directory of the server: named by version and content, so that it never changes.
+func (m member) release(version string, server bundle.Program) string {
+	return path.Join(m.Host.Server.Paths.Install, "releases", fmt.Sprintf("%s-%.12s", version, server.SHA256))
 }
 
-// hasPrograms reports whether the programs are there and in use.
-func (m member) hasPrograms(release string, server, client bundle.Program) bool {
-	same := func(p string, program bundle.Program) bool {
-		return m.facts.Files[p].SHA256 == program.SHA256 && m.facts.Files[p].Mode == 0o755
-	}
+// hasServer reports whether the server is there and in use.
+func (m member) hasServer(release string, server bundle.Program) bool {
+	program := m.facts.Files[m.Server()]
 	linked := m.facts.Fields.Text("member.link") == path.Join("releases", path.Base(release))
-	return linked && same(m.Server(), server) && same(m.Client(), client)
+	return linked && program.SHA256 == server.SHA256 && program.Mode == 0o755
 }
 
-// parcel are both programs as they travel, one behind the other: packed where the host can unpack them, which takes less
-// time there than the bytes that it saves take on any line but the fastest.
+// planClient plans zkcli where the server is there: it is that under another name.
+func (m member) planClient() []hostprep.Change {
+	if m.facts.Files[m.Client()].Target == "zkserver" {
+		return nil
+	}
+	return []hostprep.Change{{
+		Kind: hostprep.RunScript, Target: m.Client(), Summary: "link " + m.Client() + " to zkserver", Root: privileged(m.Member),
+		Args: []string{m.Client()}, Script: `ln -sfn zkserver "$1"`, Verify: `[ "$(readlink "$1")" = zkserver ]`,
+	}}
+}
+
+// parcel is the server as it travels: packed where the host can unpack it, which takes less time there than the bytes that it
+// saves take on any line but the fastest.
 type parcel struct {
 	bytes   []byte
-	first   int    // how many of them are zkserver
 	unpack  string // a command of the host
 	summary string
 }
 
-// parcels are what is pushed to hosts, of which those with the same programs share the bytes.
-type parcels map[[3]string]parcel
+// parcels are what is pushed to hosts, of which those with the same server share the bytes.
+type parcels map[[2]string]parcel
 
-func (p parcels) of(server, client bundle.Program, packed bool) (parcel, error) {
-	key := [3]string{server.SHA256, client.SHA256, "plain"}
-	get, unpack, how := bundle.Program.Plain, "cat", ""
+func (p parcels) of(server bundle.Program, packed bool) (parcel, error) {
+	key := [2]string{server.SHA256, "plain"}
+	get, made, how := server.Plain, parcel{unpack: "cat"}, ""
 	if packed {
-		key[2], get, unpack, how = "gzip", bundle.Program.Gzip, "gzip -dc", " by gzip"
+		key[1], get, made.unpack, how = "gzip", server.Gzip, "gzip -dc", " by gzip"
 	}
 	if there, ok := p[key]; ok {
 		return there, nil
 	}
-	first, err := get(server)
-	if err != nil {
+	var err error
+	if made.bytes, err = get(); err != nil {
 		return parcel{}, err
 	}
-	second, err := get(client)
-	if err != nil {
-		return parcel{}, err
-	}
-	made := parcel{bytes: slices.Concat(first, second), first: len(first), unpack: unpack}
-	made.summary = fmt.Sprintf("push zkserver (%d KiB, sha256 %.12s) and zkcli (%d KiB, sha256 %.12s), %d KiB%s",
-		server.Size/1024, server.SHA256, client.Size/1024, client.SHA256, len(made.bytes)/1024, how)
+	made.summary = fmt.Sprintf("push zkserver, which is also zkcli (%d KiB, sha256 %.12s), %d KiB%s",
+		server.Size/1024, server.SHA256, len(made.bytes)/1024, how)
 	p[key] = made
 	return made, nil
 }
 
-// planServer plans the programs: pushed beside the ones in use, then switched to.
-func (m member) planServer(release string, server, client bundle.Program, pushed parcel) []hostprep.Change {
+// planServer plans the server: pushed beside the one in use, then switched to.
+func (m member) planServer(release string, server bundle.Program, pushed parcel) []hostprep.Change {
 	bin := path.Join(release, "bin")
 	changes := []hostprep.Change{{
 		Kind: hostprep.RunScript, Target: bin, Root: privileged(m.Member), Timeout: 10 * time.Minute, Summary: pushed.summary,
-		Args:  []string{bin, fmt.Sprint(pushed.first), server.SHA256, client.SHA256},
+		Args:  []string{bin, server.SHA256},
 		Stdin: pushed.bytes,
 		// What is put in force is verified before; the rest of a push that was cut off is overwritten.
 		Script: `set -e
 umask 077
-rm -f "$1/zkserver.packed" "$1/zkcli.packed"
-# What arrives is put aside at once: sshd takes far longer over bytes that have to wait for gzip. The first program is unpacked
-# while the second one arrives.
-unpack() { ` + pushed.unpack + ` <"$1.packed" >"$1.new" && rm -f "$1.packed" && flush "$1.new"; }
-if ! dd bs=65536 count="$2" iflag=fullblock,count_bytes >"$1/zkserver.packed" 2>/dev/null; then
-	cat >"$1/.programs" # no dd that can be told how much
-	head -c "$2" "$1/.programs" >"$1/zkserver.packed"
-	tail -c +$(($2 + 1)) "$1/.programs" >"$1/zkcli.packed"
-	rm -f "$1/.programs"
-fi
-unpack "$1/zkserver" &
-[ -e "$1/zkcli.packed" ] || cat >"$1/zkcli.packed"
-unpack "$1/zkcli"
-wait $!
-# Two programs take openssl a quarter of the time that sha256sum needs.
-has=$(openssl dgst -sha256 -r "$1/zkserver.new" "$1/zkcli.new" 2>/dev/null | while read -r l _; do echo "$l"; done)
-[ "$has" = "$3
-$4" ] || { [ "$(hash <"$1/zkserver.new")" = "$3" ] && [ "$(hash <"$1/zkcli.new")" = "$4" ]; } || fail "the bytes that arrived are not the bytes that were sent"
-chmod 755 "$1/zkserver.new" "$1/zkcli.new"
-flush "$1/zkserver.new" "$1/zkcli.new"
+# What arrives is put aside at once: sshd takes far longer over bytes that have to wait for gzip.
+cat >"$1/zkserver.packed"
+` + pushed.unpack + ` <"$1/zkserver.packed" >"$1/zkserver.new"
+rm -f "$1/zkserver.packed"
+# openssl takes a quarter of the time that sha256sum needs.
+has=$(openssl dgst -sha256 -r "$1/zkserver.new" 2>/dev/null) || has=
+[ "${has%% *}" = "$2" ] || [ "$(hash <"$1/zkserver.new")" = "$2" ] || fail "the bytes that arrived are not the bytes that were sent"
+chmod 755 "$1/zkserver.new"
+flush "$1/zkserver.new"
 mv -f "$1/zkserver.new" "$1/zkserver"
-mv -f "$1/zkcli.new" "$1/zkcli"
+ln -sfn zkserver "$1/zkcli"
 flush "$1"`,
 	}}
 	return append(changes, hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Current(), Summary: "switch " + m.Current() + " to " + path.Base(release),
 		Root: privileged(m.Member), Args: []string{m.Current(), path.Join("releases", path.Base(release)), release},
 		Timeout: time.Minute,
-		// The programs must run here before anything points to them: a wrong architecture or a noexec mount shows now.
+		// The server must run here before anything points to it: a wrong architecture or a noexec mount shows now.
 		Script: restoreLabels + `
 set -e
 relabel "$3"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func newSite(t *testing.T, members int) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: t.TempDir(), server: bundle.New("zkserver", plain)}
+	s := &site{t: t, dir: t.TempDir(), server: bundle.New(plain)}
 	for range 3 * members {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -103,11 +104,7 @@ func (s *site) run() *Run {
 			s.counts[h.Name] = remote.Count(remote.NewLocal(h.Name, remote.Become{None: true}))
 			return s.counts[h.Name], nil
 		},
-		Programs: func(inventory.Host, string) (bundle.Program, bundle.Program, error) {
-			client := s.server
-			client.Name = "zkcli"
-			return s.server, client, nil
-		},
+		Server:  func(inventory.Host, string) (bundle.Program, error) { return s.server, nil },
 		Version: "1.0", Probe: FourLetterProbe, Parallel: 10, ReadyTimeout: 30 * time.Second, Deadline: 5 * time.Second,
 		Canary: func(context.Context, []inventory.Host) error { return nil },
 		Report: func(e Event) {
@@ -212,7 +209,7 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.server = bundle.New("zkserver", append(slices.Clone(plain), "new"...))
+	s.server = bundle.New(append(slices.Clone(plain), "new"...))
 	out = s.bootstrap()
 	if len(out.Restarts) != 3 {
 		t.Errorf("restarts %v", out.Restarts)
@@ -223,6 +220,61 @@ func TestBootstrapRestartsRolling(t *testing.T) {
 	if again := s.bootstrap(); !again.Nothing() {
 		t.Errorf("then there is still something to do: %d changes, %v", again.Plan.Len(), again.Restarts)
 	}
+}
+
+// Of a release with two programs, the server and zkcli, an apply makes one of a single program and a link. A link that is lost
+// is made anew, and nothing else.
+func TestClientIsLink(t *testing.T) {
+	long(t)
+	s := newSite(t, 3)
+	s.bootstrap()
+	install := filepath.Join(s.dir, "m1/install")
+	client := filepath.Join(install, "current/bin/zkcli")
+	check := func(what string) {
+		t.Helper()
+		if to, err := os.Readlink(client); to != "zkserver" {
+			t.Errorf("%s: zkcli leads to %q, %v", what, to, err)
+		}
+		if out, err := exec.Command(client).CombinedOutput(); err != nil {
+			t.Errorf("%s: zkcli: %v\n%s", what, err, out)
+		}
+		if again := s.bootstrap(); !again.Nothing() {
+			t.Errorf("%s: then there is still something to do: %v, %v", what, again.Plan, again.Restarts)
+		}
+	}
+	check("first")
+
+	plain, err := s.server.Plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := filepath.Join(install, "releases/0.9-0123456789ab")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(filepath.Join(before, "bin"), 0o755))
+	must(os.WriteFile(filepath.Join(before, "bin/zkserver"), append(slices.Clone(plain), "before"...), 0o755))
+	must(os.WriteFile(filepath.Join(before, "bin/zkcli"), append(slices.Clone(plain), "before, too"...), 0o755))
+	must(os.Remove(filepath.Join(install, "current")))
+	must(os.Symlink("releases/"+filepath.Base(before), filepath.Join(install, "current")))
+	out := s.bootstrap()
+	if why := out.Restarts["m1"]; why != "the server changes" || len(out.Restarts) != 1 {
+		t.Errorf("restarts %v", out.Restarts)
+	}
+	check("after two programs")
+	if _, err := os.Stat(filepath.Join(before, "bin/zkcli")); err != nil {
+		t.Error("the release of before has changed:", err)
+	}
+
+	must(os.Remove(client))
+	out = s.bootstrap()
+	if out.Plan.Len() != 1 || len(out.Restarts) != 0 {
+		t.Errorf("without the link: %d changes, restarts %v", out.Plan.Len(), out.Restarts)
+	}
+	check("after the loss of the link")
 }
 
 // A bootstrap that is cut off after any number of events is finished by the next one.
@@ -575,19 +627,19 @@ func TestHostsEntriesAreByID(t *testing.T) {
 	}
 }
 
-// Programs travel packed where the host can unpack them, and hosts with the same programs share the bytes.
+// A server travels packed where the host can unpack it, and hosts with the same server share the bytes.
 func TestParcels(t *testing.T) {
-	server, client := bundle.New("zkserver", bytes.Repeat([]byte("s"), 1<<20)), bundle.New("zkcli", []byte("c"))
+	server := bundle.New(bytes.Repeat([]byte("s"), 1<<20))
 	all := parcels{}
-	plain, err := all.of(server, client, false)
-	if err != nil || plain.unpack != "cat" || len(plain.bytes) != 1<<20+1 {
+	plain, err := all.of(server, false)
+	if err != nil || plain.unpack != "cat" || len(plain.bytes) != 1<<20 {
 		t.Errorf("plain: %d bytes for %s, %v", len(plain.bytes), plain.unpack, err)
 	}
-	packed, err := all.of(server, client, true)
+	packed, err := all.of(server, true)
 	if err != nil || packed.unpack != "gzip -dc" || len(packed.bytes) > 1<<16 {
 		t.Errorf("packed: %d bytes for %s, %v", len(packed.bytes), packed.unpack, err)
 	}
-	if again, _ := all.of(server, client, true); &again.bytes[0] != &packed.bytes[0] || len(all) != 2 {
+	if again, _ := all.of(server, true); &again.bytes[0] != &packed.bytes[0] || len(all) != 2 {
 		t.Error("it is packed again for each host")
 	}
 }

@@ -26,11 +26,11 @@ type Run struct {
 	Connect func(h inventory.Host) (remote.Host, error)
 	// Closed is called by Close after the connections were closed; may be nil.
 	Closed func()
-	// Programs returns what is pushed to a host of the architecture.
-	Programs func(h inventory.Host, arch string) (server, client bundle.Program, err error)
+	// Server returns what is pushed to a host of the architecture.
+	Server func(h inventory.Host, arch string) (bundle.Program, error)
 	// Authority is that of the ensemble's certificates, on this machine; needed where the inventory says tls.ca: own.
 	Authority *certs.Store
-	// Version names the release of the programs.
+	// Version names the release of the server.
 	Version string
 	// Probe asks members how they are.
 	Probe Probe

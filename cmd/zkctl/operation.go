@@ -301,7 +301,7 @@ func (op *operation) prepare() (*provision.Run, error) {
 		Connect:      connector.host,
 		Closed:       connector.close,
 		Authority:    connector.authority,
-		Programs:     programs(op.String("server-binary")),
+		Server:       servers(op.String("server-binary")),
 		Version:      version,
 		Probe:        provision.FourLetters(connector.dial),
 		Canary:       provision.CanaryBy(connector.dial),

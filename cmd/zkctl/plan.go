@@ -24,7 +24,7 @@ func convergeFlags() []cli.Flag {
 
 func serverBinaryFlag() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "server-binary", Usage: "push the server in `FILE` (and zkcli beside it) instead of the bundled one"},
+		&cli.StringFlag{Name: "server-binary", Usage: "push the server in `FILE` instead of the bundled one"},
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -94,59 +93,49 @@ func loadAll(c *cli.Context, path string) ([]*inventory.Inventory, error) {
 	return all, nil
 }
 
-// programs finds what is pushed: the named binary, else the inventory's, else the bundled one.
-func programs(flag string) func(inventory.Host, string) (bundle.Program, bundle.Program, error) {
-	executable := readOnce()
-	return func(h inventory.Host, arch string) (server, client bundle.Program, err error) {
+// servers finds what is pushed: the named binary, else the inventory's, else the bundled one.
+func servers(flag string) func(inventory.Host, string) (bundle.Program, error) {
+	read := readOnce()
+	return func(h inventory.Host, arch string) (server bundle.Program, err error) {
 		file := flag
 		if file == "" {
 			file = h.Server.File
 		}
 		if file == "" {
 			if v := h.Server.Version; v != "bundled" && v != version {
-				return server, client, usage("the inventory wants server version %s; this zkctl brings %s (give server.file)", v, version)
+				return server, usage("the inventory wants server version %s; this zkctl brings %s (give server.file)", v, version)
 			}
 			server, err = bundle.Server(arch)
-			if err == nil {
-				client, err = bundle.Client(arch)
-			}
 			if errors.Is(err, bundle.ErrMissing) {
 				err = usage("this zkctl carries no %v: build it with `make build`, or give --server-binary FILE", err)
 			}
-			return server, client, err
+			return server, err
 		}
-		if server, err = executable("zkserver", file, arch); err != nil {
-			return server, client, err
+		if server, err = read(file, arch); err != nil {
+			return server, err
 		}
 		if v := h.Server.Version; v != "bundled" {
 			out, _ := exec.Command(file, "--version").Output()
 			if !strings.Contains(string(out), v) {
-				return server, client, usage("%s says that it is %q; the inventory wants version %s", file, bytes.TrimSpace(out), v)
+				return server, usage("%s says that it is %q; the inventory wants version %s", file, bytes.TrimSpace(out), v)
 			}
 		}
-		client, err = executable("zkcli", filepath.Join(filepath.Dir(file), "zkcli"), arch)
-		if errors.Is(err, os.ErrNotExist) {
-			client, err = bundle.Client(arch)
-		}
-		if err != nil {
-			err = fmt.Errorf("zkcli, the client for the host, is neither beside %s nor bundled: %w", file, err)
-		}
-		return server, client, err
+		return server, nil
 	}
 }
 
-// readOnce is executable for many hosts, which share what was read.
-func readOnce() func(name, file, arch string) (bundle.Program, error) {
+// readOnce is serverIn for many hosts, which share what was read.
+func readOnce() func(file, arch string) (bundle.Program, error) {
 	var mu sync.Mutex
-	read := map[[3]string]bundle.Program{}
-	return func(name, file, arch string) (bundle.Program, error) {
+	read := map[[2]string]bundle.Program{}
+	return func(file, arch string) (bundle.Program, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		key := [3]string{name, file, arch}
+		key := [2]string{file, arch}
 		if p, ok := read[key]; ok {
 			return p, nil
 		}
-		p, err := executable(name, file, arch)
+		p, err := serverIn(file, arch)
 		if err == nil {
 			read[key] = p
 		}
@@ -154,8 +143,9 @@ func readOnce() func(name, file, arch string) (bundle.Program, error) {
 	}
 }
 
-// executable reads a Linux program for the architecture.
-func executable(name, file, arch string) (bundle.Program, error) {
+// serverIn reads a zkserver for Linux on the architecture. It has to be zkcli as well, which hosts have as a link to it; one
+// that is has the names of zkcli's functions in it, as every Go program has those of its own.
+func serverIn(file, arch string) (bundle.Program, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return bundle.Program{}, err
@@ -168,5 +158,8 @@ func executable(name, file, arch string) (bundle.Program, error) {
 	if machine != arch {
 		return bundle.Program{}, usage("%s is for %s, the host is %s", file, header.Machine, arch)
 	}
-	return bundle.New(name, data), nil
+	if !bytes.Contains(data, []byte("github.com/zkctl/zkctl/zkcli.Run")) {
+		return bundle.Program{}, usage("%s is no zkserver that is also zkcli, the client that hosts get with it: give one built like this zkctl", file)
+	}
+	return bundle.New(data), nil
 }

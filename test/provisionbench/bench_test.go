@@ -225,13 +225,11 @@ func newAnsible(t *testing.T, root, out string, members []labMember) *ansible {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	archive := filepath.Join(dir, "programs.tar.gz")
-	for _, name := range []string{"zkserver", "zkcli"} {
-		if _, err := os.Stat(filepath.Join(root, "bin", name)); err != nil {
-			t.Fatal(err)
-		}
+	archive := filepath.Join(dir, "server.tar.gz")
+	if err := os.Symlink("zkserver", filepath.Join(dir, "zkcli")); err != nil {
+		t.Fatal(err)
 	}
-	if out, err := exec.Command("tar", "-C", filepath.Join(root, "bin"), "-czf", archive, "zkserver", "zkcli").CombinedOutput(); err != nil {
+	if out, err := exec.Command("tar", "-czf", archive, "-C", filepath.Join(root, "bin"), "zkserver", "-C", dir, "zkcli").CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v\n%s", err, out)
 	}
 	var hosts strings.Builder
