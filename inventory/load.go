@@ -153,6 +153,8 @@ func (l *loader) document(top *yaml.Node) *Inventory {
 		d.problem(top, "name: the ensemble needs a name")
 	} else if inv.Name != "" && !nameForm.MatchString(inv.Name) {
 		d.problem(top, "name: %q: letters, digits, '.', '_' and '-' only", inv.Name)
+	} else if len(inv.Name) > longestEnsemble {
+		d.problem(top, "name: %q: %d characters at most", inv.Name, longestEnsemble)
 	}
 	if doc.Hosts == nil {
 		if top.Kind == yaml.MappingNode {
@@ -171,8 +173,12 @@ func (l *loader) document(top *yaml.Node) *Inventory {
 	return inv
 }
 
+// longestEnsemble is what fits in a certificate as the name of an organization.
+const longestEnsemble = 64
+
 var (
 	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	digits   = regexp.MustCompile(`^[0-9]+$`)
 	wordForm = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*$`)
 )
 
@@ -232,6 +238,10 @@ func (l *loader) host(doc document, n *yaml.Node, index int, ensemble string) Ho
 		d.problem(n, "%s.name: %q is not a host name: %s", key, h.Name, why)
 	} else if !nameForm.MatchString(h.Name) {
 		d.problem(n, "%s.name: %q is not a host name: it begins or ends with '_'", key, h.Name)
+	} else if digits.MatchString(h.Name[strings.LastIndexByte(h.Name, '.')+1:]) {
+		d.problem(n, "%s.name: %q is not a host name: what ends with a number is taken for an IP address", key, h.Name)
+	} else if strings.EqualFold(h.Name, "localhost") && h.Connection == OverSSH {
+		d.problem(n, "%s.name: %q is each host's name for itself: the hosts of an ensemble need names of their own", key, h.Name)
 	}
 	for _, label := range h.Labels {
 		if !nameForm.MatchString(label) {

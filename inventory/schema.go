@@ -47,12 +47,23 @@ func Schema() []byte {
 	id := host.Properties["id"]
 	id.Type, id.AnyOf, id.Minimum, id.Maximum = "integer", nil, &low, &high
 	host.Properties["id"] = id
+	for in, pattern := range map[*schema]string{&top: nameForm.String(), &host: hostNamePattern()} {
+		name := in.Properties["name"]
+		name.Pattern = pattern
+		in.Properties["name"] = name
+	}
 	top.Properties["hosts"] = schema{Description: describe("hosts"), Type: "array", MinItems: 1, Items: &host}
 	text, err := json.MarshalIndent(top, "", "  ")
 	if err != nil {
 		panic(err) // strings and numbers
 	}
 	return append(text, '\n')
+}
+
+// hostNamePattern is what noName says, as far as a pattern can.
+func hostNamePattern() string {
+	const label = `[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?`
+	return `^` + label + `(\.` + label + `)*$`
 }
 
 // sections are the types of the sections, which stand in documents as undecoded nodes.
@@ -160,7 +171,10 @@ func valueSchema(t reflect.Type, tag reflect.StructTag, path string) schema {
 func zooCfgSchema(kind string) schema {
 	const number = `^-?[0-9]+$|\{\{`
 	switch kind {
-	case "positive", "number":
+	case "positive":
+		one := 1
+		return schema{AnyOf: []schema{{Type: "integer", Minimum: &one}, {Type: "string", Pattern: `^0*[1-9][0-9]*$|\{\{`}}}
+	case "number":
 		return schema{AnyOf: []schema{{Type: "integer"}, {Type: "string", Pattern: number}}}
 	case "decimal":
 		return schema{AnyOf: []schema{{Type: "number"}, {Type: "string"}}}
