@@ -221,6 +221,21 @@ func TestApplyTakesBackAnEditWithoutRestart(t *testing.T) {
 	}
 }
 
+// Who was taken out of the inventory, and may still run, is told of.
+func TestRetired(t *testing.T) {
+	s := newSite(t, 3)
+	r := &Run{Inventory: s.inventory()}
+	cfg := []byte("server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant\nserver.12=o:1:2:observer\nserver.5=e:1:2:participant\n")
+	m := member{Member: templates.Member{Host: r.Inventory.Hosts[0]}, running: true, started: cfg}
+	if got := r.retired([]member{m}, identities{roster: roster{5: "zk5"}}); !slices.Equal(got, []string{"zk5 (server 5)", "server 12"}) {
+		t.Errorf("%q", got)
+	}
+	m.running = false
+	if got := r.retired([]member{m}, identities{}); got != nil {
+		t.Errorf("of a member that does not run: %q", got)
+	}
+}
+
 func TestVotersMayChange(t *testing.T) {
 	s := newSite(t, 3)
 	inv := s.inventory()

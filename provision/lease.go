@@ -139,6 +139,7 @@ type HostLock struct {
 	// Held says that it has not ended.
 	Held  bool   `json:"held"`
 	Error string `json:"error,omitempty"`
+	Cause error  `json:"-"` // of Error
 	token string
 }
 
@@ -432,7 +433,7 @@ func (r *Run) ShowLock(ctx context.Context) []HostLock {
 	})
 	for i, err := range errs {
 		if err != nil {
-			locks[i] = HostLock{Host: hosts[i].Name, Error: err.Error()}
+			locks[i] = HostLock{Host: hosts[i].Name, Error: strings.TrimPrefix(err.Error(), hosts[i].Name+": "), Cause: err}
 		}
 	}
 	return locks
@@ -441,8 +442,9 @@ func (r *Run) ShowLock(ctx context.Context) []HostLock {
 // BreakLock ends the lock of whoever has it. A holder that is still there notices and changes nothing more.
 func (r *Run) BreakLock(ctx context.Context) error {
 	hosts := r.lockHosts()
-	return r.each(ctx, "lock", hosts, func(ctx context.Context, i int) error {
-		return r.changeAs(ctx, Changed, "lock", hosts[i], hostprep.Change{
+	away := make([]error, len(hosts)) // of hosts that cannot be reached: they do not keep the others from being given free
+	err := r.each(ctx, "lock", hosts, func(ctx context.Context, i int) error {
+		err := r.changeAs(ctx, Changed, "lock", hosts[i], hostprep.Change{
 			Kind: hostprep.RunScript, Target: "lock", Summary: "end the lock", Root: privileged(templates.Member{Host: hosts[i]}),
 			Args: []string{r.lockDir(hosts[i]), r.Holder, r.crumb("breaks the lock")},
 			Script: lockFunctions + `
@@ -455,5 +457,18 @@ ln "$dir/.broken" "$dir/$((last + 1))"
 rm -f "$dir/.broken"
 crumb "$3"
 `})
+		if remote.NeverRan(err) && context.Cause(ctx) == nil {
+			away[i], err = err, nil
+		}
+		return err
 	})
+	if !slices.Contains(away, nil) {
+		return joined(append(away, err))
+	}
+	for i, cause := range away {
+		if cause != nil {
+			r.report(Event{Kind: Warning, Step: "lock", Host: hosts[i].Name, Text: fmt.Sprintf("cannot be reached, so the lock there ends by itself: %v", cause)})
+		}
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -155,6 +156,39 @@ func TestLockWithoutAHost(t *testing.T) {
 	}
 	if _, err := h.Run(t.Context(), remote.Command{Label: "stop", Script: second.fence(first.Inventory.Hosts[0]) + "echo stopped"}); err != nil {
 		t.Errorf("the fence stops who has the lock: %v", err)
+	}
+}
+
+// A host that is gone does not keep the lock from being broken; that all are gone is an error, and no lock that nobody has.
+func TestBreakLockWithoutAHost(t *testing.T) {
+	f := newFleet(t)
+	if _, err := f.run("first").acquire(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	f.gone["b"].Store(true)
+	admin := f.run("admin")
+	var warned []string
+	admin.Report = func(e Event) {
+		if e.Kind == Warning {
+			warned = append(warned, e.Host)
+		}
+	}
+	if err := admin.BreakLock(t.Context()); err != nil || !slices.Equal(warned, []string{"b"}) {
+		t.Errorf("%v, warned of %v", err, warned)
+	}
+	if _, err := f.run("second").acquire(t.Context(), nil); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	for _, g := range f.gone {
+		g.Store(true)
+	}
+	if err := admin.BreakLock(t.Context()); !remote.NeverRan(err) {
+		t.Errorf("without any host: %v", err)
+	}
+	for _, l := range admin.ShowLock(t.Context()) {
+		if l.Held || !remote.NeverRan(l.Cause) {
+			t.Errorf("%+v", l)
+		}
 	}
 }
 

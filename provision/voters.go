@@ -2,6 +2,7 @@ package provision
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,6 +52,33 @@ func votersMayChange(members []member, inv *inventory.Inventory) error {
 			"change one voter at a time: one host in the inventory, zkctl apply, then the next one"}
 	}
 	return nil
+}
+
+// retired are the servers that running members know and that are not in the inventory any more, by id.
+func (r *Run) retired(members []member, ids identities) []string {
+	gone := map[int]bool{}
+	for _, m := range members {
+		if m.running {
+			for key := range settingsIn(m.started) {
+				number, isServer := strings.CutPrefix(key, "server.")
+				if id, err := strconv.Atoi(number); isServer && err == nil {
+					gone[id] = true
+				}
+			}
+		}
+	}
+	for _, h := range r.Inventory.Hosts {
+		delete(gone, h.ID)
+	}
+	var names []string
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		name := fmt.Sprintf("server %d", id)
+		if was := ids.roster[id]; was != "" {
+			name = fmt.Sprintf("%s (%s)", was, name)
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // quorumIn is that of the participants in a zoo.cfg.

@@ -7,6 +7,18 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// habitual understands what people type because other programs take it: help, help COMMAND and --version.
+func habitual(args []string) []string {
+	switch {
+	case len(args) == 0:
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
+}
+
 // order puts flags behind the words that name the command and before its arguments, because the library takes flags
 // nowhere else, and people write `zkctl bootstrap inventory.yaml --dry-run`.
 func order(app *cli.App, args []string) ([]string, error) {

@@ -35,7 +35,7 @@ func auditCommand() *cli.Command {
 			},
 			{
 				Name: "show", Usage: "show one run, the last one by default", ArgsUsage: "[RUN]",
-				Description: "RUN is an id from zkctl audit list, or the beginning of one.",
+				Description: "RUN is an id from zkctl audit list, or the beginning of one.\n\n   zkctl audit show\n   zkctl audit show 20260131T1405 --json",
 				Flags:       flags(),
 				Action:      runAuditShow,
 			},

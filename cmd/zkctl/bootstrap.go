@@ -25,8 +25,9 @@ user, directories, server; zoo.cfg, myid, profile and service unit; start; readi
 Run again, it finds nothing to do. Cut off, it is finished by running it again. A member that runs something else than
 is configured is restarted, one at a time and only while the rest keeps the quorum.
 
-   zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), convergeFlags()),
+   zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files
+   zkctl bootstrap inventory.yaml --wait-ssh 5m # machines that are being made`,
+		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), convergeFlags()),
 		Action: each(runBootstrap),
 	}
 }

@@ -64,11 +64,14 @@ func bashCompletion(app *cli.App) string {
 		if c.Name == "completion" {
 			words = append([]string{"bash", "zsh", "fish"}, words...)
 		}
-		cases = append(cases, fmt.Sprintf("    %s) words=%q ;;", c.Name, strings.Join(words, " ")))
+		for _, sub := range c.Subcommands {
+			cases = append(cases, fmt.Sprintf("    %q) words=%q ;;", c.Name+" "+sub.Name, strings.Join(longFlags(sub), " ")))
+		}
+		cases = append(cases, fmt.Sprintf("    %q*) words=%q ;;", c.Name+" ", strings.Join(words, " ")))
 	}
 	return fmt.Sprintf(`_zkctl() {
   local words cur=${COMP_WORDS[COMP_CWORD]}
-  case ${COMP_WORDS[1]} in
+  case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
 %s
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then words=%q; fi
@@ -93,8 +96,14 @@ func fishCompletion(app *cli.App) string {
 		for _, s := range words {
 			fmt.Fprintf(&b, "complete -c zkctl -n '__fish_seen_subcommand_from %s' -a %s\n", c.Name, s)
 		}
-		for _, f := range longFlags(c) {
-			fmt.Fprintf(&b, "complete -c zkctl -n '__fish_seen_subcommand_from %s' -l %s\n", c.Name, strings.TrimPrefix(f, "--"))
+		flags := func(condition string, c *cli.Command) {
+			for _, f := range longFlags(c) {
+				fmt.Fprintf(&b, "complete -c zkctl -n '%s' -l %s\n", condition, strings.TrimPrefix(f, "--"))
+			}
+		}
+		flags("__fish_seen_subcommand_from "+c.Name, c)
+		for _, s := range c.Subcommands {
+			flags(fmt.Sprintf("__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s", c.Name, s.Name), s)
 		}
 	}
 	return b.String()

@@ -36,8 +36,9 @@ func inventoryCommand() *cli.Command {
 			},
 			{
 				Name: "validate", Usage: "check an inventory; every problem is shown with its place", ArgsUsage: "[INVENTORY]",
-				Flags:  flagsFor(),
-				Action: one(inventoryValidate),
+				Description: "   zkctl inventory validate\n   zkctl inventory validate inventories/      # all files of a directory",
+				Flags:       flagsFor(),
+				Action:      each(inventoryValidate),
 			},
 		},
 	}
@@ -120,7 +121,7 @@ func inventoryValidate(op *operation) error {
 		out.line(map[string]any{"kind": "inventory", "name": inv.Name, "hosts": len(inv.Hosts), "voters": inv.Voters(), "connect": inv.ConnectString()})
 		return nil
 	}
-	fmt.Fprintf(out.stdout, "%s: %s with %d hosts, %d of them voters; clients connect to %s\n", inv.File, inv.Name, len(inv.Hosts),
+	fmt.Fprintf(out.stdout, "%s: %s with %s, %d of them voters; clients connect to %s\n", inv.File, inv.Name, counted(len(inv.Hosts), "host"),
 		inv.Voters(), inv.ConnectString())
 	return nil
 }

@@ -19,14 +19,18 @@ func keysCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "show whom each host lets in, and with which key it logs in to the others", ArgsUsage: "[INVENTORY]",
-				Flags:  flagsFor(hostFlags(), limitFlag()),
-				Action: each(keysList),
+				Description: "   zkctl keys list\n   zkctl keys list --json | jq '.keys[] | select(.key == \"foreign\")'",
+				Flags:       flagsFor(hostFlags(), limitFlag()),
+				Action:      each(keysList),
 			},
 			{
 				Name: "sync", Usage: "exchange the keys of all hosts, proved by logging in from each to each other", ArgsUsage: "[INVENTORY]",
 				Description: `What a bootstrap does about SSH keys, and no more. Keys that others have put into authorized_keys stay, unless the inventory
 says system.ssh_keys: exclusive: then all go but those of the hosts, those of system.authorized_keys, and the one with
-which we are logged in.`,
+which we are logged in.
+
+   zkctl keys sync --dry-run
+   zkctl keys sync`,
 				Flags:  flagsFor(hostFlags()),
 				Action: one(keysSync),
 			},
@@ -34,7 +38,10 @@ which we are logged in.`,
 				Name: "rotate", Usage: "give hosts new keys", ArgsUsage: "[INVENTORY]",
 				Description: `Makes the next key of each host on that host, lets it in everywhere, proves it by a fresh login to every other host, puts it
 in place, proves that again, and only then removes the old one. What fails before that is taken back; a run that was
-cut off is finished by running it again. Private keys never leave their hosts.`,
+cut off is finished by running it again. Private keys never leave their hosts.
+
+   zkctl keys rotate
+   zkctl keys rotate --limit zk2          # of zk2 alone, proved at all`,
 				Flags:  flagsFor(hostFlags(), limitFlag()),
 				Action: one(keysRotate),
 			},

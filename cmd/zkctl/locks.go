@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,16 +19,31 @@ itself a minute after a zkctl that was cut off.`,
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "show what each host says about the lock", ArgsUsage: "[INVENTORY]",
-				Flags: flagsFor(hostFlags()), Action: one(runLockShow),
+				Description: "   zkctl lock show",
+				Flags:       flagsFor(hostFlags()), Action: one(runLockShow),
 			},
 			{
 				Name: "break", Usage: "end the lock, whoever has it", ArgsUsage: "[INVENTORY]",
-				Description: "A zkctl that is still at work notices, and changes nothing more. Asks first.",
-				Flags:       flagsFor(hostFlags(), []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}}),
-				Action:      one(runLockBreak),
+				Description: `A zkctl that is still at work notices, and changes nothing more. Asks first.
+
+   zkctl lock break                       # where the holder is gone for good`,
+				Flags:  flagsFor(hostFlags(), []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}}),
+				Action: one(runLockBreak),
 			},
 		},
 	}
+}
+
+// nobodySays is the error of hosts that cannot be asked about the lock, if that is true of all.
+func nobodySays(locks []provision.HostLock) error {
+	var errs []error
+	for _, l := range locks {
+		if l.Cause == nil {
+			return nil
+		}
+		errs = append(errs, l.Cause)
+	}
+	return errors.Join(errs...)
 }
 
 // heldLock is the lock that most hosts speak of, nil if nobody has it.
@@ -47,7 +63,7 @@ func runLockShow(op *operation) error {
 		out.clear()
 		if out.json {
 			out.line(map[string]any{"kind": "lock", "ensemble": inv.Name, "held": heldLock(locks) != nil, "hosts": locks})
-			return nil
+			return nobodySays(locks)
 		}
 		var rows []map[string]any
 		for _, l := range locks {
@@ -65,17 +81,21 @@ func runLockShow(op *operation) error {
 		}
 		fmt.Fprintln(out.stdout, listed([]string{"host", "generation", "state", "holder", "since", "ends in"},
 			[]string{"since", "generation", "ends in"}, width(out.stdout), rows))
-		return nil
+		return nobodySays(locks)
 	})
 }
 
 func runLockBreak(op *operation) error {
 	out := op.out
 	return op.look(func(ctx context.Context, run *provision.Run) error {
-		held := heldLock(run.ShowLock(ctx))
+		locks := run.ShowLock(ctx)
+		held := heldLock(locks)
 		out.clear()
 		if held == nil {
-			fmt.Fprintln(out.stdout, "nobody has the lock")
+			if err := nobodySays(locks); err != nil {
+				return err
+			}
+			op.lockEnded("", "nobody has the lock")
 			return nil
 		}
 		if !op.Bool("yes") && !run.DryRun {
@@ -84,14 +104,25 @@ func runLockBreak(op *operation) error {
 				return err
 			}
 		}
-		beginTrail(op, run)
+		if !run.DryRun {
+			beginTrail(op, run)
+		}
 		if err := run.BreakLock(ctx); err != nil {
 			return err
 		}
 		out.clear()
 		if !run.DryRun {
-			fmt.Fprintf(out.stdout, "the lock of %s is ended\n", held.Holder)
+			op.lockEnded(held.Holder, fmt.Sprintf("the lock of %s is ended", held.Holder))
 		}
 		return nil
 	})
+}
+
+// lockEnded says whose lock was ended, "" for nobody's.
+func (op *operation) lockEnded(holder, text string) {
+	if op.out.json {
+		op.out.line(map[string]any{"kind": "lock", "ensemble": op.inv.Name, "ended": holder})
+	} else {
+		fmt.Fprintln(op.out.stdout, text)
+	}
 }

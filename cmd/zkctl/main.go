@@ -104,7 +104,7 @@ func main() {
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	app := newApp(stdout, stderr)
 	commandArgs = args
-	ordered, err := order(app, args)
+	ordered, err := order(app, habitual(args))
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,10 @@ func resumeCommand() *cli.Command {
 		ArgsUsage: "[INVENTORY]",
 		Description: `Finds the last run on the ensemble in the audit trail of this machine. If it did not end well, looks at the hosts anew, says
 what of it is verified done and what is to do, and calls the same command again: what counts is what the hosts are, not
-what the trail says. On another machine, zkctl apply does the same without the trail.`,
+what the trail says. On another machine, zkctl apply does the same without the trail.
+
+   zkctl resume --dry-run                 # how far it came
+   zkctl resume`,
 		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
 		Action: one(runResume),
 	}
@@ -39,16 +42,14 @@ func runResume(op *operation) error {
 	}
 	runs = slices.DeleteFunc(runs, func(r *trail.Run) bool { return !r.Resumable() })
 	if len(runs) == 0 {
-		fmt.Fprintf(out.stdout, "no run on %s began here; %s does what is missing\n", inv.Name, op.commandLine("apply"))
-		return nil
+		return out.nothingToResume(inv.Name, fmt.Sprintf("no run on %s began here; %s does what is missing", inv.Name, op.commandLine("apply")))
 	}
 	last := runs[len(runs)-1]
 	switch {
 	case last.Running:
 		return &lockedError{inv.File, fmt.Sprintf("%s (zkctl %s, process %d)", last.Operator, last.Verb, last.PID)}
 	case last.End != nil && last.End.ExitCode == exitOK:
-		fmt.Fprintf(out.stdout, "nothing to resume: the last run on %s (%s, %s) ended well\n", inv.Name, last.Run, last.Verb)
-		return nil
+		return out.nothingToResume(inv.Name, fmt.Sprintf("nothing to resume: the last run on %s (%s, %s) ended well", inv.Name, last.Run, last.Verb))
 	}
 	fmt.Fprintf(out.stderr, "zkctl: going on with run %s: zkctl %s (%s)\n", last.Run, strings.Join(last.Args, " "), last.Outcome())
 	if last.Verb == "bootstrap" || last.Verb == "apply" {
@@ -69,6 +70,16 @@ func runResume(op *operation) error {
 	}
 	commandArgs = last.Args
 	return app.RunContext(c.Context, append([]string{"zkctl"}, ordered...))
+}
+
+// nothingToResume says why there is nothing to go on with.
+func (o *output) nothingToResume(ensemble, why string) error {
+	if o.json {
+		o.line(map[string]any{"kind": "resume", "ensemble": ensemble, "nothing": why})
+	} else {
+		fmt.Fprintln(o.stdout, why)
+	}
+	return nil
 }
 
 // tellProgress compares what a run meant to do with what there is to do now.

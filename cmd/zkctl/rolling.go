@@ -18,7 +18,11 @@ func rollingRestartCommand() *cli.Command {
 		Description: `Before each member: who leads is looked up anew, and the voters that serve without this member must still be a majority,
 or it refuses with the numbers (exit code 7). After each: it must serve, be synced and have caught up. The first failure
 ends it with the ensemble still serving (exit code 8); run it again to go on with the members that are left.
-Meanwhile a file .rolling-restart in the install directory marks the members that are yet to come.`,
+Meanwhile a file .rolling-restart in the install directory marks the members that are yet to come.
+
+   zkctl rolling-restart --dry-run        # in which order
+   zkctl rolling-restart
+   zkctl rolling-restart --limit '@rack1' # and of these, the leader last`,
 		Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
 			&cli.BoolFlag{Name: allEnsembles, Usage: "one ensemble of the inventory after the other; what does not end well ends it"},
 			&cli.BoolFlag{Name: "fresh", Usage: "restart all members, also those that an earlier, unfinished run has restarted"},

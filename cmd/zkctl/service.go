@@ -13,8 +13,11 @@ import (
 func startCommand() *cli.Command {
 	return &cli.Command{
 		Name: "start", Usage: "start the members that do not run, in inventory order", ArgsUsage: "[INVENTORY]",
-		Description: "Waits until the started members serve, as far as those that run can make a quorum.",
-		Flags:       flagsFor(hostFlags(), limitFlag()),
+		Description: `Waits until the started members serve, as far as those that run can make a quorum.
+
+   zkctl start
+   zkctl start --limit zk3`,
+		Flags: flagsFor(hostFlags(), limitFlag()),
 		Action: one(func(op *operation) error {
 			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
 				return run.Start(ctx, names)
@@ -51,8 +54,10 @@ majority, or if that cannot be told because zkctl does not see members that run,
 func restartCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restart", Usage: "stop members and start them again, all at once", ArgsUsage: "[INVENTORY]",
-		Description: "Clients are not served meanwhile; rolling-restart is the way without interruption.",
-		Flags:       flagsFor(hostFlags(), limitFlag(), interrupting()),
+		Description: `Clients are not served meanwhile; rolling-restart is the way without interruption.
+
+   zkctl restart --yes                    # of an ensemble that does not serve any more`,
+		Flags: flagsFor(hostFlags(), limitFlag(), interrupting()),
 		Action: one(func(op *operation) error {
 			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
 				return run.Restart(ctx, names, op.Bool("force"))

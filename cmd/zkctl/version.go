@@ -13,6 +13,7 @@ import (
 func versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "show the version, and which servers this zkctl carries",
+		Description: "   zkctl version",
 		Action: func(c *cli.Context) error {
 			var carried []string
 			for _, arch := range []string{"amd64", "arm64"} {
