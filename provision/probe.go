@@ -10,10 +10,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/zkctl/zkctl/inventory"
 )
@@ -60,6 +59,9 @@ func (o Observation) Serving() bool {
 	return o.State == Leader || o.State == Follower || o.State == Observing || o.State == Standalone
 }
 
+// Leads reports whether the member says that it leads, or serves alone.
+func (o Observation) Leads() bool { return o.State == Leader || o.State == Standalone }
+
 // Synced reports whether the member serves and has finished synchronising with its leader.
 func (o Observation) Synced() bool {
 	return o.Serving() && (o.PeerState == "" || strings.Contains(o.PeerState, "broadcast"))
@@ -72,19 +74,36 @@ func (o Observation) Epoch() uint32 { return uint32(o.Zxid >> 32) }
 type Probe func(ctx context.Context, h inventory.Host) Observation
 
 // ProbeAll probes all members at once. The answer is complete and in the order of the inventory when deadline has
-// passed, whatever is down.
+// passed, whatever is down. Where several say that they lead, these are asked once more: an election may have passed between
+// their answers.
 func ProbeAll(ctx context.Context, inv *inventory.Inventory, probe Probe, deadline time.Duration) []Observation {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	seen := make([]Observation, len(inv.Hosts))
-	var group errgroup.Group
-	for i, h := range inv.Hosts {
-		group.Go(func() error {
-			seen[i] = probe(ctx, h)
-			return nil
-		})
+	round := func(which []int) {
+		var group sync.WaitGroup
+		for _, i := range which {
+			group.Go(func() {
+				if o := probe(ctx, inv.Hosts[i]); ctx.Err() == nil || !seen[i].Leads() {
+					seen[i] = o
+				}
+			})
+		}
+		group.Wait()
 	}
-	group.Wait()
+	var all, leaders []int
+	for i := range inv.Hosts {
+		all = append(all, i)
+	}
+	round(all)
+	for i, o := range seen {
+		if o.Leads() {
+			leaders = append(leaders, i)
+		}
+	}
+	if len(leaders) > 1 {
+		round(leaders)
+	}
 	return seen
 }
 

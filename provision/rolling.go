@@ -221,13 +221,9 @@ func (r *Run) restartOne(ctx context.Context, m member, all []member) error {
 			if v.Leader == "" || !v.Quorum {
 				return v.Text
 			}
-			for _, o := range seen {
-				if o.State == Leader || o.State == Standalone {
-					// A zxid without a counter stands for a new epoch in which nothing was written yet.
-					if uint32(o.Zxid) != 0 && (goal == 0 || goal>>32 != uint64(o.Epoch())) {
-						goal = o.Zxid
-					}
-				}
+			// A zxid without a counter stands for a new epoch in which nothing was written yet.
+			if l := leading(seen); uint32(l.Zxid) != 0 && (goal == 0 || goal>>32 != uint64(l.Epoch())) {
+				goal = l.Zxid
 			}
 			for _, o := range seen {
 				if o.Host.Name != m.Host.Name {

@@ -44,11 +44,28 @@ func quorumOf(seen []Observation) inventory.Quorum {
 	return inventory.QuorumOf(hosts)
 }
 
+// leading is the member that leads, nil without one: of several that say so the one of the newest epoch. A quorum follows that,
+// and no older one any more, which may need a moment to notice.
+func leading(seen []Observation) *Observation {
+	var leader *Observation
+	for i, o := range seen {
+		if o.Leads() && (leader == nil || o.Epoch() > leader.Epoch()) {
+			leader = &seen[i]
+		}
+	}
+	return leader
+}
+
+// deposed tells of a member that says it leads whether a newer leader was seen.
+func deposed(seen []Observation, o Observation) bool {
+	return o.State == Leader && o.Epoch() < leading(seen).Epoch()
+}
+
 // synced tells of a server id whether its member serves and is synced.
 func synced(seen []Observation) func(id int) bool {
 	ids := map[int]bool{}
 	for _, o := range seen {
-		ids[o.Host.ID] = o.Synced()
+		ids[o.Host.ID] = o.Synced() && !deposed(seen, o)
 	}
 	return func(id int) bool { return ids[id] }
 }
@@ -62,19 +79,22 @@ func without(has func(id int) bool, away ...int) func(id int) bool {
 func Judge(seen []Observation) Verdict {
 	v := Verdict{}
 	quorum, serves := quorumOf(seen), synced(seen)
-	serving, leaders := 0, 0
+	serving, leaders, late := 0, 0, ""
 	for _, o := range seen {
 		voter := o.Host.Role == inventory.Voter
 		if voter {
 			v.Voters++
 		}
-		if o.Synced() {
+		if serves(o.Host.ID) {
 			serving++
 			if voter {
 				v.Serving++
 			}
 		}
-		if o.State == Leader || o.State == Standalone {
+		switch {
+		case deposed(seen, o):
+			late += fmt.Sprintf("; %s has not noticed yet that it leads no more", o.Host.Name)
+		case o.Leads():
 			leaders++
 			v.Leader = o.Host.Name
 		}
@@ -92,7 +112,7 @@ func Judge(seen []Observation) Verdict {
 		v.Text = fmt.Sprintf("degraded: %d members say that they lead", leaders)
 	case serving < len(seen):
 		v.Health = Degraded
-		v.Text = fmt.Sprintf("degraded: %d of %d members serve, %s", serving, len(seen), failuresLeft(v.FailuresLeft))
+		v.Text = fmt.Sprintf("degraded: %d of %d members serve, %s%s", serving, len(seen), failuresLeft(v.FailuresLeft), late)
 	default:
 		v.Health = Healthy
 		v.Text = fmt.Sprintf("healthy: all %d members serve, %s", len(seen), failuresLeft(v.FailuresLeft))
@@ -113,18 +133,16 @@ func failuresLeft(n int) string {
 // Lag is how many transactions a member is behind the leader, and whether that can be said. After an election members
 // keep their last zxid of the epoch before until the first transaction of the new one; a synced member is not behind then.
 func Lag(seen []Observation, o Observation) (uint64, bool) {
-	for _, leader := range seen {
-		if leader.State != Leader && leader.State != Standalone || !o.Serving() {
-			continue
-		}
-		switch {
-		case o.Zxid >= leader.Zxid:
-			return 0, true
-		case o.Epoch() == leader.Epoch():
-			return leader.Zxid - o.Zxid, true
-		case uint32(leader.Zxid) == 0:
-			return 0, o.Synced()
-		}
+	leader := leading(seen)
+	switch {
+	case leader == nil || !o.Serving():
+		return 0, false
+	case o.Zxid >= leader.Zxid:
+		return 0, true
+	case o.Epoch() == leader.Epoch():
+		return leader.Zxid - o.Zxid, true
+	case uint32(leader.Zxid) == 0:
+		return 0, o.Synced()
 	}
 	return 0, false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,33 @@ func TestJudge(t *testing.T) {
 	} {
 		if v := Judge(ensemble(words)); v.Health != want.health || v.FailuresLeft != want.left {
 			t.Errorf("%s: %s, %d failures left; want %s, %d", words, v.Health, v.FailuresLeft, want.health, want.left)
+		}
+	}
+}
+
+// A leader that has not noticed its end is none: the one of the newer epoch leads, wherever it stands.
+func TestJudgeDeposedLeader(t *testing.T) {
+	for _, words := range []string{"leader leader follower", "leader leader down", "leader leader follower follower follower"} {
+		for old := range 2 {
+			seen := ensemble(words)
+			seen[1-old].Zxid = 0x600000000
+			v, leader := Judge(seen), seen[1-old].Host.Name
+			if words == "leader leader down" {
+				if v.Health != NoQuorum {
+					t.Errorf("%s: %+v", words, v)
+				}
+				continue
+			}
+			if v.Health != Degraded || v.Leader != leader || v.FailuresLeft != len(seen)/2-1 || v.Serving != len(seen)-1 ||
+				!strings.Contains(v.Text, seen[old].Host.Name+" has not noticed yet that it leads no more") {
+				t.Errorf("%s: %+v", words, v)
+			}
+			if err := MayStop(seen, leader); (err == nil) != (len(seen) == 5) {
+				t.Errorf("%s: stop %s: %v", words, leader, err)
+			}
+			if lag, ok := Lag(seen, seen[2]); lag != 0 || !ok {
+				t.Errorf("%s: lag %d, %v", words, lag, ok)
+			}
 		}
 	}
 }
@@ -206,6 +234,44 @@ func TestReadServerStats(t *testing.T) {
 }
 
 // However long members take to answer, a round of probes ends at its deadline.
+// Answers are not of one moment: who led when it was asked follows by the time the next one leads.
+func TestProbeAllDuringAnElection(t *testing.T) {
+	inv := &inventory.Inventory{}
+	for _, o := range ensemble("leader follower follower") {
+		inv.Hosts = append(inv.Hosts, o.Host)
+	}
+	const end = 100 * time.Millisecond
+	for again, want := range map[State]Health{Follower: Healthy, Electing: Degraded, Leader: Degraded, Down: Degraded} {
+		var mu sync.Mutex
+		asked := map[string]int{}
+		seen := ProbeAll(t.Context(), inv, func(ctx context.Context, h inventory.Host) Observation {
+			mu.Lock()
+			asked[h.Name]++
+			n := asked[h.Name]
+			mu.Unlock()
+			o := Observation{Host: h, State: Leader, Zxid: 0x500000007}
+			switch {
+			case h.Name == "a" && n == 2 && again == Down:
+				<-ctx.Done() // no answer is no news
+				o.State = Down
+			case h.Name == "a" && n == 2:
+				o.State = again
+			case h.Name == "b":
+				o.Zxid = 0x600000000
+			case h.Name == "c":
+				o.State = Follower
+			}
+			return o
+		}, end)
+		if asked["a"] != 2 || asked["b"] != 2 || asked["c"] != 1 {
+			t.Errorf("%s: asked %v", again, asked)
+		}
+		if v := Judge(seen); v.Health != want || v.Leader != "b" {
+			t.Errorf("%s: %+v", again, v)
+		}
+	}
+}
+
 func TestProbeAllEndsAtItsDeadline(t *testing.T) {
 	inv := &inventory.Inventory{Hosts: []inventory.Host{{Name: "a"}, {Name: "b"}}}
 	seen := ProbeAll(t.Context(), inv, func(ctx context.Context, h inventory.Host) Observation {
