@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,13 +69,22 @@ func (h *host) expect(output string, code int, args ...string) {
 // pid returns the process id in the pid file once it is another one than before.
 func (h *host) pid(before string) string {
 	h.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if b, err := os.ReadFile(h.m.PidFile()); err == nil && len(b) > 0 && string(b) != before {
-			return string(b)
+	var now []byte
+	h.await("a server process", func() bool {
+		var err error
+		now, err = os.ReadFile(h.m.PidFile())
+		return err == nil && len(now) > 0 && string(now) != before
+	})
+	return string(now)
+}
+
+func (h *host) await(what string, come func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !come(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%s does not come", what)
 		}
 	}
-	h.t.Fatal("no server process appeared")
-	return ""
 }
 
 // answering is the part of a server that answers instead of running.
@@ -214,15 +224,10 @@ func TestEnvironmentFiles(t *testing.T) {
 	write(t, filepath.Join(dir, "java.env"), []byte("export SERVER_JVMFLAGS=-Dzookeeper.a=1\nJVMFLAGS=-Dzookeeper.b=2\n"), 0o644)
 	const flags = "flags: -Dzookeeper.a=1 -Dzookeeper.b=2, arguments: --config"
 	h.expect("STARTED", 0, "start")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		log, err := os.ReadFile(h.m.Log())
-		if err == nil && strings.Contains(string(log), flags) {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("log %q, %v", log, err)
-		}
-	}
+	h.await(flags, func() bool {
+		log, _ := os.ReadFile(h.m.Log())
+		return strings.Contains(string(log), flags)
+	})
 	h.expect("STOPPED", 0, "stop")
 	write(t, h.m.Server(), []byte("#!/bin/sh\necho \"flags: $SERVER_JVMFLAGS $JVMFLAGS, arguments: $*\"\n"), 0o755)
 	h.expect(flags, 0, "start-foreground")
@@ -319,9 +324,18 @@ func TestForeignDataIsRefused(t *testing.T) {
 		} else {
 			write(t, h.m.Stamp(), []byte(stamp), 0o644)
 		}
+		// To look takes its time where there is much else to do.
+		check := filepath.Join(t.TempDir(), "check")
+		write(t, check, IdentityScript(h.m), 0o755)
+		write(t, h.m.IdentityCheck(), []byte("#!/bin/sh\nsleep 0.7\nexec "+check+"\n"), 0o755)
 		h.expect("FAILED TO START", 1, "start")
-		if log, err := os.ReadFile(h.m.Log()); err != nil || !strings.Contains(string(log), want) || strings.Contains(string(log), "starting it again") {
-			t.Errorf("log %q, %v; want %q", log, err, want)
+		h.await("the refusal", func() bool {
+			log, _ := os.ReadFile(h.m.Log())
+			_, err := os.Stat(h.m.SupervisorPidFile())
+			return strings.Contains(string(log), want) && errors.Is(err, os.ErrNotExist)
+		})
+		if log, err := os.ReadFile(h.m.Log()); err != nil || strings.Contains(string(log), "starting it again") {
+			t.Errorf("log %q, %v", log, err)
 		}
 	}
 }

@@ -56,6 +56,11 @@ alive() {
   esac
 }
 
+# begun: the process that the supervisor, which runs as $pid, keeps is the server by now, and not what looks whether that may start.
+begun() {
+  { read -r child || [ -n "$child" ]; } <"$pid_file" && read -r is <"/proc/$child/comm" && read -r was <"/proc/$pid/comm" && [ "$is" != "$was" ]
+} 2>/dev/null
+
 start() {
   printf 'Starting zookeeper ... '
   permitted || return 1
@@ -76,6 +81,7 @@ start() {
     rc-service -q "$service" zap >/dev/null 2>&1 # of a power cut OpenRC may not know yet
     rc-service -q "$service" start </dev/null >/dev/null 2>&1 || { echo "FAILED TO START"; return 1; } ;;
   *)
+    rm -f "$pid_file" # of a power cut
     if command -v setsid >/dev/null; then launch="setsid $supervisor"; else launch="nohup $supervisor"; fi
     as_user "$launch >/dev/null 2>&1 </dev/null &" ;;
   esac
@@ -83,7 +89,7 @@ start() {
   i=0 up=0
   while [ $i -lt 40 ] && [ $up -lt 4 ]; do
     sleep 0.05 2>/dev/null || sleep 1
-    if alive && { [ "$manager" != openrc ] || running "$pid_file" "$managed"; }; then up=$((up + 1)); else up=0; fi
+    if alive && case $manager in systemd) ;; openrc) running "$pid_file" "$managed" ;; *) begun ;; esac; then up=$((up + 1)); else up=0; fi
     i=$((i + 1))
   done
   if [ $up -ge 4 ]; then echo STARTED; return 0; fi
