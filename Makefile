@@ -123,7 +123,7 @@ ROUNDS ?= 3
 .PHONY: bench-provision
 bench-provision: build ## zkctl beside Ansible on HOSTS hosts over lines of DELAYS ms, ROUNDS times (root; Debian: ansible-core)
 	@set -o pipefail; $(GO) test -tags bench -count=1 -timeout 0 -v ./test/provisionbench -run TestProvision -args \
-	  -hosts=$(HOSTS) -delays=$(DELAYS) -rounds=$(ROUNDS) | grep -E '^(\||Measured|$$)|SKIP:|FAIL|_test.go:'
+	  -hosts=$(HOSTS) -delays=$(DELAYS) -rounds=$(ROUNDS) | grep -E '^(\||Measured|$$|        )|SKIP:|FAIL|_test.go:'
 
 .PHONY: clean
 clean: ## remove what was built

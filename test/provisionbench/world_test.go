@@ -71,6 +71,8 @@ func inside(t *testing.T) bool {
 	switch {
 	case errors.Is(err, syscall.EPERM):
 		t.Skip("SKIP: the machine does not allow namespaces")
+	case err != nil && testing.Verbose():
+		t.Fatalf("inside: %v (see above)", err)
 	case err != nil:
 		t.Fatalf("inside: %v\n%s", err, said.String())
 	case strings.Contains(said.String(), "SKIP: "):
