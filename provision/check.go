@@ -47,26 +47,13 @@ func (r *Run) Check(ctx context.Context, checks []string, fix bool) (*CheckRepor
 		return report, err
 	}
 	var fixed []hostprep.Finding
-	fixing := func(ctx context.Context) error {
-		var errs []error
-		failed := map[[2]string]bool{} // what comes next of the same check on the same host may need it
-		for _, f := range report.Findings {
-			of := [2]string{f.Host, f.Check}
-			if len(f.Fix) == 0 || failed[of] {
-				continue
-			}
-			h := r.Inventory.Host(f.Host)
-			if err := r.changeAll(ctx, repeated("fix", len(f.Fix)), *h, f.Fix); err != nil {
-				errs = append(errs, err)
-				failed[of] = true
-				continue
-			}
-			fixed = append(fixed, f)
-		}
-		return joined(errs)
-	}
 	if slices.ContainsFunc(report.Findings, func(f hostprep.Finding) bool { return len(f.Fix) > 0 }) {
-		err = r.locked(ctx, nil, nil, func(ctx context.Context) error { return r.step(ctx, "fix", fixing) })
+		err = r.locked(ctx, nil, nil, func(ctx context.Context) error {
+			return r.step(ctx, stepFix, func(ctx context.Context) (err error) {
+				fixed, err = r.fix(ctx, report.Findings)
+				return err
+			})
+		})
 	}
 	if len(fixed) > 0 && err == nil && !r.DryRun {
 		report, err = r.checkOnce(ctx, checks)
@@ -75,6 +62,28 @@ func (r *Run) Check(ctx context.Context, checks []string, fix bool) (*CheckRepor
 		report.Fixed = fixed
 	}
 	return report, err
+}
+
+const stepFix = "fix"
+
+// fix puts right what findings say can be, and returns those. Where that fails, what comes next of the same check on the same
+// host is left alone, which may need it.
+func (r *Run) fix(ctx context.Context, findings []hostprep.Finding) (fixed []hostprep.Finding, err error) {
+	var errs []error
+	failed := map[[2]string]bool{}
+	for _, f := range findings {
+		of := [2]string{f.Host, f.Check}
+		if len(f.Fix) == 0 || failed[of] {
+			continue
+		}
+		if err := r.changeAll(ctx, repeated(stepFix, len(f.Fix)), *r.Inventory.Host(f.Host), f.Fix); err != nil {
+			errs = append(errs, err)
+			failed[of] = true
+			continue
+		}
+		fixed = append(fixed, f)
+	}
+	return fixed, joined(errs)
 }
 
 func (r *Run) checkOnce(ctx context.Context, checks []string) (*CheckReport, error) {
