@@ -93,6 +93,9 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 	script.WriteString(batchScript(journal))
 	timeout := remote.DefaultCommandTimeout
 	var stdin []byte
+	if journal != "" {
+		script.WriteString(savesOf(changes))
+	}
 	for i := 0; i < len(changes); {
 		end := i + 1
 		for changes[i].groups() && end < len(changes) && changes[end].groups() &&
@@ -100,9 +103,6 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 			end++
 		}
 		group := changes[i:end]
-		if journal != "" {
-			script.WriteString(savesOf(group))
-		}
 		if group[0].groups() {
 			script.WriteString(groupScript(group, i))
 		} else {
@@ -159,6 +159,8 @@ func about(err error, step string) error {
 // batchScript defines what the scripts of changes use. Scripts of changes run in a subshell each, where they may `set -e`.
 func batchScript(journal string) string {
 	return "journal=" + shell.Quote(journal) + "\n" + `
+nl='
+'
 at=0
 fail() { echo "failed $at"; echo "$1" >&2; exit 1; }
 hash() {
@@ -167,7 +169,13 @@ hash() {
 	else fail "neither sha256sum nor openssl is on this host"; fi | { read -r h _; echo "$h"; }
 }
 flush() { sync -- "$@" 2>/dev/null || sync; }
-sums() { if command -v sha256sum >/dev/null 2>&1; then sha256sum -- "$@"; else openssl dgst -sha256 -r "$@"; fi | while read -r h _; do echo "$h"; done; }
+# sums FILE...: sets sums to their checksums, a line each.
+sums() {
+	if command -v sha256sum >/dev/null 2>&1; then sums=$(sha256sum -- "$@"); else sums=$(openssl dgst -sha256 -r "$@"); fi
+	IFS=$nl; set -f; set -- $sums; set +f; unset IFS
+	sums=
+	for h; do sums=$sums${h%% *}$nl; done
+}
 relabel() { if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@" 2>/dev/null || :; fi; }
 
 # place PATH: sets path, where a file is to be, tmp, where it is made, and dir, the directory of both.
@@ -179,22 +187,26 @@ place() {
 	[ -n "$dir" ] || dir=/
 	[ -d "$dir" ] || fail "the directory $dir does not exist"
 	for old in "$dir/.zkctl-$base".*; do [ ! -e "$old" ] || rm -f -- "$old"; done
+	for old in "$dir"/.zkctl.*; do [ ! -d "$old" ] || { [ "$old" != "$dir/.zkctl.$$" ] && [ -d "/proc/${old##*.}" ]; } || rm -rf -- "$old"; done
 	tmp=$dir/.zkctl-$base.$$
 }
 
 # put PATH MODE OWNER SUM inplace|rename CONTENT
 put() (
 	set -eu
+	umask 077
 	how=$5
 	place "$1"
 	[ -e "$path" ] || how=rename
-	if [ "$how" = inplace ]; then tmp=$(umask 077; mktemp "${TMPDIR:-/tmp}/zkctl.XXXXXXXXXX"); fi
+	if [ "$how" = inplace ]; then tmp=$(mktemp "${TMPDIR:-/tmp}/zkctl.XXXXXXXXXX"); fi
 	trap 'rm -f -- "$tmp"' EXIT
-	(umask 077; printf %s "$6" >"$tmp")
-	[ "$(hash <"$tmp")" = "$4" ] || fail "$tmp does not hold what was written: is the disk full?"
+	printf %s "$6" >"$tmp"
+	sums "$tmp"
+	[ "$sums" = "$4$nl" ] || fail "$tmp does not hold what was written: is the disk full?"
 	if [ "$how" = inplace ]; then
 		cat <"$tmp" >"$path"
-		[ "$(hash <"$path")" = "$4" ] || fail "$path does not hold what was written"
+		sums "$path"
+		[ "$sums" = "$4$nl" ] || fail "$path does not hold what was written"
 	else
 		[ -z "$3" ] || chown -- "$3" "$tmp"
 		chmod -- "$2" "$tmp"
@@ -209,6 +221,20 @@ put() (
 
 // groups reports whether a change can be made together with others of its kind: a file that is renamed into its place.
 func (c Change) groups() bool { return c.Kind == WriteFile && !c.InPlace && c.Verify == "" }
+
+// moveScript moves the files in the list $all, which are complete in .zkctl.PID beside their places, there: those of a
+// directory together.
+const moveScript = `moved=$nl
+for n in $all; do
+	eval "dir=\$d$n"
+	case $moved in *"$nl$dir$nl"*) continue ;; esac
+	moved=$moved$dir$nl
+	set --
+	for m in $all; do eval "[ \"\$d$m\" != \"\$dir\" ] || set -- \"\$@\" \"\$t$m\""; done
+	at=$((first + n))
+	mv -f -- "$@" "$dir/" || fail "cannot put $* into $dir"
+done
+`
 
 // groupScript writes files, the first of which has the index first. A process for each step of each file would be felt, so
 // steps are taken for all files at once.
@@ -233,13 +259,13 @@ func groupScript(files []Change, first int) string {
 		}
 		mode := fmt.Sprintf("%04o", c.fileMode())
 		modes[mode] = append(modes[mode], i)
-		fmt.Fprintf(&b, "at=%d\nplace %s\np%d=$path d%[3]d=$dir t%[3]d=$tmp\n", first+i, shell.Quote(c.Target), i)
+		fmt.Fprintf(&b, "at=%d\nplace %s\np%d=$path d%[3]d=$dir w%[3]d=$dir/.zkctl.$$ t%[3]d=$dir/.zkctl.$$/$base\n", first+i, shell.Quote(c.Target), i)
 	}
-	fmt.Fprintf(&b, "trap 'rm -f -- %s' EXIT\n", variables("t", all))
+	fmt.Fprintf(&b, "trap 'rm -rf -- %s' EXIT\nmkdir -p -- %[1]s || fail \"no directory can be made there\"\n", variables("w", all))
 	for i, c := range files {
 		fmt.Fprintf(&b, "at=%d\nprintf %%s %s >\"$t%d\" || fail \"cannot write $t%[3]d: is the disk full?\"\n", first+i, shell.Quote(string(c.After)), i)
 	}
-	fmt.Fprintf(&b, "[ \"$(sums %s)\" = %s ] || {\n", variables("t", all), shell.Quote(strings.Join(sums, "\n")))
+	fmt.Fprintf(&b, "sums %s\n[ \"$sums\" = %s ] || {\n", variables("t", all), shell.Quote(strings.Join(sums, "\n")+"\n"))
 	for i := range files {
 		fmt.Fprintf(&b, "at=%d\n[ \"$(hash <\"$t%d\")\" = %s ] || fail \"$t%[2]d does not hold what was written: is the disk full?\"\n", first+i, i, sums[i])
 	}
@@ -250,9 +276,7 @@ func groupScript(files []Change, first int) string {
 	for _, mode := range slices.Sorted(maps.Keys(modes)) {
 		fmt.Fprintf(&b, "chmod -- %s %s\n", mode, variables("t", modes[mode]))
 	}
-	for i := range files {
-		fmt.Fprintf(&b, "at=%d\nmv -f -- \"$t%d\" \"$p%[2]d\" || fail \"cannot replace $p%[2]d\"\n", first+i, i)
-	}
+	fmt.Fprintf(&b, "first=%d all=%s\n%s", first, shell.Quote(strings.Trim(fmt.Sprint(all), "[]")), moveScript)
 	paths := variables("p", all)
 	fmt.Fprintf(&b, "if command -v restorecon >/dev/null 2>&1; then restorecon -- %s 2>/dev/null || restorecon %[1]s || :; fi\n", paths)
 	fmt.Fprintf(&b, "flush %s %s\n) </dev/null\nrc=$?; [ $rc = 0 ] || exit $rc\n", paths, variables("d", all))

@@ -48,8 +48,8 @@ if command -v systemctl >/dev/null 2>&1; then
 	done
 fi
 health_scratch | while IFS= read -r d; do
-	for f in "$d"/.zkctl-*; do
-		[ -f "$f" ] && [ -n "$(find "$f" -mmin +10 2>/dev/null)" ] && field health.scratch "$f"
+	for f in "$d"/.zkctl[-.]*; do
+		[ -e "$f" ] && [ -n "$(find "$f" -maxdepth 0 -mmin +10 2>/dev/null)" ] && field health.scratch "$f"
 	done
 done
 for f in /tmp/zkctl.* /tmp/zkctl-probe.* /var/tmp/zkctl-probe.*; do

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -27,16 +28,20 @@ import (
 // An entry stands in the index only after what it names is on disk, and a key is recorded once: what counts is the state
 // before the first change.
 //
-// The index is on disk when `settle` returns, which is called before each change.
+// The index is on disk when `settle` returns, which is called before the first change of a script, for all of them: the disk is
+// waited for twice, however many there are.
 const journalScript = `
-entries= unsettled=
+entries= index= kept=
 [ -z "$journal" ] || [ ! -f "$journal/index" ] || entries=$(cat "$journal/index")
 known() { case $entries in *" $1 "*) ;; *) return 1 ;; esac; }
-enter() {
-	printf '%s\n' "$1" >>"$journal/index" || exit 1
-	entries="$entries$1 " unsettled=1
+enter() { entries="$entries$1 " index="$index$1$nl"; }
+settle() {
+	set --
+	for k in $kept; do set -- "$@" "$journal/$k"; done
+	[ $# = 0 ] || flush "$@"
+	[ -z "$index" ] || { printf %s "$index" >>"$journal/index" && flush "$journal/index"; } || exit 1
+	index= kept=
 }
-settle() { [ -z "$unsettled" ] || flush "$journal/index"; unsettled=; }
 open_journal() { [ -d "$journal" ] || (umask 077; mkdir -p -- "$journal"); }
 # linked PATH: it or a directory above it is a symbolic link.
 linked() {
@@ -45,16 +50,17 @@ linked() {
 	return 1
 }
 
-# save PATH inplace|rename [KEY]: what it is now. KEY is the checksum of PATH.
+# save PATH inplace|rename: what it is now. Its key is the checksum of PATH, which key_of knows of most.
 save() {
 	open_journal || exit 1
 	if linked "$1"; then set -- "$(readlink -f -- "$1" 2>/dev/null || printf %s "$1")" "$2"; fi
-	[ -n "${3:-}" ] || set -- "$1" "$2" "$(printf %s "$1" | hash)"
+	key_of "$1"
+	set -- "$1" "$2" "${key:-$(printf %s "$1" | hash)}"
 	! known "$3" || return 0
 	if [ -d "$1" ]; then enter "dir $3 $(stat -c '%a %u %g' -- "$1") $1"
 	elif [ -e "$1" ]; then
-		(umask 077; cat <"$1" >"$journal/$3.bytes") || fail "cannot keep a copy of $1 in $journal"
-		flush "$journal/$3.bytes"
+		(umask 077; exec cat <"$1" >"$journal/$3.bytes") || fail "cannot keep a copy of $1 in $journal"
+		kept="$kept $3.bytes"
 		enter "file $3 $(stat -c '%a %u %g %Y' -- "$1") $2 $1"
 	else
 		case $1 in
@@ -71,8 +77,8 @@ remember() {
 	open_journal || exit 1
 	! known "$1" || return 0
 	(umask 077; printf %s "$3" >"$journal/$1.sh") || exit 1
-	flush "$journal/$1.sh"
-	enter "script $1 $2" || exit 1
+	kept="$kept $1.sh"
+	enter "script $1 $2"
 }
 `
 
@@ -90,10 +96,10 @@ func (c Change) saves() string {
 		if c.InPlace {
 			how = "inplace"
 		}
-		fmt.Fprintf(&b, "save %s\n", shell.Join(c.Target, how, hexSum([]byte(c.Target))))
+		fmt.Fprintf(&b, "save %s\n", shell.Join(c.Target, how))
 	}
 	for _, p := range c.Saves {
-		fmt.Fprintf(&b, "save %s\n", shell.Join(p, "rename", hexSum([]byte(p))))
+		fmt.Fprintf(&b, "save %s\n", shell.Join(p, "rename"))
 	}
 	if c.Undo != nil {
 		script := fmt.Sprintf("set -- %s\n%s\n", shell.Join(c.Undo.Args...), c.Undo.Script)
@@ -105,13 +111,26 @@ func (c Change) saves() string {
 // savesOf is the script that enters what several changes replace, and ends when that is on disk.
 func savesOf(changes []Change) string {
 	var b strings.Builder
-	for _, c := range changes {
-		b.WriteString(c.saves())
+	keys := map[string]string{}
+	for i, c := range changes {
+		if script := c.saves(); script != "" {
+			fmt.Fprintf(&b, "at=%d\n%s", i, script)
+		}
+		for _, p := range append(slices.Clone(c.Saves), c.Target) {
+			for ; len(p) > 1 && path.IsAbs(p); p = path.Dir(p) {
+				keys[p] = hexSum([]byte(p))
+			}
+		}
 	}
-	if b.Len() > 0 {
-		b.WriteString("settle\n")
+	if b.Len() == 0 {
+		return ""
 	}
-	return b.String()
+	var known strings.Builder
+	known.WriteString("key_of() {\n\tcase $1 in\n")
+	for _, p := range slices.Sorted(maps.Keys(keys)) {
+		fmt.Fprintf(&known, "\t%s) key=%s ;;\n", shell.Quote(p), keys[p])
+	}
+	return known.String() + "\t*) key= ;;\n\tesac\n}\n" + b.String() + "settle\n"
 }
 
 func hexSum(b []byte) string {

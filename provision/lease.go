@@ -51,6 +51,7 @@ var ErrLostLock = errors.New("the lock could not be renewed in time: somebody el
 
 // lockFunctions get $dir, the lock's directory, from their caller.
 const lockFunctions = `
+# top: sets t to the latest generation, 0 if there is none.
 top() {
 	t=0
 	for f in "$dir"/[0-9]*; do
@@ -58,18 +59,23 @@ top() {
 		case $f in *[!0-9]*) continue ;; esac
 		[ "$f" -gt "$t" ] && t=$f
 	done
-	echo "$t"
 }
-says() { while IFS= read -r l || [ -n "$l" ]; do case $l in "$1="*) printf '%s\n' "${l#*=}"; return ;; esac; done 2>/dev/null <"$dir/$2"; }
+# says KEY GENERATION: sets said.
+says() {
+	said=
+	[ ! -f "$dir/$2" ] || while IFS= read -r l || [ -n "$l" ]; do case $l in "$1="*) said=${l#*=}; return ;; esac; done 2>/dev/null <"$dir/$2"
+}
 tell() {
 	field lock.generation "$1"
 	[ ! -f "$dir/$1" ] || while IFS= read -r l || [ -n "$l" ]; do
 		case $l in holder=*|since=*|until=*|token=*) field "lock.${l%%=*}" "${l#*=}" ;; esac
 	done 2>/dev/null <"$dir/$1"
-	field lock.now "$(date +%s)"
+	field lock.now "${now:-$(date +%s)}"
 }
 flush() { sync -- "$1" 2>/dev/null || sync; }
-crumb() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" >>"${dir%/*}/history" 2>/dev/null || :; }
+# clock: sets now, in seconds, and today, for the history.
+clock() { today=$(date -u '+%s %Y-%m-%dT%H:%M:%SZ'); now=${today%% *} today=${today#* }; }
+crumb() { printf '%s %s\n' "$today" "$1" >>"${dir%/*}/history" 2>/dev/null || :; }
 `
 
 // acquireScript gets the directory, a token, the lease in seconds, the holder, what to write into the history, and the
@@ -77,15 +83,17 @@ crumb() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" >>"${dir%/*}/hi
 const acquireScript = `
 dir=$1 token=$2 lease=$3 holder=$4 gone=$6
 [ -d "$dir" ] || { mkdir -p -- "$dir" && chmod 0700 "${dir%/*}" "$dir"; } || exit 1
-last=$(top)
-if [ "$last" -gt 0 ]; then
-	until=$(says until "$last")
-	if [ "${until:-0}" -gt "$(date +%s)" ] && [ "$(says token "$last")" != "$gone" ]; then tell "$last"; exit 0; fi
+clock
+top
+if [ "$t" -gt 0 ]; then
+	says until "$t"; until=$said
+	says token "$t"
+	if [ "${until:-0}" -gt "$now" ] && [ "$said" != "$gone" ]; then tell "$t"; exit 0; fi
 fi
-next=$((last + 1)) now=$(date +%s)
+next=$((t + 1))
 printf 'token=%s\nholder=%s\nsince=%s\nuntil=%s\n' "$token" "$holder" "$now" "$((now + lease))" >"$dir/.$token" || exit 1
 flush "$dir/.$token"
-if ln "$dir/.$token" "$dir/$next" 2>/dev/null && [ "$(top)" = "$next" ]; then
+if ln "$dir/.$token" "$dir/$next" 2>/dev/null && { top; [ "$t" = "$next" ]; }; then
 	rm -f "$dir/.$token"
 	flush "$dir"
 	for f in "$dir"/[0-9]*; do [ "${f##*/}" -ge "$next" ] || rm -f "$f"; done
@@ -93,8 +101,8 @@ if ln "$dir/.$token" "$dir/$next" 2>/dev/null && [ "$(top)" = "$next" ]; then
 	crumb "$5"
 else
 	rm -f "$dir/.$token"
-	[ "$(says token "$next")" != "$token" ] || rm -f "$dir/$next"
-	tell "$(top)"
+	says token "$next"; [ "$said" != "$token" ] || rm -f "$dir/$next"
+	top; tell "$t"
 fi
 `
 
@@ -102,10 +110,15 @@ fi
 // the history.
 const renewScript = `
 dir=$1 token=$2 lease=$3 mine=$4
-[ "$(top)" = "$mine" ] && [ "$(says token "$mine")" = "$token" ] || { tell "$(top)"; exit 0; }
+top; says token "$mine"
+[ "$t" = "$mine" ] && [ "$said" = "$token" ] || { tell "$t"; exit 0; }
+clock
 until=0
-[ "$lease" = 0 ] || until=$(($(date +%s) + lease))
-sed "s/^until=.*/until=$until/" "$dir/$mine" >"$dir/.$token" && mv -f "$dir/.$token" "$dir/$mine" || exit 1
+[ "$lease" = 0 ] || until=$((now + lease))
+says holder "$mine"; holder=$said
+says since "$mine"
+printf 'token=%s\nholder=%s\nsince=%s\nuntil=%s\n' "$token" "$holder" "$said" "$until" >"$dir/.$token" &&
+	mv -f "$dir/.$token" "$dir/$mine" || exit 1
 field lock.mine "$mine"
 [ -z "$5" ] || crumb "$5"
 `
@@ -115,7 +128,7 @@ const renewLabel = "renew the lock"
 
 // lockFragment reports a lock, for hostprep.Wanted.Extra.
 func lockFragment(dir string) string {
-	return lockFunctions + "dir=" + shell.Quote(dir) + "\nif [ -d \"$dir\" ]; then tell \"$(top)\"; fi\n"
+	return lockFunctions + "dir=" + shell.Quote(dir) + "\nif [ -d \"$dir\" ]; then top; tell \"$t\"; fi\n"
 }
 
 func (r *Run) lockDir(h inventory.Host) string { return path.Join(r.stateDir(h), "lock") }
@@ -450,10 +463,10 @@ func (r *Run) BreakLock(ctx context.Context) error {
 			Script: lockFunctions + `
 dir=$1
 [ -d "$dir" ] || exit 0
-last=$(top)
-[ "$last" -gt 0 ] || exit 0
-printf 'token=broken\nholder=%s\nsince=%s\nuntil=0\n' "$2" "$(date +%s)" >"$dir/.broken" || exit 1
-ln "$dir/.broken" "$dir/$((last + 1))"
+clock; top
+[ "$t" -gt 0 ] || exit 0
+printf 'token=broken\nholder=%s\nsince=%s\nuntil=0\n' "$2" "$now" >"$dir/.broken" || exit 1
+ln "$dir/.broken" "$dir/$((t + 1))"
 rm -f "$dir/.broken"
 crumb "$3"
 `})

@@ -135,12 +135,20 @@ else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 		names = append(names, d.path)
 	}
 	if len(missing) > 0 {
-		// Those that follow one another and become alike are made together.
+		// Those that become alike are made so together.
 		var script strings.Builder
-		for first, next := 0, 0; first < len(missing); first = next {
-			for next = first; next < len(missing) && missing[next].owner == missing[first].owner && missing[next].mode == missing[first].mode; next++ {
+		for _, alike := range missing {
+			var paths []string
+			missing = slices.DeleteFunc(slices.Clone(missing), func(d directory) bool {
+				same := d.owner == alike.owner && d.mode == alike.mode
+				if same {
+					paths = append(paths, d.path)
+				}
+				return same
+			})
+			if paths != nil {
+				fmt.Fprintf(&script, "become %o %s %s\n", alike.mode, shell.Quote(alike.owner), shell.Join(paths...))
 			}
-			fmt.Fprintf(&script, "make %o %s %s\n", missing[first].mode, shell.Quote(missing[first].owner), shell.Join(names[first:next]...))
 		}
 		changes = append(changes, hostprep.Change{
 			Kind: hostprep.RunScript, Target: strings.Join(names, " "), Summary: "make directories " + strings.Join(names, " "),
@@ -149,14 +157,14 @@ else addgroup -S "$1"; adduser -S -D -H -h "$2" -s "$nologin" -G "$1" "$1"; fi
 			// and files stays theirs.
 			Script: restoreLabels + `
 set -e
-make() {
+mkdir -p -- "$@"
+become() {
 	mode=$1 owner=$2; shift 2
-	mkdir -p -- "$@"
-	case $owner in '') ;; root) chown "$owner:$(id -gn root)" "$@" ;; *) chown -R "$owner:$(id -gn "$owner")" "$@" ;; esac
+	case $owner in '') ;; root) chown root: "$@" ;; *) chown -R "$owner:" "$@" ;; esac
 	chmod "$mode" "$@"
-	relabel "$@"
 }
-` + script.String(),
+` + script.String() + `relabel "$@"
+`,
 			Verify: `for d; do [ -d "$d" ] || exit 1; done`,
 		})
 	}
@@ -248,7 +256,7 @@ flush "$1"`,
 set -e
 relabel "$3"
 "$3/bin/zkserver" --version >/dev/null
-rm -f "$1.new"
+[ ! -L "$1.new" ] || rm -f "$1.new"
 ln -s "$2" "$1.new"
 mv -fT "$1.new" "$1" 2>/dev/null || { ln -sfn "$2" "$1"; rm -f "$1.new"; }
 `,
@@ -322,7 +330,7 @@ func (m member) planUnit() []hostprep.Change {
 	changes := m.file(m.UnitFile(), templates.Unit(m.Member), 0o644, "root")
 	enabled := m.unitEnabled()
 	if len(changes) > 0 || m.reload || !enabled {
-		changes = append(changes, m.enable(`systemctl --no-reload enable -q "$1.service" && systemctl daemon-reload`, `systemctl is-enabled -q "$1.service"`,
+		changes = append(changes, m.enable(`systemctl enable -q "$1.service"`, `[ -L "/etc/systemd/system/multi-user.target.wants/$1.service" ] || systemctl is-enabled -q "$1.service"`,
 			unless(enabled, `systemctl disable -q "$1.service" 2>/dev/null || :`)))
 	}
 	return changes

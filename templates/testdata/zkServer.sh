@@ -10,7 +10,7 @@ supervisor=/opt/zookeeper/bin/zookeeper-supervisor
 pid_file=/var/lib/zookeeper/zookeeper_server.pid
 supervisor_pid_file=/var/lib/zookeeper/supervisor.pid
 
-dir=${ZOOCFGDIR:-$(dirname "$managed")}
+dir=${ZOOCFGDIR:-${managed%/*}}
 if [ "$1" = --config ]; then dir=$2; shift 2; fi
 # What users of a JVM set there counts here, too.
 for file in "$dir/zookeeper-env.sh" "$dir/java.env"; do
