@@ -342,6 +342,36 @@ rich-rule=rule family="ipv4" source address="10.0.0.2" accept`
 	}
 }
 
+// systemd reads its units once: after a unit has been enabled that was about to be, whichever of the two is done first.
+func TestUnitsAreReadAfterFirewalldIsDisabled(t *testing.T) {
+	host := sandbox(t)
+	if _, err := host.Run(t.Context(), remote.Command{Label: "mount", Script: "mount -t tmpfs none /run && mkdir -p /run/systemd/system"}); err != nil {
+		t.Skip(err)
+	}
+	fake(t, "systemctl", `echo "$@" >>/run/calls`)
+	const wants = "/etc/systemd/system/multi-user.target.wants"
+	for _, c := range []struct{ name, enables, before, want string }{
+		{"no unit", "", ":", "disable -q firewalld.service"},
+		{"a unit that is yet to come", "zookeeper.service", ":", "--no-reload disable -q firewalld.service"},
+		{"a unit that has come meanwhile", "zookeeper.service", "mkdir -p " + wants + "; ln -s /there " + wants + "/zookeeper.service",
+			"--no-reload disable -q firewalld.service\ndaemon-reload"},
+	} {
+		sh(t, host, "rm -f /run/calls; "+c.before)
+		w := wish(FirewallDisable)
+		w.Enables = c.enables
+		changes, _ := PlanFirewall(&Facts{Firewall: Firewall{Firewalld: Unit{Loaded: true, Active: "active", Enabled: "enabled"}}}, w)
+		if len(changes) != 1 {
+			t.Fatalf("%s: %q", c.name, summaries(changes))
+		}
+		if _, err := host.Run(t.Context(), remote.Command{Label: "disable", Script: changes[0].Script, Args: changes[0].Args}); err != nil {
+			t.Fatal(err)
+		}
+		if got := sh(t, host, "cat /run/calls"); got != "stop firewalld.service\n"+c.want {
+			t.Errorf("%s: systemctl was called so:\n%s", c.name, got)
+		}
+	}
+}
+
 // fakeRCUpdate is rc-update of OpenRC: without runlevels and without -a, a service is taken out of the present one only.
 const fakeRCUpdate = `
 all=

@@ -33,8 +33,9 @@ type FirewallWish struct {
 	MemberPorts []int
 	// Unknown are members whose address the host does not know; with one of them nothing can be planned.
 	Unknown []string
-	// UnitsFollow says that units are going to be made on the host after this, so that systemd will read all of them again anyway.
-	UnitsFollow bool
+	// Enables is a unit that is going to be enabled on the host after this or meanwhile, "" for none: then systemd will read all
+	// units again anyway.
+	Enables string
 	// Record is a file on the host that remembers which rules of firewalld are ours.
 	Record string
 }

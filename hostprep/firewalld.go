@@ -16,10 +16,12 @@ type Zone struct {
 	Rich, PermanentRich []string
 }
 
-// disableFirewalld gets --no-reload where systemd will read its units soon: that takes longer than all the rest.
+// disableFirewalld gets the unit that is about to be enabled, after which systemd reads its units: that takes longer than all
+// the rest, and once is enough. Where the unit is enabled by now, that may have been too early.
 const disableFirewalld = `
 if [ -d /run/systemd/system ]; then
-	systemctl stop firewalld.service && systemctl $1 disable -q firewalld.service
+	systemctl stop firewalld.service && systemctl ${1:+--no-reload} disable -q firewalld.service || exit
+	for wanted in ${1:+/etc/systemd/system/*.wants/"$1"}; do [ ! -L "$wanted" ] || systemctl daemon-reload; done
 else
 	rc-service -q firewalld stop 2>/dev/null || :
 	rc-update -q -a del firewalld 2>/dev/null || :
@@ -111,12 +113,8 @@ func (p *firewallPlan) firewalld() {
 	runs, starts := running(fw), strings.HasPrefix(fw.Enabled, "enabled")
 	switch {
 	case p.wish.Policy == FirewallDisable:
-		var args []string
-		if p.wish.UnitsFollow {
-			args = []string{"--no-reload"}
-		}
 		p.changes = append(p.changes, Change{
-			Kind: RunScript, Target: "firewalld.service", Summary: "stop and disable firewalld", Args: args,
+			Kind: RunScript, Target: "firewalld.service", Summary: "stop and disable firewalld", Args: []string{p.wish.Enables},
 			Script: disableFirewalld, Verify: firewalldIsOff, Root: true,
 			Undo: &Undo{Script: enableFirewalld, Args: []string{fmt.Sprint(starts), fmt.Sprint(runs), strings.Join(p.Firewall.Runlevels, " ")}},
 		})

@@ -271,19 +271,20 @@ func (r *Run) carryOut(ctx context.Context, it *intent) error {
 	})
 }
 
-// prepare makes the hosts ready for their members to be started. The proof that they log in to one another takes a while and
-// needs nothing of what follows, nor the other way round: its result is what the function returned waits for.
+// prepare makes the hosts ready for their members to be started. SSH keys, the hosts themselves and the installation need
+// nothing of one another, and go on side by side: one waits for a packet filter that takes its rules away while another unpacks.
+// The proof that hosts log in to one another needs keys, names and ports; its result is what the function returned waits for.
 func (r *Run) prepare(ctx context.Context, it *intent) (proof func() error, err error) {
-	// What the login proof and the programs need, on all hosts.
 	keys := inBackground(func() error {
 		if it.keys.Len() == 0 {
 			return nil
 		}
 		return r.applyKeys(ctx, it.ring)
 	})
-	err = r.apply(ctx, stepPrepare, it.names, it.hosts, it.users)
+	installed := inBackground(func() error { return r.install(ctx, it) })
+	err = r.apply(ctx, stepPrepare, it.names, it.hosts)
 	if err := joined([]error{keys(), err}); err != nil {
-		return func() error { return nil }, err
+		return func() error { return nil }, joined([]error{err, installed()})
 	}
 	proof = inBackground(func() error {
 		ring := r.keyringWithin(it.ring)
@@ -292,7 +293,7 @@ func (r *Run) prepare(ctx context.Context, it *intent) (proof func() error, err 
 		}
 		return r.proveKeys(ctx, ring)
 	})
-	return proof, r.install(ctx, it)
+	return proof, installed()
 }
 
 // inBackground begins f, and returns what waits for its result.
@@ -302,12 +303,12 @@ func inBackground(f func() error) func() error {
 	return func() error { return <-result }
 }
 
-// install brings programs, certificates and files.
+// install brings user and directories, programs, certificates and files.
 func (r *Run) install(ctx context.Context, it *intent) error {
 	if it.certificates.Len() == 0 {
-		return r.apply(ctx, stepInstall, it.software, it.files)
+		return r.apply(ctx, stepInstall, it.users, it.software, it.files)
 	}
-	err := r.apply(ctx, stepInstall, it.software)
+	err := r.apply(ctx, stepInstall, it.users, it.software)
 	if err == nil {
 		err = r.putCertificates(ctx, it.members, it.certificates)
 	}

@@ -21,7 +21,9 @@ func (r *Run) firewallWish(m member, members []member) hostprep.FirewallWish {
 	wish := hostprep.FirewallWish{
 		Policy: hostprep.FirewallPolicy(m.Host.System.Firewall), Ensemble: r.Inventory.Name,
 		Clients: m.Host.System.FirewallClients, Record: r.firewallRecord(m.Host),
-		UnitsFollow: m.Manager == templates.Systemd && !m.unitEnabled(),
+	}
+	if m.Manager == templates.Systemd && !m.unitEnabled() {
+		wish.Enables = m.Host.Server.Service + ".service"
 	}
 	for _, h := range r.Inventory.Hosts {
 		if len(machines([]member{m, {Member: templates.Member{Ensemble: r.Inventory, Host: h}}})) == 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,28 +29,37 @@ exit 1`,
 	}
 }
 
-// start starts the members that do not run. A lone member of three never serves: first come those that make a majority with
-// the ones that run, in inventory order, and a leader is waited for; the others find it when they come. (A member that comes in
-// the middle of an election may send it back to its beginning.) Members that have nothing to wait for are started at once.
+// start starts the members that do not run, in inventory order. Those that have nothing to wait for are started at once; then a
+// leader is waited for, and the others find it when they come.
 func (r *Run) start(ctx context.Context, members []member) error {
-	quorum, up := inventory.QuorumOf(r.Inventory.Hosts), map[int]bool{}
-	enough := func() bool { return quorum.Enough(func(id int) bool { return up[id] }) }
-	var first, rest []int
-	for i, m := range members {
-		if enough() {
-			rest = append(rest, i)
-			continue
-		}
-		first = append(first, i)
-		up[m.Host.ID] = true
-	}
-	if err := r.startTogether(ctx, members, first); err != nil || r.DryRun || !enough() {
+	first, rest := r.waves(members)
+	if err := r.startTogether(ctx, members, first); err != nil || r.DryRun || len(rest) == 0 {
 		return err
 	}
-	if err := r.await(ctx, "a leader", led, members, nil); err != nil || len(rest) == 0 {
+	if err := r.await(ctx, "a leader", led, members, nil); err != nil {
 		return err
 	}
 	return r.startTogether(ctx, members, rest)
+}
+
+// waves are the members to be started at once, and those that come when there is a leader. A lone member of three never serves:
+// first come those that make a quorum. A voter that comes in the middle of an election may send it back to its beginning, which
+// costs Apache ZooKeeper initLimit if it comes at the very moment of the decision. Where no voter runs and none is of that kind, all
+// voters are the first: they elect the best of them, and nobody has to come later.
+func (r *Run) waves(members []member) (first, rest []int) {
+	together := !slices.ContainsFunc(members, func(m member) bool {
+		return m.Host.Role == inventory.Voter && (m.running || m.RunsApache())
+	})
+	quorum, up := inventory.QuorumOf(r.Inventory.Hosts), map[int]bool{}
+	for i, m := range members {
+		if voter := m.Host.Role == inventory.Voter; together && voter || !together && !quorum.Enough(func(id int) bool { return up[id] }) {
+			first = append(first, i)
+			up[m.Host.ID] = true
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	return first, rest
 }
 
 // startTogether starts those of the given members that do not run, all at once.

@@ -18,9 +18,9 @@ func bootstrapCommand() *cli.Command {
 		Name:      "bootstrap",
 		Usage:     "make the hosts of the inventory a serving ensemble",
 		ArgsUsage: "[INVENTORY]",
-		Description: `Looks at all hosts at once, does what is missing and proves that the ensemble serves. In this order: checks; SSH keys,
-proved by logging in from each host to each other; /etc/hosts; firewall and SELinux as the inventory says; service
-user, directories, server; zoo.cfg, myid, profile and service unit; start; readiness; status.
+		Description: `Looks at all hosts at once, checks them, does what is missing and proves that the ensemble serves. Side by side come SSH
+keys, proved by logging in from each host to each other; /etc/hosts, firewall and SELinux as the inventory says; service
+user, directories, server, zoo.cfg, myid, profile and service unit. Then start, readiness, status.
 
 Run again, it finds nothing to do. Cut off, it is finished by running it again. A member that runs something else than
 is configured is restarted, one at a time and only while the rest keeps the quorum.
