@@ -25,6 +25,10 @@ type Batch struct {
 	Changes []Change
 	// Made is called after each change, with its index; it may be nil.
 	Made func(i int)
+	// Look is a script that reports what the host looks like after the last change, by the functions of remote.FieldsScript;
+	// Seen gets the report. It runs as what that change was made. There is no report without a change.
+	Look string
+	Seen func(remote.Fields) error
 }
 
 // Exec makes the changes in order and stops at the first that fails. Each is verified before the next one begins; of files
@@ -48,6 +52,9 @@ func (b Batch) Exec(ctx context.Context, host remote.Host) error {
 			end = at + 1
 			if err = b.Changes[at].Exec(ctx, host); err == nil {
 				b.made(at)
+			}
+			if err == nil && b.Look != "" && end == len(b.Changes) {
+				err = b.lookAround(ctx, host, b.Changes[at].Root)
 			}
 		}
 		if err != nil {
@@ -117,14 +124,21 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 			i++
 		}
 	}
+	look := b.Look != "" && end == len(b.Changes)
+	if look {
+		script.WriteString(remote.FieldsScript + b.Look + "\n:\n")
+	}
 	label := changes[0].Summary
 	if len(changes) > 1 {
 		label = fmt.Sprintf("%s, and %d more", label, len(changes)-1)
 	}
 	res, err := host.Run(ctx, remote.Command{Label: label, Script: script.String(), Stdin: stdin, Root: changes[0].Root, Timeout: min(timeout, 10*time.Minute)})
 	done, failed := 0, 0
+	report := ""
 	for line := range strings.Lines(string(res.Stdout)) {
-		if strings.TrimSpace(line) == fmt.Sprintf("made %d", done) {
+		if done == len(changes) {
+			report += line
+		} else if strings.TrimSpace(line) == fmt.Sprintf("made %d", done) {
 			b.made(at + done)
 			done++
 		}
@@ -136,7 +150,30 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 	if done < len(changes) {
 		return about(err, changes[min(max(done, failed), len(changes)-1)].Summary)
 	}
+	if err == nil && look {
+		err = b.read(host, []byte(report))
+	}
 	return err
+}
+
+// lookAround is Look on its own, after a change that is made by no script.
+func (b Batch) lookAround(ctx context.Context, host remote.Host, root bool) error {
+	res, err := host.Run(ctx, remote.Command{Label: "look at what was done", Script: remote.FieldsScript + b.Look + "\n:\n", Root: root, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return b.read(host, res.Stdout)
+}
+
+func (b Batch) read(host remote.Host, report []byte) error {
+	seen, err := remote.ParseFields(report)
+	if err == nil {
+		err = b.Seen(seen)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: look at what was done: %w", host.Name(), err)
+	}
+	return nil
 }
 
 // about makes an error speak of one change instead of all of them.

@@ -2,6 +2,7 @@ package hostprep
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -221,4 +222,47 @@ func TestRestoreHosts(t *testing.T) {
 	if got, edited := RestoreHosts("lab")([]byte("127.0.1.1 master\n"), now); !edited || string(got) != "127.0.1.1 master\n10.9.9.9 db\n" {
 		t.Errorf("after an edit: %q, %v", got, edited)
 	}
+}
+
+// A batch reports in the same round trip what came of it; with a last change that no script can make, in one more.
+func TestBatchLooks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	for _, c := range []struct {
+		content string
+		runs    int
+	}{{"text\n", 1}, {"binary\x00", 2}} {
+		counted := &countingHost{Host: remote.NewLocal("h", remote.Become{None: true})}
+		seen := ""
+		b := Batch{
+			Changes: []Change{{Kind: WriteFile, Target: file, Summary: "write it", After: []byte(c.content)}},
+			Look:    `file content "` + file + `"`,
+			Seen:    func(f remote.Fields) error { seen = string(f.Bytes("content")); return nil },
+		}
+		if err := b.Exec(t.Context(), counted); err != nil {
+			t.Fatal(err)
+		}
+		if seen != c.content || counted.runs+counted.uploads != c.runs {
+			t.Errorf("seen %q in %d commands and %d uploads, want %q in %d", seen, counted.runs, counted.uploads, c.content, c.runs)
+		}
+		b.Changes[0].After, b.Changes[0].Target = []byte("other\n"), file+"/impossible"
+		seen = ""
+		if err := b.Exec(t.Context(), counted); err == nil || seen != "" {
+			t.Errorf("a change that failed: %v, seen %q", err, seen)
+		}
+	}
+}
+
+type countingHost struct {
+	remote.Host
+	runs, uploads int
+}
+
+func (h *countingHost) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
+	h.runs++
+	return h.Host.Run(ctx, cmd)
+}
+
+func (h *countingHost) Upload(ctx context.Context, f remote.File) error {
+	h.uploads++
+	return h.Host.Upload(ctx, f)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -29,13 +30,7 @@ func CanaryBy(way Dialer) func(ctx context.Context, hosts []inventory.Host) erro
 
 func canary(ctx context.Context, way Dialer, hosts []inventory.Host) error {
 	conns := make([]*zk.Conn, len(hosts))
-	defer func() {
-		for _, c := range conns {
-			if c != nil {
-				c.Close()
-			}
-		}
-	}()
+	defer closeAll(conns)
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, h := range hosts {
 		group.Go(func() (err error) {
@@ -46,11 +41,7 @@ func canary(ctx context.Context, way Dialer, hosts []inventory.Host) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() {
-		for _, c := range conns {
-			c.Close()
-		}
-	})
+	stop := context.AfterFunc(ctx, func() { closeAll(conns) })
 	defer stop()
 
 	run := "/zkctl-canary-" + rand.Text()
@@ -94,6 +85,17 @@ func canary(ctx context.Context, way Dialer, hosts []inventory.Host) error {
 		group.Go(func() error { return canaryError(ctx, h, "delete", conns[i].Delete(paths[i], -1)) })
 	}
 	return group.Wait()
+}
+
+// closeAll ends sessions, all at once: each waits for its member's answer.
+func closeAll(conns []*zk.Conn) {
+	var group sync.WaitGroup
+	for _, c := range conns {
+		if c != nil {
+			group.Go(c.Close)
+		}
+	}
+	group.Wait()
 }
 
 func canaryError(ctx context.Context, h inventory.Host, what string, err error) error {

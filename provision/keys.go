@@ -115,10 +115,9 @@ func (r *Run) applyKeys(ctx context.Context, k *keyring) error {
 			if len(changes) == 0 {
 				return nil
 			}
-			if err := r.changeAll(ctx, repeated(stepKeys, len(changes)), k.hosts[i], changes); err != nil {
-				return err
-			}
-			return r.observePairs(ctx, k.hosts[i], &k.members[i])
+			seen := &k.members[i].Observed
+			return r.changeAndLook(ctx, repeated(stepKeys, len(changes)), k.hosts[i],
+				hostprep.Batch{Changes: changes, Look: sshkeys.PairsFragment(seen.Home), Seen: seen.ParsePairs})
 		})
 		if err != nil {
 			return err
@@ -142,26 +141,14 @@ func (r *Run) turn(k *keyring) (turn []int) {
 
 func repeated(step string, n int) []string { return slices.Repeat([]string{step}, n) }
 
-// observePairs looks at a host's key pairs again, after one was made.
-func (r *Run) observePairs(ctx context.Context, h inventory.Host, m *sshkeys.Member) error {
-	return r.observeAgain(ctx, h, sshkeys.PairsFragment(m.Observed.Home), m.Observed.ParsePairs)
-}
-
 // observeKeys looks at all of a host's keys again.
 func (r *Run) observeKeys(ctx context.Context, h inventory.Host, m *sshkeys.Member) error {
-	return r.observeAgain(ctx, h, sshkeys.Fragment(h.SSH.User), func(fields remote.Fields) (err error) {
-		m.Observed, err = sshkeys.Parse(fields)
-		return err
-	})
-}
-
-func (r *Run) observeAgain(ctx context.Context, h inventory.Host, fragment string, parse func(remote.Fields) error) error {
 	host, err := r.host(h)
 	if err != nil {
 		return err
 	}
 	res, err := host.Run(ctx, remote.Command{
-		Label: "look at the ssh keys", Script: remote.FieldsScript + fragment + "\n:\n",
+		Label: "look at the ssh keys", Script: remote.FieldsScript + sshkeys.Fragment(h.SSH.User) + "\n:\n",
 		Root: privileged(templates.Member{Host: h}), ReadOnly: true,
 	})
 	if err != nil {
@@ -169,7 +156,7 @@ func (r *Run) observeAgain(ctx context.Context, h inventory.Host, fragment strin
 	}
 	fields, err := remote.ParseFields(res.Stdout)
 	if err == nil {
-		err = parse(fields)
+		m.Observed, err = sshkeys.Parse(fields)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: ssh keys: %w", h.Name, err)

@@ -134,6 +134,9 @@ func fourLetters(ctx context.Context, dial Dialer, h inventory.Host) Observation
 		return o
 	}
 	readServerStats(srvr, &o)
+	if o.State == Electing {
+		return o // so would mntr be answered
+	}
 	// What mntr adds is good to have; a member that answers srvr is not down for the lack of it.
 	if mntr, err := fourLetterWord(ctx, dial, h, "mntr"); err == nil {
 		readMonitor(mntr, &o)

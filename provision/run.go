@@ -244,14 +244,18 @@ func (r *Run) changeAs(ctx context.Context, kind EventKind, step string, h inven
 // changeAll makes changes of one host in order, in as few round trips as they allow, and keeps what they replace in the
 // host's journal. steps has the step of each.
 func (r *Run) changeAll(ctx context.Context, steps []string, h inventory.Host, changes []hostprep.Change) error {
+	return r.changeAndLook(ctx, steps, h, hostprep.Batch{Changes: changes})
+}
+
+// changeAndLook is changeAll for a batch that may ask for a report of what came of it.
+func (r *Run) changeAndLook(ctx context.Context, steps []string, h inventory.Host, b hostprep.Batch) error {
 	if h.Connection == inventory.OverSSH && h.SSH.User == "root" {
 		// All of it is done by root: then it needs not be divided.
-		changes = slices.Clone(changes)
-		for i := range changes {
-			changes[i].Root = true
+		b.Changes = slices.Clone(b.Changes)
+		for i := range b.Changes {
+			b.Changes[i].Root = true
 		}
 	}
-	b := hostprep.Batch{Changes: changes}
 	if privileged(templates.Member{Host: h}) {
 		b.Journal = r.journalDir(h)
 	}
