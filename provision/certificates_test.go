@@ -9,8 +9,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/zkctl/zkctl/certs"
@@ -163,6 +165,34 @@ func TestIssueClient(t *testing.T) {
 		if got := r.Phase(hosts); got != want || got.Next() != finishCommand {
 			t.Errorf("phase %q, want %q", got, want)
 		}
+	}
+}
+
+// What could not be written is not there afterwards, so that it can be tried again.
+func TestWriteNewIsWholeOrNotAtAll(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "client.pem")
+	limit := syscall.Rlimit{}
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	small := syscall.Rlimit{Cur: 100, Max: limit.Max}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
+		t.Fatal(err)
+	}
+	err := writeNew(file, make([]byte, 4096), 0o600)
+	if back := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); back != nil {
+		t.Fatal(back)
+	}
+	if err == nil {
+		t.Error("a file that is larger than the limit was written")
+	}
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("it is there: %v", err)
+	}
+	if err := writeNew(file, []byte("all"), 0o600); err != nil {
+		t.Error(err)
 	}
 }
 

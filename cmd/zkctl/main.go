@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,9 +96,18 @@ func main() {
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
-	err := Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	os.Exit(carryOut(ctx, os.Args[1:]))
+}
+
+// carryOut carries out one command line, says what went wrong, and returns the exit code.
+func carryOut(ctx context.Context, args []string) int {
+	out := &results{file: os.Stdout}
+	err := Run(ctx, args, out, os.Stderr)
+	if err == nil || silentError(err) {
+		err = cmp.Or(out.err, err)
+	}
 	report(os.Stderr, err)
-	os.Exit(exitCode(err))
+	return exitCode(err)
 }
 
 // Run carries out one command line. Results go to stdout, everything else to stderr.

@@ -89,8 +89,28 @@ func writable(flag, file string) error {
 	return nil
 }
 
+// results is standard output, which remembers that something could not be written: a result that nobody gets is none.
+type results struct {
+	file *os.File
+	err  error
+}
+
+func (r *results) Write(text []byte) (int, error) {
+	n, err := r.file.Write(text)
+	if r.err == nil {
+		r.err = err
+	}
+	return n, err
+}
+
+// Fd is the file's, of which isTerminal and width ask.
+func (r *results) Fd() uintptr { return r.file.Fd() }
+
+// descriptor is what files have.
+type descriptor interface{ Fd() uintptr }
+
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(descriptor)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
@@ -206,7 +226,7 @@ func atWork(working []work, width int) string {
 
 // width is that of the terminal, 0 if w is none.
 func width(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
+	if f, ok := w.(descriptor); ok {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return columns
 		}

@@ -69,6 +69,7 @@ func runPlan(op *operation) error {
 				return err
 			}
 			if err := os.WriteFile(file, kept.Marshal(), 0o600); err != nil {
+				_ = os.Remove(file) // half a plan is none
 				return err
 			}
 		}

@@ -11,11 +11,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"zkctl": func() {
-			err := Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
-			report(os.Stderr, err)
-			os.Exit(exitCode(err))
-		},
+		"zkctl": func() { os.Exit(carryOut(context.Background(), os.Args[1:])) },
 	})
 }
 
