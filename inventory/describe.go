@@ -51,7 +51,7 @@ var descriptions = map[string]string{
 	"server.jvm_flags":         "Further words for java.",
 	"server.logging":           "console: the journal, or the supervisor's file; file: a rolling file in paths.log.",
 	"server.version":           "bundled, or the version that file or archive must have.",
-	"server.file":              "A server binary on this machine to push instead of the bundled one.",
+	"server.file":              "A zkserver on this machine, which is zkcli as well, to push instead of the bundled one.",
 	"server.user":              "The user who owns the data and runs the server; made if missing.",
 	"server.service":           "The name of unit, profile script and init script.",
 	"server.ports":             "The ports of a member.",

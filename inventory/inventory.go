@@ -157,7 +157,7 @@ type Server struct {
 
 	// Version is "bundled", or the version that the server binary or the archive must have.
 	Version string `yaml:"version"`
-	// File is a server binary on this machine to push instead of the bundled one.
+	// File is a zkserver on this machine, which is zkcli as well, to push instead of the bundled one.
 	File string `yaml:"file" kind:"localpath"`
 	// User owns the data and runs the server. On a local member without root it is ignored.
 	User string `yaml:"user"`
