@@ -239,6 +239,13 @@ func (r *Run) planRestarts(ctx context.Context, it *intent) {
 	if it.out.Restarts[it.leader] != "" {
 		it.out.Elections = 1
 	}
+	// With all voters serving it is certain that these restarts are going to be refused; others may come back, or be started.
+	for _, name := range it.out.Order {
+		if refused := (*RefusedError)(nil); errors.As(MayStop(seen, name), &refused) && refused.Remedy == interruptRemedy {
+			r.report(Event{Kind: Warning, Step: stepRestart, Host: name, Text: "is not going to be restarted: " + refused.Text + " (" + refused.Remedy + ")"})
+			break
+		}
+	}
 }
 
 // carryOut does what was intended, and waits until the ensemble serves.

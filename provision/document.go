@@ -134,12 +134,13 @@ func (r *Run) document(it *intent) *Document {
 			idle = append(idle, m.Host.Name)
 		}
 	}
-	d.Unavailable = unavailable(r.Inventory, d.Starts, idle, d.Elections)
+	d.Unavailable = unavailable(r.Inventory, d.Starts, idle, it.out.Order, d.Elections)
 	return d
 }
 
-// unavailable says for how long clients are not served, where the idle members do not run yet and some of them are started.
-func unavailable(inv *inventory.Inventory, starts, idle []string, elections int) string {
+// unavailable says for how long clients are not served, where the idle members do not run yet and some of them are started, and
+// others restarted.
+func unavailable(inv *inventory.Inventory, starts, idle, restarts []string, elections int) string {
 	quorum := inventory.QuorumOf(inv.Hosts)
 	enough := func(fits func(name string) bool) bool {
 		ids := map[int]bool{}
@@ -156,8 +157,10 @@ func unavailable(inv *inventory.Inventory, starts, idle []string, elections int)
 		return "until more members are started than these: the voters that run are no majority"
 	case !enough(running):
 		return "until members are started: the voters that run are no majority"
-	case elections > 0 && inv.Voters() == 1:
-		return "while the only voter is restarted"
+	case slices.ContainsFunc(restarts, func(name string) bool {
+		return !enough(func(other string) bool { return other != name })
+	}):
+		return "while a voter is restarted that the others cannot do without: zkctl restart does that, apply refuses to"
 	case elections == 1:
 		return "for one election; sessions survive it"
 	case elections > 1:

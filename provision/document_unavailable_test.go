@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/zkctl/zkctl/inventory"
@@ -16,19 +17,25 @@ func TestUnavailable(t *testing.T) {
 	for _, test := range []struct {
 		starts    []string
 		others    []string // that do not run, and are not started
+		restarts  []string
 		elections int
 		want      string
 	}{
-		{nil, nil, 0, Served},
-		{[]string{"a", "o"}, nil, 0, Served},
-		{nil, nil, 1, "for one election; sessions survive it"},
-		{[]string{"a", "b"}, nil, 0, "until members are started: the voters that run are no majority"},
-		{[]string{"a"}, []string{"b"}, 0, "until members are started: the voters that run are no majority"},
-		{[]string{"a"}, []string{"b", "c"}, 0, "until more members are started than these: the voters that run are no majority"},
-		{[]string{"a", "b", "c", "o"}, nil, 0, "until the first start: nothing runs yet"},
+		{nil, nil, nil, 0, Served},
+		{[]string{"a", "o"}, nil, nil, 0, Served},
+		{nil, nil, []string{"b", "a", "c"}, 1, "for one election; sessions survive it"},
+		{[]string{"a", "b"}, nil, nil, 0, "until members are started: the voters that run are no majority"},
+		{[]string{"a"}, []string{"b"}, nil, 0, "until members are started: the voters that run are no majority"},
+		{[]string{"a"}, []string{"b", "c"}, nil, 0, "until more members are started than these: the voters that run are no majority"},
+		{[]string{"a", "b", "c", "o"}, nil, nil, 0, "until the first start: nothing runs yet"},
 	} {
-		if got := unavailable(inv, test.starts, append(test.others, test.starts...), test.elections); got != test.want {
+		if got := unavailable(inv, test.starts, append(test.others, test.starts...), test.restarts, test.elections); got != test.want {
 			t.Errorf("%v to start, %d elections: got %q, want %q", test.starts, test.elections, got, test.want)
 		}
+	}
+	// Of two voters none can be missed.
+	inv.Hosts = inv.Hosts[:2]
+	if got := unavailable(inv, nil, nil, []string{"b"}, 0); !strings.Contains(got, "zkctl restart does that, apply refuses to") {
+		t.Errorf("of two: %q", got)
 	}
 }

@@ -171,6 +171,9 @@ func (e *RefusedError) Hint() string {
 // lookRemedy says how to see members that zkctl does not see.
 const lookRemedy = "let zkctl reach the client ports (firewall; client certificate, see zkctl certs show), or look at the members on their hosts: zkServer.sh status"
 
+// interruptRemedy is for ensembles of which all members serve, and of which one would be missed all the same.
+const interruptRemedy = "there are too few voters for a restart without an interruption: zkctl restart restarts them at once, while no client is served"
+
 // MayStop decides from what was just observed whether the member may be stopped: the other voters that serve and are
 // synced must still be a majority. A voter that does not serve, or an observer, is missed by no quorum; but one that was not
 // seen may serve.
@@ -195,8 +198,12 @@ func MayStop(seen []Observation, name string) error {
 				missing(seen))}
 		}
 		if left := without(serves, o.Host.ID); !quorum.Enough(left) {
-			return &RefusedError{Host: name, Text: fmt.Sprintf("%s serve; without %s it would be %d, and %d are needed%s",
+			refused := &RefusedError{Host: name, Text: fmt.Sprintf("%s serve; without %s it would be %d, and %d are needed%s",
 				quorum.Describe(serves), name, quorum.Tally(left), quorum.Needed(), missing(seen))}
+			if v.Serving == v.Voters {
+				refused.Remedy = interruptRemedy
+			}
+			return refused
 		}
 		return nil
 	}

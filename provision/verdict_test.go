@@ -108,6 +108,9 @@ func TestMayStop(t *testing.T) {
 		}
 	}
 	err := MayStop(ensemble("leader follower down"), "b")
+	if hint := MayStop(ensemble("standalone"), "a").(*RefusedError).Hint(); hint != interruptRemedy {
+		t.Errorf("of one voter: %s", hint)
+	}
 	if want := "b: refused: 2 of 3 voters serve; without b it would be 1, and 2 are needed (c is down)"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -32,3 +32,21 @@ func TestWeights(t *testing.T) {
 		t.Errorf("apply without weights: exit code %d\n%s", code, out)
 	}
 }
+
+// What a lone voter has to be restarted for is said before anything is done, and how it is done.
+func TestLoneVoter(t *testing.T) {
+	l := newLocalOf(t, 1)
+	l.must("bootstrap", "--server-binary", l.server)
+	l.edit("tickTime: 1000", "tickTime: 900")
+	const why = "m1: is not going to be restarted: 1 of 1 voters serve; without m1 it would be 0, and 1 are needed (there are too few voters"
+	if out := l.must("plan", "--server-binary", l.server); !strings.Contains(out, why) || !strings.Contains(out, "clients are not served while a voter is restarted") {
+		t.Errorf("plan:\n%s", out)
+	}
+	if out, code := l.ctl("apply", "--server-binary", l.server); code != exitRefused || !strings.Contains(out, why) || !strings.Contains(out, "hint: there are too few voters") {
+		t.Errorf("apply: exit code %d\n%s", code, out)
+	}
+	l.must("restart", "--yes")
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply after the restart:\n%s", out)
+	}
+}
