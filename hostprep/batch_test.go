@@ -23,7 +23,7 @@ func journalOf(t *testing.T, host remote.Host, dir string) []JournalEntry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := ParseJournal(fields)
+	journal, err := ParseJournal(JournalName, fields)
 	if err != nil {
 		t.Fatal(err)
 	}

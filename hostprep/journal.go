@@ -139,29 +139,34 @@ func hexSum(b []byte) string {
 }
 
 // JournalFragment is the script that reports a journal and what its files are now, by the functions of
-// remote.FieldsScript; for Wanted.Extra, as root.
+// remote.FieldsScript; for Wanted.Extra, as root. After it, report_journal NAME DIR does the same for others.
 func JournalFragment(dir string) string {
-	return "journal=" + shell.Quote(dir) + `
-if [ -f "$journal/index" ]; then
-	file journal.index "$journal/index"
+	return `
+report_journal() {
+	[ -f "$2/index" ] || return 0
+	file "$1.index" "$2/index"
 	while read -r kind key rest; do
 		case $kind in
-		script) file "journal.kept.$key" "$journal/$key.sh" ;;
+		script) file "$1.kept.$key" "$2/$key.sh" ;;
 		file)
-			file "journal.kept.$key" "$journal/$key.bytes"
+			file "$1.kept.$key" "$2/$key.bytes"
 			p=${rest#* * * * * }
-			file "journal.now.$key" "$p" ;;
-		absent) [ -e "$rest" ] && field "journal.there.$key" yes
-			file "journal.now.$key" "$rest" ;;
-		dir) [ -d "${rest#* * * }" ] && field "journal.there.$key" yes ;;
+			file "$1.now.$key" "$p" ;;
+		absent) [ -e "$rest" ] && field "$1.there.$key" yes
+			file "$1.now.$key" "$rest" ;;
+		dir) [ -d "${rest#* * * }" ] && field "$1.there.$key" yes ;;
 		esac
-	done <"$journal/index"
-fi
-`
+	done <"$2/index"
 }
+report_journal ` + JournalName + " " + shell.Quote(dir) + "\n"
+}
+
+// JournalName is the name under which JournalFragment reports a journal.
+const JournalName = "journal"
 
 // JournalEntry is one entry of a journal, with what became of it.
 type JournalEntry struct {
+	Key  string
 	Kind string // file, absent, dir or script
 	Path string // of a script: its summary
 	// Mode, UID, GID and MTime are those of a file or directory.
@@ -176,17 +181,17 @@ type JournalEntry struct {
 	There bool
 }
 
-// ParseJournal reads what JournalFragment reported, in the order in which it was entered.
-func ParseJournal(fields remote.Fields) ([]JournalEntry, error) {
+// ParseJournal reads what JournalFragment reported under a name, in the order in which it was entered.
+func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
 	var entries []JournalEntry
-	for _, line := range fields.Lines("journal.index") {
+	for _, line := range fields.Lines(name + ".index") {
 		kind, rest, _ := strings.Cut(line, " ")
 		key, rest, ok := strings.Cut(rest, " ")
 		if !ok {
 			return nil, fmt.Errorf("the undo journal has a line that cannot be read: %q", line)
 		}
-		e := JournalEntry{Kind: kind, Path: rest, Kept: fields.Bytes("journal.kept." + key), Now: fields.Bytes("journal.now." + key),
-			There: fields.Has("journal.there." + key)}
+		e := JournalEntry{Key: key, Kind: kind, Path: rest, Kept: fields.Bytes(name + ".kept." + key), Now: fields.Bytes(name + ".now." + key),
+			There: fields.Has(name + ".there." + key)}
 		words := strings.SplitN(rest, " ", 6)
 		number := func(s string, base int) int64 { n, _ := strconv.ParseInt(s, base, 64); return n }
 		switch {
@@ -207,6 +212,22 @@ func ParseJournal(fields remote.Fields) ([]JournalEntry, error) {
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// JoinJournals is the journal of what two changed on a host, one after the other. Of what both changed, the first knows what
+// it was, unless the second found nothing there.
+func JoinJournals(first, second []JournalEntry) []JournalEntry {
+	joined := slices.Clone(first)
+	for _, e := range second {
+		i := slices.IndexFunc(first, func(o JournalEntry) bool { return o.Key == e.Key })
+		switch {
+		case i < 0:
+			joined = append(joined, e)
+		case e.Kind == "absent":
+			joined[i] = e
+		}
+	}
+	return joined
 }
 
 // Restored decides what a file that others may have edited since becomes: from its original and its present content.

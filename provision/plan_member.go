@@ -345,7 +345,7 @@ func (m member) unitEnabled() bool {
 func (m member) enable(script, verify, undo string) hostprep.Change {
 	return hostprep.Change{
 		Undo: &hostprep.Undo{Script: undo, Args: []string{m.Host.Server.Service}},
-		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: "enable " + m.Host.Server.Service + " at boot",
+		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: enableAtBoot(m.Host.Server.Service),
 		Args: []string{m.Host.Server.Service}, Root: true, Script: script, Verify: verify,
 	}
 }
@@ -357,6 +357,8 @@ func unless(before bool, script string) string {
 	}
 	return script
 }
+
+func enableAtBoot(service string) string { return "enable " + service + " at boot" }
 
 func profilePath(m templates.Member) string { return "/etc/profile.d/" + m.Host.Server.Service + ".sh" }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/remote/shell"
 	"github.com/zkctl/zkctl/sshkeys"
 	"github.com/zkctl/zkctl/templates"
 )
@@ -56,9 +57,9 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 		return nil, missing, err
 	}
 	for _, m := range members {
-		journal, err := hostprep.ParseJournal(m.facts.Fields)
+		journal, err := m.journal()
 		if err != nil {
-			return nil, missing, fmt.Errorf("%s: %w", m.Host.Name, err)
+			return nil, missing, err
 		}
 		plan.add(stepRemove, m.Host, r.planRemoval(m, o.KeepData, journal))
 	}
@@ -97,7 +98,11 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 	firsts := machines(members)
 	for _, m := range members {
 		if !privileged(m.Member) || slices.ContainsFunc(firsts, func(f member) bool { return m.Host.Name == f.Host.Name }) {
-			forget.add(stepForget, m.Host, []hostprep.Change{r.forget(m.Host, o)})
+			c, err := r.forget(m, members, o)
+			if err != nil {
+				return plan, missing, err
+			}
+			forget.add(stepForget, m.Host, []hostprep.Change{c})
 		}
 	}
 	return plan, missing, r.applyUnjournalled(ctx, Marked, stepForget, forget)
@@ -113,6 +118,9 @@ func (r *Run) observeForReset(ctx context.Context) (members []member, missing, e
 			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
 			want := r.wanted(m)
 			want.Extra = append(want.Extra, hostprep.JournalFragment(r.journalDir(hosts[i])))
+			if privileged(m) {
+				want.Extra = append(want.Extra, neighboursFragment(r.stateDir(hosts[i])))
+			}
 			files, trees := (member{Member: m}).belongings(false)
 			for _, p := range slices.Concat(files, trees) {
 				if !strings.HasPrefix(p, hosts[i].Server.Paths.Log+"/") { // a log may be large, and is not alone
@@ -249,9 +257,9 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		if !privileged(m.Member) {
 			continue
 		}
-		journal, err := hostprep.ParseJournal(m.facts.Fields)
+		journal, stays, err := r.toUndo(m, members)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.Host.Name, err)
+			return err
 		}
 		restored := map[string]hostprep.Restored{"/etc/hosts": hostprep.RestoreHosts(r.Inventory.Name)}
 		if link := m.facts.Hosts.Link; link != "" {
@@ -273,6 +281,10 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		}
 		changes, findings := hostprep.PlanUndo(m.Host.Name, journal, restored)
 		notes := texts(findings)
+		if len(stays) > 0 {
+			notes = append(notes, fmt.Sprintf("%s lives here, too: what may be for all of them stays until the last one is reset with --undo-host-changes: %s",
+				strings.Join(m.neighbours(), ", "), strings.Join(stays, ", ")))
+		}
 		if m.facts.SELinux.Runtime == "Disabled" && slices.ContainsFunc(changes, func(c hostprep.Change) bool { return c.Target == m.facts.SELinux.Path }) {
 			notes = append(notes, "SELinux comes back with the next reboot; what was written while it was off has no label: `touch /.autorelabel` before")
 		}
@@ -291,6 +303,73 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 	return nil
 }
 
+// neighboursFragment reports the other ensembles that live on a host, which is to say that their ids are remembered there, and
+// what those that do not any more have left to the last one.
+func neighboursFragment(stateDir string) string {
+	return "state=" + shell.Quote(stateDir) + `
+for d in "${state%/*}"/*; do
+	[ "$d" != "$state" ] || continue
+	if [ -f "$d/members" ]; then field neighbour "${d##*/}"
+	elif [ -f "$d/undo/left" ]; then field left "${d##*/}"; report_journal "left/${d##*/}" "$d/undo"; fi
+done
+`
+}
+
+func (m member) neighbours() []string { return m.facts.Fields.Texts("neighbour") }
+
+// journal is what the machine was before the ensemble changed it.
+func (m member) journal() ([]hostprep.JournalEntry, error) {
+	journal, err := hostprep.ParseJournal(hostprep.JournalName, m.facts.Fields)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", m.Host.Name, err)
+	}
+	return journal, err
+}
+
+// toUndo is what there is to take back on a machine. While other ensembles live there, it is only what is about this one, and the
+// rest stays; the last one has what others left to it, besides its own.
+func (r *Run) toUndo(m member, members []member) (journal []hostprep.JournalEntry, stays []string, err error) {
+	if journal, err = m.journal(); err != nil {
+		return nil, nil, err
+	}
+	if len(m.neighbours()) > 0 {
+		journal = slices.DeleteFunc(journal, func(e hostprep.JournalEntry) bool {
+			own := r.ownEntry(m, members, e)
+			if !own {
+				stays = append(stays, strings.TrimPrefix(e.Path, "take back: "))
+			}
+			return !own
+		})
+		return journal, stays, nil
+	}
+	for _, name := range m.facts.Fields.Texts("left") {
+		left, err := hostprep.ParseJournal("left/"+name, m.facts.Fields)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: what %s left: %w", m.Host.Name, name, err)
+		}
+		journal = hostprep.JoinJournals(left, journal)
+	}
+	return journal, nil, nil
+}
+
+// ownEntry reports whether an entry of a journal is about the ensemble alone: its files, its service, and its lines in the hosts
+// file, which are told from those of others.
+func (r *Run) ownEntry(on member, members []member, e hostprep.JournalEntry) bool {
+	if e.Path == "/etc/hosts" || e.Path == on.facts.Hosts.Link || hostprep.IsHostsTemplate(e.Path) {
+		return true
+	}
+	return slices.ContainsFunc(members, func(m member) bool {
+		p := m.Host.Server.Paths
+		for _, dir := range []string{p.Data, p.TxnLog, p.Install, p.Config, p.Log, r.stateDir(m.Host)} {
+			if e.Path == dir || strings.HasPrefix(e.Path, dir+"/") {
+				return true
+			}
+		}
+		files, _ := m.belongings(false)
+		return slices.Contains(files, e.Path) || e.Path == "take back: "+enableAtBoot(m.Host.Server.Service)
+	})
+}
+
 // keeps reports whether an entry of a journal is about data that is kept, or about the user who owns it.
 func keeps(members []member, e hostprep.JournalEntry) bool {
 	if e.Kind == "script" {
@@ -307,22 +386,52 @@ func keeps(members []member, e hostprep.JournalEntry) bool {
 }
 
 // forget plans to remove what zkctl keeps on a host for itself: all of it after an undo, else what is about the ensemble and
-// not about the host.
-func (r *Run) forget(h inventory.Host, o ResetOptions) hostprep.Change {
+// not about the host. While other ensembles live there, what the host was before is left to the last one.
+func (r *Run) forget(m member, members []member, o ResetOptions) (hostprep.Change, error) {
+	dir := r.stateDir(m.Host)
 	c := hostprep.Change{
-		Kind: hostprep.RunScript, Target: r.stateDir(h), Root: privileged(templates.Member{Host: h}),
-		Args: []string{r.stateDir(h), path.Dir(r.stateDir(h))}, Summary: "forget the ensemble's ids",
+		Kind: hostprep.RunScript, Target: dir, Root: privileged(m.Member), Args: []string{dir}, Summary: "forget the ensemble's ids",
 		Script: `rm -f "$1/members"`,
 	}
 	switch {
 	case o.KeepData:
 		c.Summary, c.Script = "keep the ensemble's ids for the data that is kept", `:`
+	case o.UndoHost && len(m.neighbours()) > 0:
+		journal, err := m.journal()
+		if err != nil {
+			return c, err
+		}
+		for _, e := range journal {
+			if r.ownEntry(m, members, e) {
+				c.Args = append(c.Args, e.Key)
+			}
+		}
+		c.Summary, c.Script = "leave "+dir+"/undo to the last ensemble here", leaveJournal
 	case o.UndoHost || !c.Root:
-		c.Summary = "remove " + r.stateDir(h)
-		c.Script = `rm -rf -- "$1"; rmdir "$2" 2>/dev/null || :`
+		c.Summary = "remove " + dir
+		c.Args = append(c.Args, path.Dir(dir))
+		for _, name := range m.facts.Fields.Texts("left") {
+			if len(m.neighbours()) == 0 {
+				c.Args = append(c.Args, path.Join(path.Dir(dir), name))
+			}
+		}
+		c.Script = `rm -rf -- "$1"; parent=$2; shift 2; for d; do rm -rf -- "$d"; done; rmdir "$parent" 2>/dev/null || :`
 	}
-	return c
+	return c, nil
 }
+
+// leaveJournal gets an ensemble's directory, and the keys of the entries that were taken back.
+const leaveJournal = `
+dir=$1; shift
+if [ -f "$dir/undo/index" ]; then
+	while IFS= read -r line; do
+		key=${line#* }
+		case " $* " in *" ${key%% *} "*) ;; *) printf '%s\n' "$line" ;; esac
+	done <"$dir/undo/index" >"$dir/undo/index.new" && : >"$dir/undo/left" && mv -f "$dir/undo/index.new" "$dir/undo/index" || exit 1
+	for key; do rm -f -- "$dir/undo/$key.bytes" "$dir/undo/$key.sh"; done
+fi
+for f in "$dir"/* "$dir"/.[!.]*; do [ "$f" = "$dir/undo" ] || rm -rf -- "$f"; done
+`
 
 // applyUnjournalled carries out a plan of what is not to be undone.
 func (r *Run) applyUnjournalled(ctx context.Context, kind EventKind, name string, p *Plan) error {

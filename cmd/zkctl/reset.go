@@ -21,7 +21,8 @@ cannot be reached are told of (exit code 5); the same command does the rest late
 
 What a run of zkctl changes on a host for the first time is kept there, in /var/lib/zkctl/ENSEMBLE/undo. --undo-host-changes
 gives it back byte for byte: /etc/hosts, firewall, SELinux, SSH keys, profile, service. Lines that others have added to
-/etc/hosts, authorized_keys or known_hosts since stay.
+/etc/hosts, authorized_keys or known_hosts since stay. Where another ensemble lives on a host, so does what is not the first one's
+alone: it is given back with the last one.
 
    zkctl reset --dry-run --undo-host-changes
    zkctl reset --keep-data                       # a later bootstrap takes the data over

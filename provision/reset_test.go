@@ -1,0 +1,120 @@
+package provision
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/templates"
+)
+
+// Of two ensembles on a host the first to go leaves what the second may stand on; with the second, the host is what it was.
+func TestUndoBesideAnotherEnsemble(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	host := &elsewhere{remote.NewLocal("a", remote.Become{None: true}), at("zkctl"), new(atomic.Bool)}
+	exec := func(journal string, changes ...hostprep.Change) {
+		t.Helper()
+		if err := (hostprep.Batch{Journal: journal, Changes: changes}).Exec(t.Context(), host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(name, content string) hostprep.Change {
+		return hostprep.Change{Kind: hostprep.WriteFile, Target: at(name), Summary: "write " + name, After: []byte(content), Mode: 0o644}
+	}
+	set := func(name string) hostprep.Change {
+		return hostprep.Change{Kind: hostprep.RunScript, Target: name, Summary: "set " + name, Args: []string{at(name)}, Script: `echo off >"$1"`,
+			Undo: &hostprep.Undo{Script: `echo on >"$1"`, Args: []string{at(name)}}}
+	}
+	for _, name := range []string{"filter", "swap", "one.cfg"} {
+		if err := os.WriteFile(at(name), []byte("on\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"one", "two"} {
+		if err := os.Mkdir(at(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := contents(t, dir)
+
+	runs := map[string]*Run{}
+	for _, name := range []string{"one", "two"} {
+		inv, err := inventory.Parse("inventory.yaml", fmt.Appendf(nil, `name: %s
+server: {service: %[1]s, paths: {data: %[2]s/data, config: %[2]s, install: %[2]s/install, log: %[2]s/log}}
+hosts: [{name: a, address: 10.0.0.1, id: 1}]
+`, name, at(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs[name] = &Run{Inventory: inv}
+	}
+	exec("/var/lib/zkctl/one/undo", set("filter"), write("one/zoo.cfg", "1"), write("limits", "of one"))
+	exec("/var/lib/zkctl/two/undo", set("swap"), write("two/zoo.cfg", "2"), write("limits", "of both"))
+	for name := range runs {
+		exec("", hostprep.Change{Kind: hostprep.RunScript, Target: name, Summary: "remember ids", Script: ": >/var/lib/zkctl/" + name + "/members"})
+	}
+
+	reset := func(name string) (stays []string) {
+		t.Helper()
+		r := runs[name]
+		h := r.Inventory.Hosts[0]
+		facts, err := hostprep.Gather(t.Context(), host, hostprep.Wanted{Extra: []string{
+			hostprep.JournalFragment(r.journalDir(h)), neighboursFragment(r.stateDir(h))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := member{Member: templates.Member{Ensemble: r.Inventory, Host: h}, facts: facts}
+		journal, stays, err := r.toUndo(m, []member{m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes, _ := hostprep.PlanUndo("a", journal, nil)
+		forget, err := r.forget(m, []member{m}, ResetOptions{UndoHost: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec("", append(changes, forget)...)
+		return stays
+	}
+	if stays := reset("one"); !slices.Equal(stays, []string{"set filter", at("limits")}) {
+		t.Errorf("the first one leaves %q", stays)
+	}
+	now := contents(t, dir)
+	for name, want := range map[string]string{"filter": "off\n", "swap": "off\n", "limits": "of both", "one/zoo.cfg": "", "two/zoo.cfg": "2", "zkctl/one/members": ""} {
+		if now[name] != want {
+			t.Errorf("after the first one %s is %q, want %q", name, now[name], want)
+		}
+	}
+	if stays := reset("two"); stays != nil {
+		t.Errorf("the last one leaves %q", stays)
+	}
+	if after := contents(t, dir); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("at the end: %v\nat the beginning: %v", after, before)
+	}
+}
+
+// contents are the files below a directory.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all[strings.TrimPrefix(path, dir+"/")] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
