@@ -36,10 +36,23 @@ const SysctlFile = "/etc/sysctl.d/90-zkctl.conf"
 
 // PlanSysctl plans kernel parameters: in a file of our own for the next boot, and at once.
 func PlanSysctl(f *Facts, wanted map[string]string) ([]Change, []Finding) {
-	if len(wanted) == 0 {
-		return nil, nil
-	}
 	var findings []Finding
+	var dropped []string
+	for _, key := range sysctlsIn(f.Contents[SysctlFile]) {
+		if _, asked := wanted[key]; !asked {
+			dropped = append(dropped, key)
+		}
+	}
+	if len(wanted) == 0 {
+		if dropped != nil {
+			findings = stays(f, "kernel", SysctlFile+" sets "+strings.Join(dropped, ", "))
+		}
+		return nil, findings
+	}
+	if dropped != nil {
+		findings = []Finding{{Host: f.Host, Check: "kernel", Severity: Note, Text: fmt.Sprintf("%s: not in the inventory any more; taken out of %s, and as it is until the next boot",
+			strings.Join(dropped, ", "), SysctlFile)}}
+	}
 	find := func(severity Severity, remedy, format string, args ...any) {
 		findings = append(findings, Finding{Host: f.Host, Check: "kernel", Severity: severity, Text: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
@@ -83,6 +96,22 @@ func PlanSysctl(f *Facts, wanted map[string]string) ([]Change, []Finding) {
 	return changes, findings
 }
 
+// sysctlsIn are the parameters that a file which zkctl has written sets.
+func sysctlsIn(content []byte) []string {
+	var keys []string
+	for line := range strings.Lines(string(content)) {
+		if key, _, ok := strings.Cut(line, " = "); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// stays says that a setting which zkctl made is not in the inventory, or not any more: another ensemble's may have it.
+func stays(f *Facts, check, what string) []Finding {
+	return []Finding{{Host: f.Host, Check: check, Severity: Note, Text: what + ", which the inventory does not ask for: that stays until reset --undo-host-changes"}}
+}
+
 // fileChange plans a file of root's with these bytes, where it has others. It must have been among Wanted.Contents.
 func fileChange(f *Facts, path string, content []byte) []Change {
 	before, exists := f.Contents[path]
@@ -107,6 +136,11 @@ const (
 // PlanHugePages plans transparent huge pages: mode is "madvise" or "never"; "leave" plans nothing.
 func PlanHugePages(f *Facts, mode string) ([]Change, []Finding) {
 	if mode != "madvise" && mode != "never" {
+		for _, file := range []string{HugePagesUnit, HugePagesStart} {
+			if f.Contents[file] != nil {
+				return nil, stays(f, "kernel", file+" sets transparent huge pages at boot")
+			}
+		}
 		return nil, nil
 	}
 	if f.Tuning.HugePages == "" {
@@ -184,12 +218,15 @@ func FstabWithoutSwap(fstab []byte) []byte {
 
 // PlanSwap plans that nothing is swapped out: policy is "off"; "leave" plans nothing.
 func PlanSwap(f *Facts, policy string) ([]Change, []Finding) {
+	fstab, exists := f.Contents["/etc/fstab"]
 	if policy != "off" {
+		if bytes.Contains(fstab, []byte(swapMark)) {
+			return nil, stays(f, "swap", "/etc/fstab has swap switched off")
+		}
 		return nil, nil
 	}
 	var changes []Change
 	var findings []Finding
-	fstab, exists := f.Contents["/etc/fstab"]
 	if after := FstabWithoutSwap(fstab); exists && !bytes.Equal(after, fstab) {
 		changes = append(changes, Change{
 			Kind: WriteFile, Target: "/etc/fstab", Summary: "take swap out of /etc/fstab", Before: fstab, After: after, Mode: 0o644,
@@ -255,7 +292,13 @@ func LimitsFile(user string) string { return "/etc/security/limits.d/zkctl-" + u
 // PlanLimits plans how many files sessions of a user may open, which counts from the next login; 0 plans nothing. What the
 // server itself may open is its unit's.
 func PlanLimits(f *Facts, user string, openFiles int) ([]Change, []Finding) {
-	if openFiles == 0 || user == "" {
+	if user == "" {
+		return nil, nil
+	}
+	if openFiles == 0 {
+		if f.Contents[LimitsFile(user)] != nil {
+			return nil, stays(f, "limits", LimitsFile(user)+" limits open files")
+		}
 		return nil, nil
 	}
 	if f.Files["/etc/security/limits.d"].Kind != "dir" {

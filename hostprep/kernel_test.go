@@ -159,6 +159,26 @@ func TestPlanLimits(t *testing.T) {
 	checkPlan(t, changes, findings, "", "no /etc/security/limits.d")
 }
 
+// Settings that were taken out of the inventory are not taken back by themselves: it is said that they stay.
+func TestSettingsThatStay(t *testing.T) {
+	const sets = "# Written by zkctl.\nnet.core.somaxconn = 1024\nvm.swappiness = 1\n"
+	f := &Facts{Host: "h", Systemd: true, Files: map[string]remote.FileState{"/etc/security/limits.d": {Kind: "dir"}}, Contents: map[string][]byte{
+		SysctlFile: []byte(sets), HugePagesUnit: []byte("# Written by zkctl.\n"), "/etc/fstab": []byte(swapMark + "/swap.img none swap sw 0 0\n"),
+		LimitsFile("zookeeper"): []byte("# Written by zkctl.\n"),
+	}, Tuning: Tuning{Sysctls: map[string]string{"vm.swappiness": "1"}}}
+	const until = ", which the inventory does not ask for: that stays until reset --undo-host-changes"
+	changes, findings := PlanSysctl(f, nil)
+	checkPlan(t, changes, findings, "", SysctlFile+" sets net.core.somaxconn, vm.swappiness"+until)
+	changes, findings = PlanSysctl(f, map[string]string{"vm.swappiness": "1"})
+	checkPlan(t, changes, findings, "change "+SysctlFile, "net.core.somaxconn: not in the inventory any more; taken out of "+SysctlFile+", and as it is until the next boot")
+	changes, findings = PlanHugePages(f, "leave")
+	checkPlan(t, changes, findings, "", HugePagesUnit+" sets transparent huge pages at boot"+until)
+	changes, findings = PlanSwap(f, "leave")
+	checkPlan(t, changes, findings, "", "/etc/fstab has swap switched off"+until)
+	changes, findings = PlanLimits(f, "zookeeper", 0)
+	checkPlan(t, changes, findings, "", LimitsFile("zookeeper")+" limits open files"+until)
+}
+
 // The scripts change the sandbox's kernel parameters, host name and files, and take it all back.
 func TestTuned(t *testing.T) {
 	host := sandbox(t)
