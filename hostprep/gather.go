@@ -66,7 +66,14 @@ line /etc/machine-id; field machine_id "$l"
 while read -r name l _; do
 	case $name in MemTotal:) field memory "$l" ;; MemAvailable:) field memory_available "$l"; break ;; esac
 done </proc/meminfo
-field cpus "$(grep -c '^processor' /proc/cpuinfo)"
+cpus=0
+for p in /sys/devices/system/cpu/cpu[0-9]*; do
+	l=1 # the first one cannot be off, and does not say so
+	[ ! -e "$p/online" ] || line "$p/online"
+	[ ! -d "$p" ] || cpus=$((cpus + l))
+done
+[ $cpus != 0 ] || cpus=$(grep -c '^processor' /proc/cpuinfo)
+field cpus "$cpus"
 
 user=$1
 home=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
@@ -115,39 +122,6 @@ with_sysctls sysctls
 names() { for n; do getent ahosts "$n" 2>/dev/null | while read -r a _; do field resolved "$n $a"; done; done; }
 with_names names
 
-# The table of all sockets is read once: that takes the kernel a while, however few there are.
-listeners() {
-	for p; do
-		set -- "$@" -e "s/^ *[0-9]*: \([0-9A-F]*\):${p#*:} [0-9A-F]*:[0-9A-F]* 0A .*\$/${p%:*} \1 &/p"; shift
-	done
-	[ $# = 0 ] || sed -n "$@" /proc/net/tcp /proc/net/tcp6 2>/dev/null
-}
-listening=$(with_ports listeners)
-if [ -n "$listening" ]; then
-	# Those sockets with their processes, a line each: inode and process.
-	set -- "$1" -e 's#^/proc/\([0-9]*\)/.*#\1#; /^[0-9][0-9]*$/h'
-	while read -r _ _ _ _ _ _ _ _ _ _ _ inode _; do set -- "$@" -e "/socket:.$inode]/{s/.*/$inode/;G;s/\n/ /;p;}"; done <<END
-$listening
-END
-	login=$1; shift
-	sockets=$nl$(ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n "$@")$nl
-	set -- "$login"
-	told=
-	printf '%s\n' "$listening" | while read -r p addr _ _ _ _ _ _ _ _ _ inode _; do
-		case $sockets in
-		*"$nl$inode "*)
-			pid=${sockets#*"$nl$inode "}; pid=${pid%%"$nl"*}
-			line "/proc/$pid/comm"; field port "$p $addr $pid $l"
-			case $told in *" $pid "*) continue ;; esac
-			told="$told $pid "
-			field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
-			while IFS= read -r l; do case $l in *.service*) field "cgroup.$pid" "$l" ;; esac; done 2>/dev/null <"/proc/$pid/cgroup" ;;
-		*) # of somebody that cannot be seen, unless it has ended by now
-			case $(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null) in *" $inode "*) field port "$p $addr 0 -" ;; esac ;;
-		esac
-	done
-fi
-
 data() { for d; do
 	[ -d "$d" ] || continue
 	field data "$d"
@@ -183,6 +157,7 @@ show_units() {
 		if [ -n "$l" ]; then properties="$properties	$l"; continue; fi
 		[ -z "$properties" ] || field "unit.$1" "$properties"
 		units="$units$1$properties$nl"
+		case $properties in *"	MainPID="[1-9]*) l=${properties#*MainPID=}; main_pids="$main_pids ${l%%"	"*}" ;; esac
 		case $1/$properties in firewalld.service/*ActiveState=active*|firewalld.service/*ActiveState=reloading*) firewalld=yes ;; esac
 		properties=; shift
 	done <<END
@@ -197,13 +172,54 @@ properties_of() {
 	unit_asked=$1 l=; shift
 	for s; do case $s in "$unit_asked	"*) l=${s#"$unit_asked"}"	" ;; esac; done
 }
-firewalld= units=
+firewalld= units= main_pids=
 if [ -d /run/systemd/system ]; then
 	field systemd yes
 	with_units show_units
 elif command -v firewall-cmd >/dev/null 2>&1; then
 	firewall-cmd --state >/dev/null 2>&1 && field unit.firewalld.service 'LoadState=loaded
 ActiveState=active'
+fi
+# The table of all sockets is read once: that takes the kernel a while, however few there are.
+listeners() {
+	for p; do
+		set -- "$@" -e "s/^ *[0-9]*: \([0-9A-F]*\):${p#*:} [0-9A-F]*:[0-9A-F]* 0A .*\$/${p%:*} \1 &/p"; shift
+	done
+	[ $# = 0 ] || sed -n "$@" /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+listening=$(with_ports listeners)
+if [ -n "$listening" ]; then
+	# Those sockets with their processes, a line each: inode and process.
+	set -- "$1" -e 's#^/proc/\([0-9]*\)/.*#\1#; /^[0-9][0-9]*$/h'
+	while read -r _ _ _ _ _ _ _ _ _ _ _ inode _; do set -- "$@" -e "/socket:.$inode]/{s/.*/$inode/;G;s/\n/ /;p;}"; done <<END
+$listening
+END
+	login=$1; shift
+	sockets_of() { processes=$1; shift; sockets=$nl$(ls -l $processes /proc/self/fd 2>/dev/null | sed -n "$@")$nl; }
+	# Those of the services first: where there are many processes, a look at all takes long.
+	services=
+	for p in $main_pids; do services="$services /proc/$p/fd"; done
+	sockets_of "$services" "$@"
+	while read -r _ _ _ _ _ _ _ _ _ _ _ inode _; do
+		case $sockets in *"$nl$inode "*) ;; *) sockets_of '/proc/[0-9]*/fd' "$@"; break ;; esac
+	done <<END
+$listening
+END
+	set -- "$login"
+	told=
+	printf '%s\n' "$listening" | while read -r p addr _ _ _ _ _ _ _ _ _ inode _; do
+		case $sockets in
+		*"$nl$inode "*)
+			pid=${sockets#*"$nl$inode "}; pid=${pid%%"$nl"*}
+			line "/proc/$pid/comm"; field port "$p $addr $pid $l"
+			case $told in *" $pid "*) continue ;; esac
+			told="$told $pid "
+			field "cmdline.$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+			while IFS= read -r l; do case $l in *.service*) field "cgroup.$pid" "$l" ;; esac; done 2>/dev/null <"/proc/$pid/cgroup" ;;
+		*) # of somebody that cannot be seen, unless it has ended by now
+			case $(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null) in *" $inode "*) field port "$p $addr 0 -" ;; esac ;;
+		esac
+	done
 fi
 if [ -x /sbin/openrc-run ] && [ -d /run/openrc ]; then
 	field openrc yes
@@ -268,7 +284,9 @@ file selinux_config /etc/selinux/config
 
 file hosts /etc/hosts
 for p in /etc/nsswitch.conf /usr/etc/nsswitch.conf; do
-	[ -f "$p" ] && { field nsswitch "$(sed -n '/^ *hosts: */{s///p;q;}' "$p")"; break; }
+	[ -f "$p" ] || continue
+	while read -r name l; do case $name in hosts:*) field nsswitch "${name#hosts:}$l"; break ;; esac; done <"$p"
+	break
 done
 [ -L /etc/hosts ] && field hosts_link "$(readlink -f /etc/hosts)"
 grep -q ' /etc/hosts ' /proc/self/mountinfo 2>/dev/null && field hosts_mount yes

@@ -77,7 +77,9 @@ if [ "${pid:-0}" != 0 ]; then
 	*) field member.release "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n 's/^-Dzkctl\.release=//p')" ;;
 	esac
 fi
-[ ! -e "$program" ] || field member.wanted "$(readlink -f "$program")"
+wanted=
+if [ "$pid" != 0 ] && [ "$program" -ef "/proc/$pid/exe" ]; then wanted=$exe; elif [ -e "$program" ]; then wanted=$(readlink -f "$program"); fi
+field member.wanted "$wanted"
 [ ! -L "$link" ] || field member.link "$(readlink "$link")"
 file member.started "$started"
 [ -e "$marked" ] && field member.marked yes

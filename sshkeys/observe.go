@@ -75,8 +75,17 @@ for f in "$ssh_home"/.ssh/id_*.zkctl-next "$ssh_home"/.ssh/id_*.zkctl-last; do
 	pub=$(ssh-keygen -y -P '' -f "$f" </dev/null 2>/dev/null) && field "ssh.${f##*.zkctl-}" "${f%.zkctl-*} $pub"
 done
 ssh_auth= ssh_hostkeys=
+# sshd itself is asked where its configuration may say something of this, which takes ten times as long.
+ssh_said=
+[ ! -r /etc/ssh/sshd_config ] || ssh_said=$(grep -hisE '^[[:space:]]*"?(authorizedkeysfile|hostkey|match|include)' /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf)$nl
+case $ssh_said in
+"$nl"|"Include /etc/ssh/sshd_config.d/*.conf$nl")
+	ssh_said="authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2"
+	for f in rsa ecdsa ed25519; do ssh_said="$ssh_said${nl}hostkey /etc/ssh/ssh_host_${f}_key"; done ;;
+*) ssh_said=$(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null) ;;
+esac
 IFS=$nl; set -f
-for l in $(sshd -T -C "user=$ssh_user,host=localhost,addr=127.0.0.1" 2>/dev/null); do
+for l in $ssh_said; do
 	case $l in
 	'authorizedkeysfile '*) ssh_auth=${l#* } ;;
 	'hostkey '*) [ ! -f "${l#* }.pub" ] || { file ssh.hostkey "${l#* }.pub"; ssh_hostkeys=yes; } ;;

@@ -34,11 +34,12 @@ const proveScript = `
 key=$1; shift
 apart=$(grep -hisE '^[[:space:]]*(host|match|include)[[:space:]=]' ~/.ssh/config /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf |
 	grep -viE '^[[:space:]]*(host[[:space:]=]+\*|match[[:space:]]+(final[[:space:]]+)?all|include[[:space:]]+/etc/(ssh/ssh_config\.d|crypto-policies)/[^[:space:]]*)[[:space:]]*$')
+# login OPTION: ends the subshell in which it is called.
 login() {
 	set -- ssh -n -o BatchMode=yes -o StrictHostKeyChecking=yes -o CheckHostIP=yes -o ConnectTimeout=10 -o LogLevel=ERROR \
 		-o ControlMaster=no -o ControlPath=none -o PasswordAuthentication=no "$@" -p "$port" -l "$user" "$host"
 	if [ "$key" != - ]; then shift; set -- ssh -i "$key" -o IdentitiesOnly=yes "$@"; fi
-	"$@" 'echo called $SSH_CONNECTION'
+	exec "$@" 'echo called $SSH_CONNECTION'
 }
 at() {
 	host=$1 tries=0 quick=-oKexAlgorithms=^curve25519-sha256
