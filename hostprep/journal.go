@@ -39,7 +39,11 @@ settle() {
 	set --
 	for k in $kept; do set -- "$@" "$journal/$k"; done
 	[ $# = 0 ] || flush "$@"
-	[ -z "$index" ] || { printf %s "$index" >>"$journal/index" && flush "$journal/index"; } || exit 1
+	[ -n "$index" ] || return 0
+	IFS=$nl; set -f; set -- $index; set +f; unset IFS
+	# Each line by itself, since two scripts may do this at once.
+	for line; do printf '%s\n' "$line" || exit 1; done >>"$journal/index" || exit 1
+	flush "$journal/index"
 	index= kept=
 }
 open_journal() { [ -d "$journal" ] || (umask 077; mkdir -p -- "$journal"); }
