@@ -368,6 +368,16 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 	err = r.locked(ctx, nil, nil, func(ctx context.Context) error { return r.step(ctx, "stop", end) })
 	if err == nil && !r.DryRun {
 		out.Seen = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+		var away []int
+		for _, h := range hosts {
+			away = append(away, h.ID)
+		}
+		// Those that are left may have to elect a leader first, for a moment.
+		if late := (*NotReadyError)(nil); quorumOf(seen).Enough(without(synced(seen), away...)) {
+			if err = r.awaitFor(ctx, min(leaderWait, r.ReadyTimeout), "a leader", led, nil, &out.Seen); errors.As(err, &late) {
+				err = nil // shown by what was seen
+			}
+		}
 		out.Verdict = Judge(out.Seen)
 	}
 	return out, joined([]error{err, missing})

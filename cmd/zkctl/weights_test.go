@@ -50,3 +50,16 @@ func TestLoneVoter(t *testing.T) {
 		t.Errorf("apply after the restart:\n%s", out)
 	}
 }
+
+// Who stops the leader is shown the ensemble as it is when the others have elected another one.
+func TestStopOfTheLeader(t *testing.T) {
+	l := newLocal(t)
+	l.must("bootstrap", "--server-binary", l.server)
+	for range 2 {
+		out := l.must("stop", "--limit", "leader", "--yes")
+		if !strings.Contains(out, "degraded: 2 of 3 members serve") {
+			t.Errorf("stop:\n%s", out)
+		}
+		l.must("start")
+	}
+}
