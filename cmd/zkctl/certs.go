@@ -132,7 +132,7 @@ func certsInit(op *operation) error {
 
 func certsClient(c *cli.Context) error {
 	name := c.Args().First()
-	if c.NArg() != 1 || strings.ContainsAny(name, "/\\") {
+	if c.NArg() != 1 || name == "" || strings.ContainsAny(name, "/\\") {
 		return usage("certs client needs one NAME, the client's")
 	}
 	op, err := openFlagged(c)
