@@ -41,6 +41,8 @@ type figures struct {
 	hosts, delay  int
 	first, again  []run
 	theirs, theyB []time.Duration // Ansible's first run, and the next one
+	// What a test host computed in the runs, on average.
+	firstCPU, againCPU, theirCPU, theyBCPU []time.Duration
 }
 
 // TestProvision measures zkctl, and Ansible beside it, and prints a table.
@@ -50,7 +52,7 @@ func TestProvision(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Getenv(insideTheNS) == "" {
-		fmt.Printf("Measured on %s with %d cores, %s, load average %s; medians of %d.\n\n| hosts | round trip | bootstrap of bare hosts | Ansible | ratio | bootstrap again | Ansible | ratio | round trips | memory of zkctl |\n|---|---|---|---|---|---|---|---|---|---|\n",
+		fmt.Printf("Measured on %s with %d cores, %s, load average %s; medians of %d.\n\n| hosts | round trip | bootstrap of bare hosts | Ansible | ratio | bootstrap again | Ansible | ratio | round trips | memory of zkctl | CPU of a host | Ansible |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
 			time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), kernel(), load(), *rounds)
 	}
 	large := false
@@ -159,16 +161,16 @@ func benchLab(t *testing.T, program string, count, delay int) bool {
 			out := filepath.Join(root, "lab", "out-"+labNumber)
 			members := labMembers(t, count, delay)
 			file := writeLabInventory(t, out, members)
-			f.first = append(f.first, zkctl(t, program, "bootstrap", "-v", file))
-			f.again = append(f.again, zkctl(t, program, "bootstrap", "-v", file))
+			f.firstCPU = append(f.firstCPU, hostCPU(t, func() { f.first = append(f.first, zkctl(t, program, "bootstrap", "-v", file)) }))
+			f.againCPU = append(f.againCPU, hostCPU(t, func() { f.again = append(f.again, zkctl(t, program, "bootstrap", "-v", file)) }))
 			if _, err := exec.LookPath("ansible-playbook"); err != nil {
 				fmt.Println("SKIP: no ansible-playbook here (Debian: ansible-core)")
 				return
 			}
 			fresh(t)
 			a := newAnsible(t, root, out, members)
-			f.theirs = append(f.theirs, a.play(t, true))
-			f.theyB = append(f.theyB, a.play(t, false))
+			f.theirCPU = append(f.theirCPU, hostCPU(t, func() { f.theirs = append(f.theirs, a.play(t, true)) }))
+			f.theyBCPU = append(f.theyBCPU, hostCPU(t, func() { f.theyB = append(f.theyB, a.play(t, false)) }))
 			a.hangUp()
 		})
 	}
@@ -176,6 +178,32 @@ func benchLab(t *testing.T, program string, count, delay int) bool {
 		f.print()
 	}
 	return possible
+}
+
+// hostCPU is what a test host computes during f, on average: all processes in its control group, those of its systemd and
+// server included.
+func hostCPU(t *testing.T, f func()) time.Duration {
+	t.Helper()
+	used := func() (sum time.Duration, hosts int) {
+		for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+			files, _ := filepath.Glob(root + "/zkctl-lab/" + labNumber + "-*/cpu.stat")
+			for _, file := range files {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var micros int64
+				fmt.Sscanf(string(text), "usage_usec %d", &micros)
+				sum += time.Duration(micros) * time.Microsecond
+				hosts++
+			}
+		}
+		return sum, hosts
+	}
+	before, _ := used()
+	f()
+	after, hosts := used()
+	return (after - before) / time.Duration(max(1, hosts))
 }
 
 // labMember is a test host: its name, its address, and the one by which it is reached from here.
@@ -309,9 +337,16 @@ func (f figures) print() {
 		}
 		return fmt.Sprintf("%.1f s | %.1f", middle(theirs).Seconds(), middle(theirs).Seconds()/ours.Seconds())
 	}
+	cpu := func(first, again []time.Duration) string {
+		if len(first) == 0 {
+			return "–"
+		}
+		return fmt.Sprintf("%.2f s, then %.2f s", middle(first).Seconds(), middle(again).Seconds())
+	}
 	first, again := ours(f.first), ours(f.again)
-	fmt.Printf("| %d | %d ms | %.2f s | %s | %.2f s | %s | %d, then %d | %d MiB |\n", f.hosts, f.delay,
-		first.Seconds(), beside(first, f.theirs), again.Seconds(), beside(again, f.theyB), trips(f.first), trips(f.again), memory>>20)
+	fmt.Printf("| %d | %d ms | %.2f s | %s | %.2f s | %s | %d, then %d | %d MiB | %s | %s |\n", f.hosts, f.delay,
+		first.Seconds(), beside(first, f.theirs), again.Seconds(), beside(again, f.theyB), trips(f.first), trips(f.again), memory>>20,
+		cpu(f.firstCPU, f.againCPU), cpu(f.theirCPU, f.theyBCPU))
 }
 
 func middle(all []time.Duration) time.Duration {
