@@ -330,11 +330,20 @@ func (m member) planUnit() []hostprep.Change {
 	changes := m.file(m.UnitFile(), templates.Unit(m.Member), 0o644, "root")
 	enabled := m.unitEnabled()
 	if len(changes) > 0 || m.reload || !enabled {
-		changes = append(changes, m.enable(`systemctl enable -q "$1.service"`, `[ -L "/etc/systemd/system/multi-user.target.wants/$1.service" ] || systemctl is-enabled -q "$1.service"`,
+		script := `systemctl enable -q "$1.service"` // and reads all units again
+		if !m.running && !m.facts.Units[m.Host.Server.Service+".service"].Loaded {
+			script = newUnit
+		}
+		changes = append(changes, m.enable(script, `[ -L "/etc/systemd/system/multi-user.target.wants/$1.service" ] || systemctl is-enabled -q "$1.service"`,
 			unless(enabled, `systemctl disable -q "$1.service" 2>/dev/null || :`)))
 	}
 	return changes
 }
+
+// newUnit enables a unit that is about to be started for the first time. systemd reads it then; all its units, which takes far longer,
+// it reads after the start. Versions that do not look for new files unasked are told now.
+const newUnit = `systemctl --no-reload enable -q "$1.service" || exit
+[ "$(systemctl show -p LoadState "$1.service")" = LoadState=loaded ] || systemctl daemon-reload`
 
 // unitEnabled reports whether systemd starts the member at boot. Where it does not, a bootstrap ends with systemd reading its units.
 func (m member) unitEnabled() bool {

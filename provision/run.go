@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/certs"
 	"github.com/zkctl/zkctl/hostprep"
@@ -158,25 +156,28 @@ func (r *Run) step(ctx context.Context, name string, f func(ctx context.Context)
 	return err
 }
 
-// each runs f for all hosts, a bounded number at a time. Every host is tried; failures are joined in inventory order.
+// each runs f for all hosts, begun in inventory order, a bounded number at a time. Every host is tried; failures are joined in
+// inventory order.
 func (r *Run) each(ctx context.Context, step string, hosts []inventory.Host, f func(ctx context.Context, i int) error) error {
 	errs := make([]error, len(hosts))
-	var group errgroup.Group
-	group.SetLimit(max(1, r.Parallel))
+	var group sync.WaitGroup
+	turns := make(chan struct{}, max(1, r.Parallel))
 	for i, h := range hosts {
-		group.Go(func() error {
-			if errs[i] = context.Cause(ctx); errs[i] != nil {
-				return nil
-			}
+		turns <- struct{}{}
+		if errs[i] = context.Cause(ctx); errs[i] != nil {
+			<-turns
+			continue
+		}
+		r.report(Event{Kind: HostBegins, Step: step, Host: h.Name})
+		group.Go(func() {
+			defer func() { <-turns }()
 			began := time.Now()
-			r.report(Event{Kind: HostBegins, Step: step, Host: h.Name})
 			errs[i] = f(ctx, i)
 			e := Event{Kind: HostEnds, Step: step, Host: h.Name, Elapsed: time.Since(began)}
 			if errs[i] != nil {
 				e.Error = errs[i].Error()
 			}
 			r.report(e)
-			return nil
 		})
 	}
 	group.Wait()

@@ -17,17 +17,28 @@ import (
 
 // service plans a call of zkServer.sh on a member's host.
 func (r *Run) service(m member, verb string) hostprep.Change {
+	after := ""
+	if verb == "start" && m.Manager == templates.Systemd {
+		after = readUnits
+	}
 	return hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: verb + " the server", Root: privileged(m.Member),
-		Args: []string{m.ServerScript(), verb}, Timeout: time.Minute,
+		Args: []string{m.ServerScript(), verb, m.Host.Server.Service + ".service"}, Timeout: time.Minute,
 		Script: r.fence(m.Host) + `[ -x "$1" ] || { echo "$1 is not there: run zkctl bootstrap first" >&2; exit 1; }
-out=$("$1" "$2" 2>/dev/null) && exit
-# Somebody else may have started it meanwhile.
-case $2/$out in start/*"already running as process"*) exit 0 ;; esac
-echo "$out" >&2
-exit 1`,
+out=$("$1" "$2" 2>/dev/null) || {
+	# Somebody else may have started it meanwhile.
+	case $2/$out in start/*"already running as process"*) ;; *) echo "$out" >&2; exit 1 ;; esac
+}
+` + after,
 	}
 }
+
+// readUnits lets systemd read its units where it does not know yet that the unit $3 is enabled: see newUnit. It takes as long as an
+// election, which goes on meanwhile.
+const readUnits = `for link in /etc/systemd/system/*.wants/"$3"; do
+	[ ! -L "$link" ] || [ "$(systemctl show -p WantedBy "$3")" != WantedBy= ] || systemctl daemon-reload || exit
+done
+`
 
 // start starts the members that do not run, in inventory order. Those that have nothing to wait for are started at once; then a
 // leader is waited for, and the others find it when they come.
@@ -99,8 +110,8 @@ func (r *Run) awaitFor(ctx context.Context, most time.Duration, what string, met
 	last *[]Observation) error {
 	limit := time.NewTimer(most)
 	defer limit.Stop()
-	// Often for few members, whose answers cost nothing.
-	pause, longest := 20*time.Millisecond, min(250*time.Millisecond, max(50*time.Millisecond, time.Duration(len(r.Inventory.Hosts))*5*time.Millisecond))
+	// Often for few members, whose answers cost next to nothing.
+	pause, longest := 10*time.Millisecond, min(250*time.Millisecond, max(20*time.Millisecond, time.Duration(len(r.Inventory.Hosts))*5*time.Millisecond))
 	for {
 		seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
 		if last != nil {

@@ -221,6 +221,9 @@ func unit(t *testing.T, h *hosts) {
 		if want := "enabled\nactive\nLimitNOFILE=65536\nRestart=on-failure\nType=notify\nUser=zookeeper"; got != want {
 			t.Errorf("%s: unit: %q, want %q", name, got, want)
 		}
+		if got := h.run(name, "systemctl show -p WantedBy zookeeper firewalld"); got != "WantedBy=multi-user.target\n\nWantedBy=" {
+			t.Errorf("%s: what systemd starts at boot, as it has read its units: %q", name, got)
+		}
 		before := h.process(name)
 		h.run(name, fmt.Sprintf("kill -9 %d", before.pid))
 		must(t, ensemble.Until(20*time.Second, name+": the unit restarts a killed server", func() bool {
