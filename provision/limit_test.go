@@ -114,6 +114,9 @@ func TestRollingRestartBesideAMissingMember(t *testing.T) {
 	if _, err := r.Stop(t.Context(), []string{"m5"}, false); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.await(t.Context(), "a leader", led, nil, nil); err != nil { // after m5, which led
+		t.Fatal(err)
+	}
 	out, err := r.RollingRestart(t.Context(), []string{"m1"}, false)
 	if err != nil || !slices.Equal(out.Order, []string{"m1"}) || out.Verdict.Health != Degraded {
 		t.Errorf("%+v, %v", out, err)
