@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -188,6 +189,32 @@ func TestBatchOfFilesFailsAsOne(t *testing.T) {
 		if info, _ := os.Stat(at(name)); err != nil || string(got) != want || info.Mode() != 0o640 {
 			t.Errorf("%s: %q, %v, %v", name, got, info.Mode(), err)
 		}
+	}
+}
+
+// What a run that was cut off has left beside a file goes; the directory of one that is at work stays.
+func TestBatchRemovesLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	others := filepath.Join(dir, fmt.Sprintf(".zkctl.%d", os.Getpid()))
+	for _, d := range []string{others, filepath.Join(dir, fmt.Sprintf(".zkctl.%d", ended.Process.Pid))} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(d, "file"), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := Batch{Changes: []Change{{Kind: WriteFile, Target: filepath.Join(dir, "file"), After: []byte("whole")}}}
+	if err := b.Exec(t.Context(), remote.NewLocal("h", remote.Become{None: true})); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 2 || left[0].Name() != filepath.Base(others) || left[1].Name() != "file" {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/remote/shell"
 )
 
 // The script is run on this machine, which is a host like any other.
@@ -37,7 +38,7 @@ func TestGather(t *testing.T) {
 		DiskPaths: []string{filepath.Join(dir, "not", "there"), "/proc", "/"}, Ports: []int{port, 1},
 		DataDirs: []string{data, "/nowhere"}, Files: []string{filepath.Join(dir, "note"), "/nowhere"},
 		Contents: []string{filepath.Join(dir, "note"), "/nowhere"}, Users: []string{"root", "no-such-user"},
-		Extra: []string{"field mine 'a value'"},
+		Extra: []string{"field mine 'a value'", "file mine.note " + shell.Quote(filepath.Join(dir, "note")) + "; file mine.none /nowhere"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +70,9 @@ func TestGather(t *testing.T) {
 	}
 	if a, ok := f.Accounts["root"]; !ok || a.UID != 0 || len(f.Accounts) != 1 {
 		t.Errorf("accounts: %v", f.Accounts)
+	}
+	if got := f.Fields.Bytes("mine.note"); string(got) != "two\nlines" || f.Fields.Has("mine.none") {
+		t.Errorf("extra file: %q", got)
 	}
 	if f.Fields.Text("mine") != "a value" {
 		t.Errorf("extra: %q", f.Fields.Text("mine"))
