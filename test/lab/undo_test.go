@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,6 +78,58 @@ func TestResetUndo(t *testing.T) {
 		t.Errorf("authorized_keys after an edit: %q", got)
 	}
 	for _, name := range h.names[1:] {
+		compare(t, name, before[name], belongings(h, name))
+	}
+}
+
+// TestSharedHosts has two ensembles on the same hosts. The one that goes first leaves to the other one what a host has one of; the
+// last one gives back what was there before both.
+func TestSharedHosts(t *testing.T) {
+	h := bare(t)
+	before := make(map[string]string)
+	for _, name := range h.names {
+		before[name] = belongings(h, name)
+	}
+	h.must("bootstrap")
+	first, err := os.ReadFile(h.inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.rewrite("name: lab\n", "name: second\n", "\nhosts:", `
+server:
+  service: zksecond
+  ports: {client: 12181, peer: 12888, election: 13888, metrics: 17000}
+  paths: {data: /var/lib/zksecond, install: /opt/zksecond, config: /etc/zksecond, log: /var/log/zksecond}
+hosts:`)
+	h.must("bootstrap")
+	second, err := os.ReadFile(h.inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func(inventory []byte) {
+		t.Helper()
+		if err := os.WriteFile(h.inventory, inventory, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use(first)
+	r := h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+	if !strings.Contains(r.stderr, "master: second lives here, too") {
+		t.Errorf("the reset says nothing of the second ensemble: %v", r)
+	}
+	for _, name := range h.names {
+		got := h.run(name, "grep -c 'zkctl' /etc/hosts; ls -d /opt/zookeeper /etc/zookeeper /var/lib/zkctl/lab 2>/dev/null; systemctl is-active firewalld zookeeper zksecond; id -un zookeeper")
+		if got != "2\ninactive\ninactive\nactive\nzookeeper" {
+			t.Errorf("%s after the first reset: %q", name, got)
+		}
+	}
+	use(second)
+	if r := h.must("apply"); !strings.Contains(r.stdout, "nothing to do") || !strings.Contains(r.stdout, "healthy: all 3 members serve") {
+		t.Errorf("the second ensemble is not as it was: %v", r)
+	}
+	h.must("keys", "sync") // proves every login
+	h.must("reset", "--undo-host-changes", "--yes-i-mean", "second")
+	for _, name := range h.names {
 		compare(t, name, before[name], belongings(h, name))
 	}
 }
