@@ -206,7 +206,8 @@ func (p *prober) close() {
 // than a prober answers, or why not.
 func (p *prober) reach(ctx context.Context, address string, greet bool) string {
 	result := "no answer"
-	for {
+	// The others begin some milliseconds sooner or later; who is not there after that may be for long.
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		attempt, cancel := context.WithTimeout(ctx, 3*time.Second)
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(attempt, "tcp", address)
@@ -233,7 +234,7 @@ func (p *prober) reach(ctx context.Context, address string, greet bool) string {
 		select {
 		case <-ctx.Done():
 			return result
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }
