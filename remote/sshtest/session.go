@@ -160,7 +160,7 @@ func (s *session) exec(command string) {
 	go func() { copying.Wait(); close(drained) }()
 	select {
 	case <-drained:
-	case <-time.After(300 * time.Millisecond): // a descendant keeps the output open
+	case <-time.After(2 * time.Second): // a descendant keeps the output open; less cuts output off on a busy machine
 	}
 	for _, c := range closers {
 		c.Close()
