@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/zkctl/zkctl/client"
+	"github.com/zkctl/zkctl/server/javatext"
 	"github.com/zkctl/zkctl/server/properties"
 	"github.com/zkctl/zkctl/wire"
 )
@@ -23,7 +24,7 @@ func config(s *shell, a arguments) error {
 	if a.has("c") {
 		fmt.Fprintln(s.out, clientServers(data))
 	} else {
-		fmt.Fprintln(s.out, text(data))
+		fmt.Fprintln(s.out, javatext.Decode(data))
 	}
 	if a.has("s") {
 		s.printStat(stat)
@@ -109,7 +110,7 @@ func reconfig(s *shell, a arguments) error {
 		}
 		return err
 	}
-	fmt.Fprintf(s.out, "Committed new configuration:\n%s\n", text(data))
+	fmt.Fprintf(s.out, "Committed new configuration:\n%s\n", javatext.Decode(data))
 	if a.has("s") {
 		s.printStat(stat)
 	}

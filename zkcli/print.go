@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/zkctl/zkctl/server/javatext"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -30,27 +30,8 @@ func (s *shell) printData(data []byte, a arguments) {
 	case a.has("b"):
 		fmt.Fprintln(s.out, base64.StdEncoding.EncodeToString(data))
 	default:
-		fmt.Fprintln(s.out, text(data))
+		fmt.Fprintln(s.out, javatext.Decode(data))
 	}
-}
-
-// text decodes UTF-8. Of what is not UTF-8, each longest beginning of a character becomes one U+FFFD, as in Java.
-func text(data []byte) string {
-	if utf8.Valid(data) {
-		return string(data)
-	}
-	var b strings.Builder
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		if r == utf8.RuneError && size == 1 {
-			for size < len(data) && !utf8.FullRune(data[:size+1]) {
-				size++
-			}
-		}
-		b.WriteRune(r)
-		data = data[size:]
-	}
-	return b.String()
 }
 
 // hexDump is a table of 16 bytes a row with their characters beside them; nothing for no data.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/zkctl/zkctl/client"
+	"github.com/zkctl/zkctl/server/javatext"
 	"github.com/zkctl/zkctl/wire"
 )
 
@@ -98,7 +99,7 @@ func TestText(t *testing.T) {
 		"": "", "plain ü 中 😀": "plain ü 中 😀", "\xff\xfe": "��", "a\xe2\x82b": "a�b", "\xe2\x82": "�",
 		"\xf0\x9f\x98": "�", "\xc3": "�", "\x80\x80": "��", "\xe0\x80\x80": "���",
 	} {
-		if got := text([]byte(data)); got != want {
+		if got := javatext.Decode([]byte(data)); got != want {
 			t.Errorf("%q is %q instead of %q", data, got, want)
 		}
 	}
