@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -270,10 +271,14 @@ func TestSecondOperator(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { first.Process.Kill() })
 	asked := false
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if !asked && strings.Contains(lines.Text(), `"kind":"change"`) {
 			asked = true
+			if err := first.Process.Signal(syscall.SIGSTOP); err != nil { // it is at work for as long as the others ask
+				t.Fatal(err)
+			}
 			text, err := os.ReadFile(l.inventory)
 			if err != nil {
 				t.Fatal(err)
@@ -289,8 +294,11 @@ func TestSecondOperator(t *testing.T) {
 					t.Errorf("the second operator, with %s: exit code %d\n%s", filepath.Base(inventory), code, out)
 				}
 			}
-			if out := l.must("lock", "show"); !strings.Contains(out, "held") || !strings.Contains(out, holder) {
-				t.Errorf("lock show:\n%s", out)
+			if out, code := l.ctl("lock", "show"); code != 0 || !strings.Contains(out, "held") || !strings.Contains(out, holder) {
+				t.Errorf("lock show: exit code %d\n%s", code, out)
+			}
+			if err := first.Process.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

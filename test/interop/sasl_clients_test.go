@@ -41,14 +41,16 @@ func TestKazooSASL(t *testing.T) {
 	for name, lines := range map[string][]string{"all may connect": nil, "enforced": enforced} {
 		t.Run(name, func(t *testing.T) {
 			e := saslEnsemble(t, lines...)
-			d := talk(t, exec.Command(python, "testdata/kazoo_sasl.py", strings.Join(e.Servers(), ","), "bob", "b,o=b"))
+			// Followers, since kazoo gives up for good where a connection ends while it authenticates, as a loss of the
+			// leader may end it.
+			d := talk(t, exec.Command(python, "testdata/kazoo_sasl.py", strings.Join(others(e, e.Leader()), ","), "bob", "b,o=b"))
 			d.say(name)
 			d.expect("kill my member")
 			victim := memberOfOnlyClient(t, e)
 			must(t, victim.Kill())
 			d.say("killed")
 			must(t, d.ended())
-			if !strings.HasSuffix(d.all(), "passed\n") {
+			if !strings.Contains(d.all(), "\npassed\n") {
 				t.Error("the check did not reach its end")
 			}
 		})

@@ -3,6 +3,7 @@
 It authenticates, makes a node for itself, and prints "ready" and its member's end, which it outlives: after another
 connection it must be authenticated again, before anything else.
 """
+import logging
 import sys
 
 from kazoo.client import KazooClient
@@ -11,6 +12,7 @@ from kazoo.retry import KazooRetry
 from kazoo.security import make_acl
 
 HOSTS, USER, PASSWORD = sys.argv[1:]
+logging.basicConfig(format="%(relativeCreated)d ms: %(message)s", level=logging.INFO)
 
 
 def client(password):
@@ -49,7 +51,8 @@ if sys.stdin.readline().strip() == "all may connect":
 
 print("kill my member", flush=True)
 sys.stdin.readline()
-KazooRetry(max_tries=-1, max_delay=0.2)(zk.set, "/sasl", b"two")
-assert zk.get("/sasl")[0] == b"two"
+retry = KazooRetry(max_tries=-1, max_delay=0.2)
+retry(zk.set, "/sasl", b"two")
+assert retry(zk.get, "/sasl")[0] == b"two"
 zk.stop()
 print("passed", flush=True)
