@@ -33,7 +33,8 @@ func importCommand() *cli.Command {
 
 vagrant takes any ssh_config with a block for each host. Virtual machines that are reached by ports of this one
 (127.0.0.1) are asked for their addresses: what stands in the inventory is the one in the subnet in which each has its
-own. ansible reads INI and YAML, the file alone. A line of addresses is [NAME=][USER@]ADDRESS[:PORT]. Passwords are never taken over.`,
+own. terraform reads all outputs, one alone (terraform output -json zk_ips), and states. ansible reads INI and YAML, the file
+alone. A line of addresses has one or more [NAME=][USER@]ADDRESS[:PORT], or is of /etc/hosts. Passwords are never taken over.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "name", Value: "ensemble", Usage: "`NAME` of the ensemble"},
 			&cli.StringFlag{Name: "only", Usage: "terraform: the output of this `NAME`, or the resources; ansible: the group"},

@@ -1,46 +1,56 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Addresses reads one host a line: an address or name alone, NAME=ADDRESS, or an address followed by names as in
-// /etc/hosts. "#" begins a comment.
+// /etc/hosts; or several addresses, or NAME=ADDRESS, in a line. "#" begins a comment.
 func Addresses(text []byte) ([]Host, error) {
 	var hosts []Host
 	number := 0
 	for line := range strings.Lines(string(text)) {
 		number++
 		line, _, _ = strings.Cut(line, "#")
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		name, address, named := strings.Cut(words[0], "=")
-		if !named {
-			address = words[0]
-		}
-		h, err := login(address)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
-		}
-		switch {
-		case named:
-		case len(words) > 1:
-			name = words[1]
-			if net.ParseIP(h.Address) == nil {
-				return nil, fmt.Errorf("line %d: %q is no address; a line is ADDRESS, NAME=ADDRESS, or ADDRESS NAME, the address as in [USER@]ADDRESS[:PORT]", number, address)
+		words := strings.FieldsFunc(line, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+		alias := ""
+		if len(words) > 1 && !(isHost(words[0]) && isHost(words[1])) {
+			if !isHost(words[0]) || strings.Contains(words[0], "=") {
+				return nil, fmt.Errorf("line %d: %q is no address; a line is ADDRESS, NAME=ADDRESS, or ADDRESS NAME, the address as in [USER@]ADDRESS[:PORT]", number, words[0])
 			}
-		default:
-			name = Name(h.Address, len(hosts))
+			words, alias = words[:1], words[1]
 		}
-		h.Name = hostName(name)
-		hosts = append(hosts, h)
+		for _, word := range words {
+			name, address, named := strings.Cut(word, "=")
+			if !named {
+				address = word
+			}
+			h, err := login(address)
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %w", number, err)
+			}
+			if !named {
+				name = cmp.Or(alias, Name(h.Address, len(hosts)))
+			}
+			h.Name = hostName(name)
+			hosts = append(hosts, h)
+		}
 	}
 	return hosts, nil
+}
+
+// isHost tells a word that is a host by itself, NAME=ADDRESS or with an IP address, from a name for one.
+func isHost(word string) bool {
+	if strings.Contains(word, "=") {
+		return true
+	}
+	h, err := login(word)
+	return err == nil && net.ParseIP(h.Address) != nil
 }
 
 // login reads [USER@]ADDRESS[:PORT]; an IPv6 address before a port is in brackets.

@@ -71,6 +71,17 @@ func (a *ansible) host(name string) map[string]string {
 	return a.vars[name]
 }
 
+// hostAndPort is host for a name that a port may follow, as in zk1:2222.
+func (a *ansible) hostAndPort(text string) (name string, vars map[string]string) {
+	name, port, given := strings.Cut(text, ":")
+	if _, err := strconv.ParseUint(port, 10, 16); !given || err != nil {
+		return text, a.host(text)
+	}
+	vars = a.host(name)
+	vars["ansible_port"] = port
+	return name, vars
+}
+
 func (a *ansible) ini(text []byte) error {
 	section, kind := "ungrouped", "hosts"
 	number := 0
@@ -93,9 +104,12 @@ func (a *ansible) ini(text []byte) error {
 			a.group(section)
 			continue
 		}
-		words, err := splitWords(line)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
+		var words []string
+		if kind != "vars" { // there quotes need no end
+			var err error
+			if words, err = splitWords(line); err != nil {
+				return fmt.Errorf("line %d: %w", number, err)
+			}
 		}
 		switch kind {
 		case "children":
@@ -113,7 +127,7 @@ func (a *ansible) ini(text []byte) error {
 				return fmt.Errorf("line %d: %w", number, err)
 			}
 			for _, name := range names {
-				vars := a.host(name)
+				name, vars := a.hostAndPort(name)
 				a.group(section).hosts = append(a.group(section).hosts, name)
 				for _, w := range words[1:] {
 					key, value, ok := strings.Cut(w, "=")
@@ -248,20 +262,26 @@ func (a *ansible) yamlGroup(name string, g *yamlGroup, depth int) error {
 		return fmt.Errorf("group %s: nested too deeply", name)
 	}
 	for k, v := range g.Vars {
-		group.vars[k] = v.Value
+		group.vars[k] = aliased(&v).Value
 	}
-	for i := 0; i+1 < len(g.Hosts.Content); i += 2 {
-		names, err := expand(g.Hosts.Content[i].Value)
+	list := aliased(&g.Hosts).Content
+	for i := 0; i+1 < len(list); i += 2 {
+		names, err := expand(list[i].Value)
 		if err != nil {
 			return err
 		}
-		for _, host := range names {
-			vars := a.host(host)
-			group.hosts = append(group.hosts, host)
-			pairs := g.Hosts.Content[i+1].Content
-			for j := 0; j+1 < len(pairs); j += 2 {
-				if pairs[j+1].Kind == yaml.ScalarNode {
-					vars[pairs[j].Value] = pairs[j+1].Value
+		own := map[string]yaml.Node{}
+		if given := aliased(list[i+1]); given.Kind == yaml.MappingNode {
+			if err := given.Decode(&own); err != nil { // which knows what << merges
+				return fmt.Errorf("host %s: %s", list[i].Value, strings.TrimPrefix(err.Error(), "yaml: "))
+			}
+		}
+		for _, name := range names {
+			name, vars := a.hostAndPort(name)
+			group.hosts = append(group.hosts, name)
+			for k, v := range own {
+				if v := aliased(&v); v.Kind == yaml.ScalarNode {
+					vars[k] = v.Value
 				}
 			}
 		}
@@ -278,6 +298,14 @@ func (a *ansible) yamlGroup(name string, g *yamlGroup, depth int) error {
 		}
 	}
 	return nil
+}
+
+// aliased is what an alias stands for.
+func aliased(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
 }
 
 // members are the hosts of a group and of the groups within it.
@@ -317,6 +345,7 @@ func (a *ansible) hosts(group string) ([]Host, error) {
 	}
 	chosen := a.members(group, map[string]bool{})
 	var hosts []Host
+	full := map[string]string{} // of a host's short name: what it is called here, the first one
 	for _, name := range a.order {
 		if group != "" && group != "all" && !chosen[name] {
 			continue
@@ -324,6 +353,17 @@ func (a *ansible) hosts(group string) ([]Host, error) {
 		h, err := a.resolve(name)
 		if err != nil {
 			return nil, err
+		}
+		// Names that differ in their domains only stay as they are.
+		if first, taken := full[h.Name]; taken {
+			for i := range hosts {
+				if hosts[i].Name == h.Name {
+					hosts[i].Name = hostName(first)
+				}
+			}
+			h.Name = hostName(name)
+		} else {
+			full[h.Name] = name
 		}
 		hosts = append(hosts, h)
 	}

@@ -10,11 +10,15 @@ import (
 	"strings"
 )
 
-// Terraform reads `terraform output -json`, `terraform show -json` or a state file of version 4. only is the name of an
+// Terraform reads `terraform output -json`, also of one output alone, `terraform show -json` or a state file of version 4. only is the name of an
 // output, or a pattern of resource addresses ("aws_instance.zk*"); empty means the one output, or all machines, there are.
 func Terraform(text []byte, only string) ([]Host, error) {
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(text, &top); err != nil {
+		if hosts := outputHosts(text, "zk1"); len(hosts) > 0 {
+			distinct(hosts)
+			return hosts, nil
+		}
 		return nil, fmt.Errorf("not JSON as terraform writes it: %w", err)
 	}
 	if _, ok := top["values"]; ok {
@@ -22,6 +26,9 @@ func Terraform(text []byte, only string) ([]Host, error) {
 	}
 	if _, ok := top["resources"]; ok {
 		return state(text, only)
+	}
+	if hosts := outputHosts(text, ""); len(hosts) > 0 && len(hosts) == len(top) {
+		return hosts, nil // one output, which is a mapping
 	}
 	return outputs(top, only)
 }
@@ -139,7 +146,7 @@ func machineHosts(machines []machine, only string) ([]Host, error) {
 			}
 		}
 		if name == "" {
-			name = m.address[strings.LastIndex(m.address, ".")+1:]
+			name = nameIn(m.address)
 		}
 		hosts = append(hosts, Host{Name: hostName(name), Address: public, PeerAddress: private, User: find(m.values, userKeys, isText)})
 	}
@@ -150,18 +157,38 @@ func machineHosts(machines []machine, only string) ([]Host, error) {
 	return hosts, nil
 }
 
-// isMachine tells machines from address books, load balancers and networks, which have addresses, too.
+// parts are the type of a resource, its name, and its key or number, as it stands between brackets.
+func parts(address string) (kind, name, key string) {
+	if strings.HasSuffix(address, "]") {
+		i := strings.LastIndex(address, "[")
+		address, key = address[:max(i, 0)], strings.TrimSuffix(address[i+1:], "]")
+	}
+	words := strings.Split(address, ".")
+	if len(words) > 1 {
+		kind = words[len(words)-2]
+	}
+	return kind, words[len(words)-1], key
+}
+
+// nameIn is what a resource is called that has no name but its address: by its key, if it has one.
+func nameIn(address string) string {
+	_, name, key := parts(address)
+	bare := strings.Trim(key, `"`)
+	switch {
+	case key == "":
+		return name
+	case key == bare || strings.Trim(bare, "0123456789.-") == "" || net.ParseIP(bare) != nil:
+		return name + "-" + strings.ReplaceAll(bare, ".", "-")
+	}
+	return bare
+}
+
+// isMachine tells machines from address books, load balancers, databases and networks, which have addresses, too.
 func isMachine(address string) bool {
-	kind := address
-	if i := strings.LastIndex(address, "."); i >= 0 {
-		kind = address[:i]
-	}
-	for _, word := range []string{"instance", "server", "machine", "droplet", "domain", "vm_", "_vm", "guest", "virtual"} {
-		if strings.Contains(kind, word) {
-			return !strings.Contains(kind, "group") && !strings.Contains(kind, "network") && !strings.Contains(kind, "template")
-		}
-	}
-	return false
+	kind, _, _ := parts(address)
+	has := func(word string) bool { return strings.Contains(kind, word) }
+	return slices.ContainsFunc([]string{"instance", "server", "machine", "droplet", "domain", "vm_", "_vm", "guest", "virtual"}, has) &&
+		!slices.ContainsFunc([]string{"group", "network", "template", "sql", "database", "db_", "redis"}, has)
 }
 
 func matchesResource(pattern, address string) bool {
