@@ -70,7 +70,8 @@ fuzz: ## each decoder for FUZZTIME, JOBS of them side by side
 	    -parallel $(FUZZERS) 2>&1) || { echo "$$out"; echo "FAIL: $$1 of $$0"; exit 1; }; \
 	    echo "$$1 of $$0: $$(grep -o "execs: [0-9]*" <<<"$$out" | tail -n 1)"'
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, no built program among the sources
+	@test -z "$$(git ls-files -z | xargs -0 -r stat -c '%s %n' | awk '$$1 > 1048576' | tee /dev/stderr)"
 	@test -z "$$(gofmt -l . | grep -v testdata | tee /dev/stderr)"
 	$(GO) vet ./...
 	$(GO) vet -tags lab,interop,chaos,diff,suites,soak,bench ./...
