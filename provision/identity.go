@@ -121,7 +121,7 @@ func (r *Run) checkIdentities(members []member, ids identities) []hostprep.Findi
 	bad := func(m member, remedy, format string, args ...any) {
 		out = append(out, hostprep.Finding{Host: m.Host.Name, Check: "data", Severity: hostprep.Error, Text: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
-	const move = "mount the member's own disk, or move that directory's content away: an empty member gets its data from the leader"
+	const move = "mount the member's own disk, or move that directory's content away and say --adopt-data: an empty member gets its data from the leader"
 	for _, m := range members {
 		data := m.Host.Server.Paths.Data
 		stamp, stamped := parseIdentity(m.facts.Contents[m.Stamp()])
@@ -138,6 +138,9 @@ func (r *Run) checkIdentities(members []member, ids identities) []hostprep.Findi
 			bad(m, "move its content away, or take it over with --adopt-data if it is this member's", "%s holds data that is not known to be this member's (no stamp)", data)
 		case !stamped && holds && known && !m.running && !r.AdoptData:
 			bad(m, move+"; --adopt-data if it is this member's all the same", "%s holds data without a stamp, and this member's had one", data)
+		case !stamped && known && !m.running && !r.AdoptData:
+			bad(m, "mount the member's disk; if its data is gone for good, --adopt-data makes it an empty member, which gets its data from the leader",
+				"%s is empty, and this member had data", data)
 		}
 		if was := ids.roster[m.Host.ID]; was != "" && was != m.Host.Name && !(stamped && stamp.Server == m.Host.ID) && !r.ReuseIDs {
 			free := 1
@@ -166,12 +169,19 @@ func nameOfID(inv *inventory.Inventory, ids identities, id int) string {
 	return ids.roster[id]
 }
 
-// planIdentity plans stamp, identity and the check that compares them.
+// planStamp plans the stamp. It is to be written before the identity: where that is without a stamp, the stamp was lost.
+func (m member) planStamp(ensembleID string) []hostprep.Change {
+	return m.file(m.Stamp(), m.identity(ensembleID), 0o644, m.User())
+}
+
+// planIdentity plans identity and the check that compares it with the stamp.
 func (m member) planIdentity(ensembleID string) []hostprep.Change {
-	content := Identity{m.Ensemble.Name, ensembleID, m.Host.ID}.Marshal()
-	changes := m.file(m.Identity(), content, 0o644, m.root())
-	changes = append(changes, m.file(m.Stamp(), content, 0o644, m.User())...)
+	changes := m.file(m.Identity(), m.identity(ensembleID), 0o644, m.root())
 	return append(changes, m.file(m.IdentityCheck(), templates.IdentityScript(m.Member), 0o755, m.root())...)
+}
+
+func (m member) identity(ensembleID string) []byte {
+	return Identity{m.Ensemble.Name, ensembleID, m.Host.ID}.Marshal()
 }
 
 // planRoster plans the list of ids on a host. It is zkctl's own and no part of what a server needs.

@@ -96,7 +96,12 @@ func TestForeignData(t *testing.T) {
 	}
 	write(filepath.Join(s.dir, "m3/data/version-2/log.1"), nil)
 	s.refuses("m3: data: ", "without a stamp, and this member's had one", "--adopt-data")
+
+	// A disk is not mounted: the directory below is empty, or not even there.
 	write(m3, mine)
+	move("m3/data", "aside")
+	s.refuses("m3: data: ", "is empty, and this member had data", "--adopt-data")
+	move("aside", "m3/data")
 
 	// A restart after all of that finds the ensemble as it was.
 	if out := s.bootstrap(); out.Verdict.Health != Healthy || out.Plan.Len() != 0 {
@@ -104,6 +109,32 @@ func TestForeignData(t *testing.T) {
 	}
 	if now, err := os.ReadFile(filepath.Join(s.dir, "m1/data/zkctl.stamp")); err != nil || string(now) != string(stamp) {
 		t.Errorf("the stamp changed: %s, %v", now, err)
+	}
+}
+
+// A member whose disk was lost for good begins empty, on request.
+func TestDataIsLost(t *testing.T) {
+	long(t)
+	s := newSite(t, 3)
+	s.bootstrap()
+	r := s.run()
+	defer r.Close()
+	if _, err := r.Stop(t.Context(), []string{"m2"}, true); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(s.dir, "m2/data")
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(data, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses("m2: data: " + data + " is empty")
+	again := s.run()
+	defer again.Close()
+	again.AdoptData = true
+	if out, err := again.Apply(t.Context(), nil); err != nil || out.Verdict.Health != Healthy {
+		t.Errorf("%+v, %v", out, err)
 	}
 }
 

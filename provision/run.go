@@ -49,7 +49,7 @@ type Run struct {
 	// Limit are the names of the hosts that Plan, Apply, Check and Keys are about; nil is all. Plan and Apply look at the others
 	// as well, as far as these can be reached, and change nothing there.
 	Limit []string
-	// AdoptData takes data without a stamp for the member's own; ReuseIDs permits ids that others had.
+	// AdoptData takes data without a stamp for the member's own, and lets a member that had data begin empty; ReuseIDs permits ids that others had.
 	AdoptData, ReuseIDs bool
 	// SkipNetwork leaves out that members try to reach one another before their first start.
 	SkipNetwork bool

@@ -16,7 +16,7 @@ import (
 // convergeFlags are those of verbs that make members.
 func convergeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "adopt-data", Usage: "take data without a stamp of zkctl for the member's own"},
+		&cli.BoolFlag{Name: "adopt-data", Usage: "take data without a stamp of zkctl for the member's own, or begin empty where it is gone"},
 		&cli.BoolFlag{Name: "reuse-ids", Usage: "permit server ids that other members had before"},
 		&cli.BoolFlag{Name: "skip-network-check", Usage: "do not let hosts try to reach one another before the first start"},
 	}
