@@ -2,6 +2,7 @@ package hostprep
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -149,6 +150,7 @@ func JournalFragment(dir string) string {
 report_journal() {
 	[ -f "$2/index" ] || return 0
 	file "$1.index" "$2/index"
+	stat -c "$1.entered	=%Y %n" -- "$2"/*.bytes "$2"/*.sh 2>/dev/null
 	while read -r kind key rest; do
 		case $kind in
 		script) file "$1.kept.$key" "$2/$key.sh" ;;
@@ -178,6 +180,8 @@ type JournalEntry struct {
 	UID, GID string
 	MTime    int64
 	InPlace  bool
+	// Entered is when the entry came, in seconds since 1970, as far as the files in the journal tell.
+	Entered int64
 	// Kept is the original content of a file, or the script.
 	Kept []byte
 	// Now is the present content of a file, nil if there is none; There says that a path exists.
@@ -187,7 +191,15 @@ type JournalEntry struct {
 
 // ParseJournal reads what JournalFragment reported under a name, in the order in which it was entered.
 func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
+	entered := map[string]int64{}
+	number := func(s string, base int) int64 { n, _ := strconv.ParseInt(s, base, 64); return n }
+	for _, line := range fields.Texts(name + ".entered") {
+		when, file, _ := strings.Cut(line, " ")
+		key, _, _ := strings.Cut(path.Base(file), ".")
+		entered[key] = number(when, 10)
+	}
 	var entries []JournalEntry
+	var latest int64
 	for _, line := range fields.Lines(name + ".index") {
 		kind, rest, _ := strings.Cut(line, " ")
 		key, rest, ok := strings.Cut(rest, " ")
@@ -196,8 +208,9 @@ func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
 		}
 		e := JournalEntry{Key: key, Kind: kind, Path: rest, Kept: fields.Bytes(name + ".kept." + key), Now: fields.Bytes(name + ".now." + key),
 			There: fields.Has(name + ".there." + key)}
+		latest = max(latest, entered[key])
+		e.Entered = latest
 		words := strings.SplitN(rest, " ", 6)
-		number := func(s string, base int) int64 { n, _ := strconv.ParseInt(s, base, 64); return n }
 		switch {
 		case kind == "file" && len(words) == 6:
 			e.Mode, e.UID, e.GID, e.MTime = fs.FileMode(number(words[0], 8)), words[1], words[2], number(words[3], 10)
@@ -218,12 +231,14 @@ func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
 	return entries, nil
 }
 
-// JoinJournals is the journal of what two changed on a host, one after the other. Of what both changed, the first knows what
-// it was, unless the second found nothing there.
+// JoinJournals is the journal of what two changed on a host, in the order in which they did. Of what both changed, the earlier
+// one knows what it was, unless the other found nothing there. What came in the same second counts as first's earlier.
 func JoinJournals(first, second []JournalEntry) []JournalEntry {
-	joined := slices.Clone(first)
-	for _, e := range second {
-		i := slices.IndexFunc(first, func(o JournalEntry) bool { return o.Key == e.Key })
+	all := slices.Concat(first, second)
+	slices.SortStableFunc(all, func(a, b JournalEntry) int { return cmp.Compare(a.Entered, b.Entered) })
+	var joined []JournalEntry
+	for _, e := range all {
+		i := slices.IndexFunc(joined, func(o JournalEntry) bool { return o.Key == e.Key })
 		switch {
 		case i < 0:
 			joined = append(joined, e)

@@ -150,15 +150,16 @@ func unavailable(inv *inventory.Inventory, starts, idle, restarts []string, elec
 		return quorum.Enough(func(id int) bool { return ids[id] })
 	}
 	running := func(name string) bool { return !slices.Contains(idle, name) }
+	started := func(name string) bool { return running(name) || slices.Contains(starts, name) }
 	switch {
 	case len(starts) == len(inv.Hosts):
 		return "until the first start: nothing runs yet"
-	case !enough(func(name string) bool { return running(name) || slices.Contains(starts, name) }):
+	case !enough(started):
 		return "until more members are started than these: the voters that run are no majority"
 	case !enough(running):
 		return "until members are started: the voters that run are no majority"
 	case slices.ContainsFunc(restarts, func(name string) bool {
-		return !enough(func(other string) bool { return other != name })
+		return !enough(func(other string) bool { return other != name && started(other) })
 	}):
 		return "while a voter is restarted that the others cannot do without: zkctl restart does that, apply refuses to"
 	case elections == 1:

@@ -27,6 +27,9 @@ func TestUnavailable(t *testing.T) {
 		{[]string{"a", "b"}, nil, nil, 0, "until members are started: the voters that run are no majority"},
 		{[]string{"a"}, []string{"b"}, nil, 0, "until members are started: the voters that run are no majority"},
 		{[]string{"a"}, []string{"b", "c"}, nil, 0, "until more members are started than these: the voters that run are no majority"},
+		{nil, []string{"c"}, []string{"o"}, 0, Served},
+		{nil, []string{"c"}, []string{"b"}, 0, "while a voter is restarted that the others cannot do without: zkctl restart does that, apply refuses to"},
+		{[]string{"c"}, nil, []string{"b"}, 0, Served},
 		{[]string{"a", "b", "c", "o"}, nil, nil, 0, "until the first start: nothing runs yet"},
 	} {
 		if got := unavailable(inv, test.starts, append(test.others, test.starts...), test.restarts, test.elections); got != test.want {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
@@ -15,8 +16,18 @@ import (
 	"github.com/zkctl/zkctl/templates"
 )
 
-// Of two ensembles on a host the first to go leaves what the second may stand on; with the second, the host is what it was.
+// Of two ensembles on a host the first to go leaves what the second may stand on; with the second, the host is what it was,
+// whichever of them came first.
 func TestUndoBesideAnotherEnsemble(t *testing.T) {
+	t.Run("the first goes", func(t *testing.T) {
+		undoBesideAnother(t, "one", []string{"set filter from on", "set speed from 0", "limits", "shared.cfg"})
+	})
+	t.Run("the second goes", func(t *testing.T) {
+		undoBesideAnother(t, "two", []string{"set swap from on", "set speed from 1", "limits", "shared.cfg"})
+	})
+}
+
+func undoBesideAnother(t *testing.T, goes string, leaves []string) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	host := &elsewhere{remote.NewLocal("a", remote.Become{None: true}), at("zkctl"), new(atomic.Bool)}
@@ -29,12 +40,12 @@ func TestUndoBesideAnotherEnsemble(t *testing.T) {
 	write := func(name, content string) hostprep.Change {
 		return hostprep.Change{Kind: hostprep.WriteFile, Target: at(name), Summary: "write " + name, After: []byte(content), Mode: 0o644}
 	}
-	set := func(name string) hostprep.Change {
-		return hostprep.Change{Kind: hostprep.RunScript, Target: name, Summary: "set " + name, Args: []string{at(name)}, Script: `echo off >"$1"`,
-			Undo: &hostprep.Undo{Script: `echo on >"$1"`, Args: []string{at(name)}}}
+	set := func(name, from, to string) hostprep.Change {
+		return hostprep.Change{Kind: hostprep.RunScript, Target: name, Summary: "set " + name + " from " + from, Args: []string{at(name), to}, Script: `echo "$2" >"$1"`,
+			Undo: &hostprep.Undo{Script: `echo "$2" >"$1"`, Args: []string{at(name), from}}}
 	}
-	for _, name := range []string{"filter", "swap", "one.cfg"} {
-		if err := os.WriteFile(at(name), []byte("on\n"), 0o644); err != nil {
+	for name, content := range map[string]string{"filter": "on\n", "swap": "on\n", "speed": "0\n", "shared.cfg": "the host's"} {
+		if err := os.WriteFile(at(name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -56,8 +67,18 @@ hosts: [{name: a, address: 10.0.0.1, id: 1}]
 		}
 		runs[name] = &Run{Inventory: inv}
 	}
-	exec("/var/lib/zkctl/one/undo", set("filter"), write("one/zoo.cfg", "1"), write("limits", "of one"))
-	exec("/var/lib/zkctl/two/undo", set("swap"), write("two/zoo.cfg", "2"), write("limits", "of both"))
+	exec("/var/lib/zkctl/one/undo", set("filter", "on", "off"), set("speed", "0", "1"), write("one/zoo.cfg", "1"), write("limits", "of one"), write("shared.cfg", "of one"))
+	past := time.Now().Add(-time.Hour)
+	if entries, err := filepath.Glob(at("zkctl/one/undo/*.*")); err != nil || len(entries) != 3 {
+		t.Fatal(entries, err)
+	} else {
+		for _, e := range entries {
+			if err := os.Chtimes(e, past, past); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	exec("/var/lib/zkctl/two/undo", set("swap", "on", "off"), set("speed", "1", "2"), write("two/zoo.cfg", "2"), write("limits", "of both"), write("shared.cfg", "of both"))
 	for name := range runs {
 		exec("", hostprep.Change{Kind: hostprep.RunScript, Target: name, Summary: "remember ids", Script: ": >/var/lib/zkctl/" + name + "/members"})
 	}
@@ -84,16 +105,25 @@ hosts: [{name: a, address: 10.0.0.1, id: 1}]
 		exec("", append(changes, forget)...)
 		return stays
 	}
-	if stays := reset("one"); !slices.Equal(stays, []string{"set filter", at("limits")}) {
-		t.Errorf("the first one leaves %q", stays)
+	last := map[string]string{"one": "two", "two": "one"}[goes]
+	var left []string
+	for _, e := range reset(goes) {
+		left = append(left, strings.TrimPrefix(e, dir+"/"))
+	}
+	if !slices.Equal(left, leaves) {
+		t.Errorf("%s leaves %q", goes, left)
 	}
 	now := contents(t, dir)
-	for name, want := range map[string]string{"filter": "off\n", "swap": "off\n", "limits": "of both", "one/zoo.cfg": "", "two/zoo.cfg": "2", "zkctl/one/members": ""} {
+	for name, want := range map[string]string{"filter": "off\n", "swap": "off\n", "speed": "2\n", "limits": "of both", "shared.cfg": "of both",
+		goes + "/zoo.cfg": "", "zkctl/" + goes + "/members": ""} {
 		if now[name] != want {
-			t.Errorf("after the first one %s is %q, want %q", name, now[name], want)
+			t.Errorf("without %s, %s is %q, want %q", goes, name, now[name], want)
 		}
 	}
-	if stays := reset("two"); stays != nil {
+	if now[last+"/zoo.cfg"] == "" {
+		t.Errorf("with %s went %s/zoo.cfg", goes, last)
+	}
+	if stays := reset(last); stays != nil {
 		t.Errorf("the last one leaves %q", stays)
 	}
 	if after := contents(t, dir); fmt.Sprint(after) != fmt.Sprint(before) {
