@@ -15,9 +15,13 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// maxAgentKeys is how many of the agent's keys are offered beside the identity
-// files: a server disconnects after six attempts by default (MaxAuthTries).
-const maxAgentKeys = 4
+// maxAttempts is how many attempts to log in a server bears by default (MaxAuthTries).
+// Of the agent's keys no more are offered than leave room for a password, which
+// may be wanted in two ways.
+const (
+	maxAttempts  = 6
+	maxAgentKeys = 4
+)
 
 // login holds the ways to log in to one host and what came of them.
 type login struct {
@@ -92,9 +96,13 @@ func newLogin(cfg *SSHConfig) *login {
 		offer(signer)
 		l.offered = append(l.offered, "key "+file)
 	}
+	room := maxAttempts - len(l.signers)
+	if l.password != nil {
+		room -= 2
+	}
 	count := 0
 	for _, s := range fromAgent {
-		if !cfg.IdentitiesOnly && !used[string(s.PublicKey().Marshal())] && count < maxAgentKeys {
+		if !cfg.IdentitiesOnly && !used[string(s.PublicKey().Marshal())] && count < min(room, maxAgentKeys) {
 			offer(s)
 			count++
 		}

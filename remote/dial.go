@@ -134,7 +134,7 @@ func (s *SSH) handshakeError(ctx context.Context, err, keyErr error, auth *login
 		return s.failure("connect", ErrUnreachable,
 			fmt.Errorf("no SSH handshake within %v", s.cfg.ConnectTimeout),
 			"the port is open but the server is slow or is not SSH; look at the load on the host, or raise connect_timeout")
-	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "too many authentication failures"):
+	case refusesLogin(err):
 		tried := "nothing was there to log in with"
 		if len(auth.offered) > 0 {
 			tried = "offered " + strings.Join(auth.offered, ", ")
@@ -150,6 +150,12 @@ func (s *SSH) handshakeError(ctx context.Context, err, keyErr error, auth *login
 	}
 	return s.failure("SSH handshake", ErrUnreachable, err,
 		"something answers on the port, but not as an SSH server that takes this connection: check address and port, and sshd's log on the host")
+}
+
+// refusesLogin reports whether the host has taken none of what it was offered, or did not wait for all of it (MaxAuthTries).
+func refusesLogin(err error) bool {
+	text := strings.ToLower(err.Error()) // OpenSSH begins with a capital
+	return strings.Contains(text, "unable to authenticate") || strings.Contains(text, "too many authentication failures")
 }
 
 func isTimeout(err error) bool {

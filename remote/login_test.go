@@ -62,7 +62,7 @@ func TestUserCertificates(t *testing.T) {
 func TestAgent(t *testing.T) {
 	file, public := sshtest.WriteKey(t, "phrase")
 	other, _ := sshtest.WriteKey(t, "")
-	socket := sshtest.Agent(t, file, "phrase")
+	socket := sshtest.Agent(t, "phrase", file)
 	pub := writePublic(t, filepath.Join(t.TempDir(), "id.pub"), public)
 	writePublic(t, file+".pub", public)
 	bare := filepath.Join(t.TempDir(), "id") // only id.pub is there
@@ -92,6 +92,31 @@ func TestAgent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Keys that a server does not want leave room for the password: it bears six attempts.
+func TestPasswordAfterManyKeys(t *testing.T) {
+	agent := sshtest.Agent(t, "", keyFiles(t, 5)...)
+	for _, opts := range []sshtest.Options{{Account: true, Password: password}, {Account: true, Interactive: password}} {
+		_, h := dial(t, opts, func(cfg *remote.SSHConfig) {
+			cfg.AgentSocket, cfg.Password, cfg.IdentityFiles = agent, secret(password), keyFiles(t, 3)
+		})
+		if err := h.Connect(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	_, h := dial(t, sshtest.Options{Account: true, Password: password}, func(cfg *remote.SSHConfig) { cfg.IdentityFiles = keyFiles(t, 7) })
+	if err := h.Connect(t.Context()); !errors.Is(err, remote.ErrAuth) {
+		t.Error(err)
+	}
+}
+
+func keyFiles(t *testing.T, n int) (files []string) {
+	for range n {
+		file, _ := sshtest.WriteKey(t, "")
+		files = append(files, file)
+	}
+	return files
 }
 
 // A server may want more than a key or a password.

@@ -327,6 +327,8 @@ func TestSudo(t *testing.T) {
 		{"password missing", sshtest.Sudo{Password: password2}, remote.Become{}, "sudo wants a password"},
 		{"wrong password", sshtest.Sudo{Password: password2}, remote.Become{Password: secret("guess")}, "refused the password"},
 		{"not allowed", sshtest.Sudo{Forbidden: true}, remote.Become{}, "sudoers"},
+		{"expired", sshtest.Sudo{Expired: true}, remote.Become{}, "password has expired"},
+		{"expired, with a password", sshtest.Sudo{Expired: true}, remote.Become{Password: secret(password2)}, "password has expired"},
 		{"none", sshtest.Sudo{}, remote.Become{None: true}, "is not root and become is none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -71,6 +71,7 @@ type Sudo struct {
 	Lecture    bool   // sudo lectures before it asks
 	Doas       bool   // there is doas instead of sudo
 	Forbidden  bool   // the user is not in the sudoers file
+	Expired    bool   // sudo finds that the user's password has expired
 }
 
 // Server is a running server.
@@ -216,26 +217,28 @@ func Certify(t testing.TB, authority ssh.Signer, key ssh.PublicKey, kind uint32,
 	return cert
 }
 
-// Agent runs an SSH agent that holds the private key of a file, and returns its
+// Agent runs an SSH agent that holds the private keys of files, and returns its
 // socket.
-func Agent(t testing.TB, file, passphrase string) string {
+func Agent(t testing.TB, passphrase string, files ...string) string {
 	t.Helper()
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var key any
-	if passphrase == "" {
-		key, err = ssh.ParseRawPrivateKey(pem)
-	} else {
-		key, err = ssh.ParseRawPrivateKeyWithPassphrase(pem, []byte(passphrase))
-	}
 	ring := agent.NewKeyring()
-	if err == nil {
-		err = ring.Add(agent.AddedKey{PrivateKey: key})
-	}
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range files {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var key any
+		if passphrase == "" {
+			key, err = ssh.ParseRawPrivateKey(pem)
+		} else {
+			key, err = ssh.ParseRawPrivateKeyWithPassphrase(pem, []byte(passphrase))
+		}
+		if err == nil {
+			err = ring.Add(agent.AddedKey{PrivateKey: key})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	dir, err := os.MkdirTemp("", "agent") // t.TempDir may be too long for a socket
 	if err != nil {

@@ -17,7 +17,7 @@ fi
 // sudoStub speaks as sudo 1.9 does, to the options that matter. It notes each
 // password that it was given.
 const sudoStub = `#!/bin/sh
-want='%s' tty='%t' forbidden='%t' lecture='%t'
+want='%s' tty='%t' forbidden='%t' lecture='%t' expired='%t'
 noninteractive= stdin= prompt='Password:'
 while :; do
 	case $1 in
@@ -30,6 +30,11 @@ while :; do
 done
 if $tty && ! [ -t 0 ]; then echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1; fi
 if $forbidden; then echo 'guest is not in the sudoers file.' >&2; exit 1; fi
+if $expired; then
+	echo 'sudo: Account or password is expired, reset your password and try again' >&2
+	echo 'sudo: a password is required' >&2
+	exit 1
+fi
 if [ -n "$want" ]; then
 	[ -z "$noninteractive" ] || { echo 'sudo: a password is required' >&2; exit 1; }
 	tries=0
@@ -76,7 +81,7 @@ func (s *Sudo) install(bin string) error {
 	if s.Doas {
 		stubs["doas"] = fmt.Sprintf(doasStub, s.Password, s.Forbidden)
 	} else {
-		stubs["sudo"] = fmt.Sprintf(sudoStub, s.Password, s.RequireTTY, s.Forbidden, s.Lecture)
+		stubs["sudo"] = fmt.Sprintf(sudoStub, s.Password, s.RequireTTY, s.Forbidden, s.Lecture, s.Expired)
 	}
 	for name, text := range stubs {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o755); err != nil {
