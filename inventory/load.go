@@ -317,6 +317,10 @@ func (l *loader) way(h *Host, s *SSH, n *yaml.Node, key string) {
 	if err == nil {
 		s.Jumps, err = l.configs.jumps(*s, 0)
 	}
+	for _, note := range l.configs.notes {
+		l.warn(Place{}, "%s", note)
+	}
+	l.configs.notes = nil
 	switch {
 	case err != nil && (named || len(s.Jump) > 0):
 		l.problem(h.place("ssh"), "%s: ssh: %v", key, err)
@@ -328,7 +332,11 @@ func (l *loader) way(h *Host, s *SSH, n *yaml.Node, key string) {
 		l.problem(h.place("ssh"), "%s: ssh: proxy_command and jump are two ways: give one", key)
 	}
 	if h.Address == "" && address == alias {
-		l.problems.add(Problem{Place{l.file, n.Line, n.Column}, fmt.Sprintf("%s: has no address", key)})
+		text := key + ": has no address"
+		if err != nil {
+			text += fmt.Sprintf(", and what may have it cannot be read: %v", err)
+		}
+		l.problems.add(Problem{Place{l.file, n.Line, n.Column}, text})
 		return
 	}
 	h.Address = address

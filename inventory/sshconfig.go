@@ -22,7 +22,10 @@ type Jump struct {
 }
 
 // sshConfigs are the ssh_config files of one inventory, each read once.
-type sshConfigs struct{ files map[string]*ssh_config.Config }
+type sshConfigs struct {
+	files map[string]*ssh_config.Config
+	notes []string // on what was left out of them
+}
 
 // defaultSSHConfig is read where the inventory names no other, as ssh does. What is wrong in it is no fault of the
 // inventory: it is a warning.
@@ -37,17 +40,50 @@ func (c *sshConfigs) open(file string) (*ssh_config.Config, error) {
 		c.files = map[string]*ssh_config.Config{}
 	}
 	c.files[file] = nil
-	f, err := os.Open(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	cfg, err := ssh_config.Decode(f)
+	text, unknown := plainMatches(text)
+	for _, what := range unknown {
+		c.notes = append(c.notes, fmt.Sprintf("%s:%s: is not known here: what follows it is left out", file, what))
+	}
+	cfg, err := ssh_config.DecodeBytes(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "ssh_config: "))
 	}
 	c.files[file] = cfg
 	return cfg, nil
+}
+
+// plainMatches writes the Match lines of an ssh_config as Host lines: those that mean the same, so that the library
+// understands them, and all others as ones that no host fits, so that the rest of the file counts. unknown are these, with
+// the numbers of their lines.
+func plainMatches(text []byte) (plain []byte, unknown []string) {
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		rule, _, _ := strings.Cut(line, " #")
+		words := strings.Fields(rule)
+		if len(words) < 2 || !strings.EqualFold(words[0], "Match") {
+			plain = append(plain, line...)
+			continue
+		}
+		for len(words) > 2 && (strings.EqualFold(words[1], "final") || strings.EqualFold(words[1], "canonical")) {
+			words = slices.Delete(words, 1, 2)
+		}
+		hosts := "!*"
+		switch word := strings.ToLower(words[1]); {
+		case word == "all" && len(words) == 2:
+			hosts = "*"
+		case (word == "host" || word == "originalhost") && len(words) == 3:
+			hosts = strings.ReplaceAll(strings.Trim(words[2], `"`), ",", " ")
+		default:
+			unknown = append(unknown, fmt.Sprintf("%d: %s", number, strings.TrimSpace(rule)))
+		}
+		plain = append(plain, "Host "+hosts+"\n"...)
+	}
+	return plain, unknown
 }
 
 // file reads the ssh_config of a host; nil where there is none.
@@ -159,11 +195,14 @@ func (c *sshConfigs) complete(s *SSH, alias string) (address string, err error) 
 	}
 	if s.KnownHosts == nil { // and stays nil if ssh_config names none, so that a jump host has those of its host
 		for _, file := range strings.Fields(l.one("UserKnownHostsFile")) {
+			if strings.EqualFold(file, "none") {
+				file = os.DevNull
+			}
 			s.KnownHosts = append(s.KnownHosts, l.resolve(file))
 		}
 	}
 	if s.HostKeyPolicy == "" {
-		s.HostKeyPolicy = map[string]string{"yes": "strict", "no": "off", "off": "off"}[strings.ToLower(l.one("StrictHostKeyChecking"))]
+		s.HostKeyPolicy = map[string]string{"yes": "strict", "ask": "ask", "no": "off", "off": "off"}[strings.ToLower(l.one("StrictHostKeyChecking"))]
 	}
 	if s.HostKeyPolicy == "" {
 		s.HostKeyPolicy = "accept-new"

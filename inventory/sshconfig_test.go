@@ -168,7 +168,7 @@ func TestSSHConfigOrder(t *testing.T) {
 func TestSSHConfigProblems(t *testing.T) {
 	home := writeSSHConfig(t)
 	broken := filepath.Join(home, "broken")
-	for path, text := range map[string]string{broken: "Host *\n  Match exec true\nMatch exec true\n", filepath.Join(home, "loop"): "Host a\n ProxyJump b\nHost b\n ProxyJump a\n"} {
+	for path, text := range map[string]string{broken: "Host *\n  Port 22\n Include " + home + "/worse\n", filepath.Join(home, "worse"): "Match exec true\n", filepath.Join(home, "loop"): "Host a\n ProxyJump b\nHost b\n ProxyJump a\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -193,6 +193,52 @@ func TestSSHConfigProblems(t *testing.T) {
 	inv, err := Parse("i.yaml", []byte("name: e\nhosts:\n  - {name: a, address: 10.0.0.1, id: 1}\n  - {name: b, address: 10.0.0.2, id: 2}\n  - {name: c, address: 10.0.0.3, id: 3}\n"))
 	if err != nil || len(inv.Warnings) != 1 || !strings.Contains(inv.Warnings[0].Text, "Match Exec") {
 		t.Errorf("%v, %v", inv, err)
+	}
+	if _, err := Parse("i.yaml", []byte("name: e\nhosts:\n  - {name: a, id: 1}\n")); err == nil || !strings.Contains(err.Error(), "has no address, and what may have it cannot be read: ") || !strings.Contains(err.Error(), "Match Exec") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Of Match only what the host's name decides is understood. What else it says counts for no host, and spoils nothing.
+func TestMatch(t *testing.T) {
+	home := writeSSHConfig(t)
+	text := `
+Match originalhost zk1,zk2
+  User one
+Match host "zk3" exec "test -e /nowhere"
+  User two
+  ProxyJump nowhere
+match  Host  zk3
+  HostName 10.0.0.3
+  StrictHostKeyChecking ask
+  UserKnownHostsFile none
+Match user root
+  Port 1
+Host zk*
+  HostName 10.0.0.9
+  User three
+Match final all # RHEL
+  Port 2022
+`
+	if err := os.WriteFile(filepath.Join(home, ".ssh/config"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inv, err := Parse("i.yaml", []byte("name: e\nhosts:\n  - {name: zk1, id: 1}\n  - {name: zk3, id: 2}\n  - {name: zk5, address: 10.0.0.5, id: 3}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := inv.Hosts[0]; h.Address != "10.0.0.9" || h.SSH.User != "one" || h.SSH.Port != 2022 || h.SSH.HostKeyPolicy != "accept-new" {
+		t.Errorf("%s %+v", h.Address, h.SSH)
+	}
+	if h := inv.Hosts[1]; h.Address != "10.0.0.3" || h.SSH.User != "three" || h.SSH.Jumps != nil || h.SSH.HostKeyPolicy != "ask" || !slices.Equal(h.SSH.KnownHosts, []string{os.DevNull}) {
+		t.Errorf("%s %+v", h.Address, h.SSH)
+	}
+	var warned []string
+	for _, w := range inv.Warnings {
+		warned = append(warned, strings.TrimPrefix(w.Text, filepath.Join(home, ".ssh/config")))
+	}
+	if want := []string{`:4: Match host "zk3" exec "test -e /nowhere": is not known here: what follows it is left out`, `:11: Match user root: is not known here: what follows it is left out`}; !slices.Equal(warned, want) {
+		t.Errorf("%q", warned)
 	}
 }
 

@@ -208,5 +208,8 @@ func (h *hostKeys) record(address string, key ssh.PublicKey) error {
 	if _, err := f.Write(line.Bytes()); err != nil {
 		return fmt.Errorf("record the host key: %w", err)
 	}
-	return f.Sync()
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // as of /dev/null, which people name to keep nothing
+		return fmt.Errorf("record the host key: %w", err)
+	}
+	return nil
 }

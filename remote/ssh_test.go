@@ -163,6 +163,10 @@ func TestHostKeys(t *testing.T) {
 		t.Fatalf("strict, recorded: %v", err)
 	}
 
+	if err := client(t, server, identity, func(c *remote.SSHConfig) { c.HostKeys, c.KnownHosts = remote.HostKeyAcceptNew, []string{os.DevNull} }).Connect(t.Context()); err != nil {
+		t.Fatalf("accept-new, kept nowhere: %v", err)
+	}
+
 	// The same name with another key is refused, whatever the policy.
 	other := ssh.MarshalAuthorizedKey(sshtest.NewKey(t).PublicKey())
 	line := append([]byte("["+server.Host+"]:"+strconv.Itoa(server.Port)+" "), other...)
