@@ -23,6 +23,8 @@ type Batch struct {
 	// Journal is the directory on the host in which what the changes replace is kept for Undo; "" keeps nothing.
 	Journal string
 	Changes []Change
+	// Guard is a script that ends with an error where nothing may be changed any more.
+	Guard string
 	// Made is called after each change, with its index; it may be nil.
 	Made func(i int)
 	// Look is a script that reports what the host looks like after the last change, by the functions of remote.FieldsScript;
@@ -97,7 +99,7 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 		journal = ""
 	}
 	var script strings.Builder
-	script.WriteString(batchScript(journal))
+	script.WriteString(b.Guard + batchScript(journal))
 	timeout := remote.DefaultCommandTimeout
 	var stdin []byte
 	if journal != "" {
@@ -114,6 +116,9 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 			script.WriteString(groupScript(group, i))
 		} else {
 			fmt.Fprintf(&script, "at=%d\n%s", i, group[0].script())
+		}
+		if journal != "" && group[0].Shared {
+			fmt.Fprintf(&script, "left %s\n", shell.Join(group[0].Saves...))
 		}
 		for _, c := range group {
 			if len(c.Stdin) > 0 {
@@ -253,7 +258,7 @@ put() (
 	flush "$path"
 	[ "$how" = inplace ] || flush "$dir"
 )
-` + journalScript
+` + journalScript + sharedScript
 }
 
 // groups reports whether a change can be made together with others of its kind: a file that is renamed into its place.

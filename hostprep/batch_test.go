@@ -238,19 +238,6 @@ func TestBatchWithStandardInput(t *testing.T) {
 	}
 }
 
-func TestRestoreHosts(t *testing.T) {
-	for _, original := range []string{"127.0.0.1 localhost\n127.0.1.1 master.lab master\n", "a b", "", "x\r\ny\r\n", "127.0.0.1 localhost master # x\n"} {
-		now := HostsContent([]byte(original), "lab", members, "master")
-		if got, edited := RestoreHosts("lab")([]byte(original), now); edited || !bytes.Equal(got, []byte(original)) {
-			t.Errorf("%q came back as %q, %v", original, got, edited)
-		}
-	}
-	now := append(HostsContent([]byte("127.0.1.1 master\n"), "lab", members, "master"), "10.9.9.9 db\n"...)
-	if got, edited := RestoreHosts("lab")([]byte("127.0.1.1 master\n"), now); !edited || string(got) != "127.0.1.1 master\n10.9.9.9 db\n" {
-		t.Errorf("after an edit: %q, %v", got, edited)
-	}
-}
-
 // A batch reports in the same round trip what came of it; with a last change that no script can make, in one more.
 func TestBatchLooks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

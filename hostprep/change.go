@@ -47,6 +47,8 @@ type Change struct {
 	// file was before is kept without being asked for.
 	Undo  *Undo
 	Saves []string
+	// Shared says that other people's programs write Saves, too.
+	Shared bool
 
 	Root    bool          // needs the superuser
 	Timeout time.Duration // zero means remote.DefaultCommandTimeout

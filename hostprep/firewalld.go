@@ -182,7 +182,7 @@ func (p *firewallPlan) firewalld() {
 func (p *firewallPlan) inZone(zone, summary, script, verify string, what []string) Change {
 	file := "/etc/firewalld/zones/" + zone + ".xml"
 	return Change{
-		Kind: RunScript, Target: "firewalld.service", Summary: summary, Root: true, Saves: []string{file, file + ".old"},
+		Kind: RunScript, Target: "firewalld.service", Summary: summary, Root: true, Saves: []string{file, file + ".old"}, Shared: true,
 		Script: script, Verify: verify, Args: append([]string{p.wish.Record, zone}, what...),
 	}
 }

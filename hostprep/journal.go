@@ -26,6 +26,9 @@ import (
 //	dir    KEY MODE UID GID PATH
 //	script KEY SUMMARY                       KEY.sh takes the change back
 //
+// KEY.left is the checksum of a file as the last change left it, where other people's programs write it, too; or "edited", where
+// one of them has done so between two changes.
+//
 // An entry stands in the index only after what it names is on disk, and a key is recorded once: what counts is the state
 // before the first change.
 //
@@ -87,6 +90,30 @@ remember() {
 }
 `
 
+// sharedScript is for files that other people's programs write, too: share is save, and left notes what a change has made of
+// them. Once somebody else has written one, that is what counts.
+const sharedScript = `
+fresh=
+share() {
+	key_of "$1"
+	if ! known "$key"; then fresh="$fresh $key "
+	elif [ -f "$journal/$key.left" ] && [ -f "$1" ]; then
+		[ "$(hash <"$1")" = "$(cat <"$journal/$key.left")" ] || echo edited >"$journal/$key.left"
+	fi
+	save "$1" rename
+}
+left() {
+	for p; do
+		key_of "$p"
+		case $fresh in
+		*" $key "*) ;;
+		*) case $(cat <"$journal/$key.left") in edited | '') continue ;; esac ;;
+		esac 2>/dev/null
+		[ ! -f "$p" ] || hash <"$p" >"$journal/$key.left"
+	done
+}
+`
+
 // Undo says how the change of a RunScript is taken back.
 type Undo struct {
 	Script string
@@ -104,7 +131,11 @@ func (c Change) saves() string {
 		fmt.Fprintf(&b, "save %s\n", shell.Join(c.Target, how))
 	}
 	for _, p := range c.Saves {
-		fmt.Fprintf(&b, "save %s\n", shell.Join(p, "rename"))
+		if c.Shared {
+			fmt.Fprintf(&b, "share %s\n", shell.Quote(p))
+		} else {
+			fmt.Fprintf(&b, "save %s\n", shell.Join(p, "rename"))
+		}
 	}
 	if c.Undo != nil {
 		script := fmt.Sprintf("set -- %s\n%s\n", shell.Join(c.Undo.Args...), c.Undo.Script)
@@ -156,9 +187,11 @@ report_journal() {
 		script) file "$1.kept.$key" "$2/$key.sh" ;;
 		file)
 			file "$1.kept.$key" "$2/$key.bytes"
+			file "$1.left.$key" "$2/$key.left"
 			p=${rest#* * * * * }
 			file "$1.now.$key" "$p" ;;
 		absent) [ -e "$rest" ] && field "$1.there.$key" yes
+			file "$1.left.$key" "$2/$key.left"
 			file "$1.now.$key" "$rest" ;;
 		dir) [ -d "${rest#* * * }" ] && field "$1.there.$key" yes ;;
 		esac
@@ -187,6 +220,13 @@ type JournalEntry struct {
 	// Now is the present content of a file, nil if there is none; There says that a path exists.
 	Now   []byte
 	There bool
+	// Left is the checksum of the file as our changes left it, or "edited"; "" where that is not known.
+	Left string
+}
+
+// edited reports whether others have changed a file since we did, as far as that is known.
+func (e JournalEntry) edited() bool {
+	return e.Now != nil && e.Left != "" && e.Left != hexSum(e.Now)
 }
 
 // ParseJournal reads what JournalFragment reported under a name, in the order in which it was entered.
@@ -207,7 +247,7 @@ func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
 			return nil, fmt.Errorf("the undo journal has a line that cannot be read: %q", line)
 		}
 		e := JournalEntry{Key: key, Kind: kind, Path: rest, Kept: fields.Bytes(name + ".kept." + key), Now: fields.Bytes(name + ".now." + key),
-			There: fields.Has(name + ".there." + key)}
+			There: fields.Has(name + ".there." + key), Left: strings.TrimSpace(string(fields.Bytes(name + ".left." + key)))}
 		latest = max(latest, entered[key])
 		e.Entered = latest
 		words := strings.SplitN(rest, " ", 6)
@@ -239,11 +279,21 @@ func JoinJournals(first, second []JournalEntry) []JournalEntry {
 	var joined []JournalEntry
 	for _, e := range all {
 		i := slices.IndexFunc(joined, func(o JournalEntry) bool { return o.Key == e.Key })
-		switch {
-		case i < 0:
+		if i < 0 {
 			joined = append(joined, e)
-		case e.Kind == "absent":
+			continue
+		}
+		o := joined[i]
+		if e.Kind == "absent" {
 			joined[i] = e
+		}
+		switch {
+		case o.Left == "" || e.Left == "":
+			joined[i].Left = ""
+		case o.Left == hexSum(e.Kept):
+			joined[i].Left = e.Left
+		default: // somebody else was there in between
+			joined[i].Left = "edited"
 		}
 	}
 	return joined
@@ -259,6 +309,11 @@ func PlanUndo(host string, journal []JournalEntry, restored map[string]Restored)
 	var changes []Change
 	var findings []Finding
 	for _, e := range slices.Backward(journal) {
+		if e.edited() {
+			findings = append(findings, Finding{Host: host, Check: "undo", Severity: Warning,
+				Text: fmt.Sprintf("%s was edited since zkctl changed it: what zkctl put there is taken out, the rest stays as it is", e.Path)})
+			continue
+		}
 		switch e.Kind {
 		case "script":
 			changes = append(changes, Change{Kind: RunScript, Target: e.Path, Summary: e.Path, Script: string(e.Kept), Root: true})
@@ -315,16 +370,4 @@ func PlanUndo(host string, journal []JournalEntry, restored map[string]Restored)
 		}
 	}
 	return changes, findings
-}
-
-// RestoreHosts is Restored for /etc/hosts, of the block of an ensemble.
-func RestoreHosts(ensemble string) Restored {
-	return func(original, now []byte) ([]byte, bool) {
-		without := HostsContent(now, ensemble, nil)
-		ends := func(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
-		if bytes.Equal(ends(without), ends(original)) {
-			return original, false
-		}
-		return without, true
-	}
 }

@@ -38,7 +38,7 @@ func (p *firewallPlan) ufw() {
 	switch {
 	case p.wish.Policy == FirewallDisable:
 		p.changes = append(p.changes, Change{
-			Kind: RunScript, Target: "ufw", Summary: "disable ufw", Root: true, Saves: []string{"/etc/ufw/ufw.conf"},
+			Kind: RunScript, Target: "ufw", Summary: "disable ufw", Root: true, Saves: []string{"/etc/ufw/ufw.conf"}, Shared: true,
 			Script: `ufw --force disable`, Verify: `ufw status | grep -q 'Status: inactive'`,
 			Undo: &Undo{Script: `ufw --force enable`},
 		})
@@ -68,14 +68,14 @@ func (p *firewallPlan) ufw() {
 	if missing != nil {
 		args := append([]string{p.wish.mark()}, missing...)
 		p.changes = append(p.changes, Change{
-			Kind: RunScript, Target: "ufw", Summary: "open " + describe(opened) + " in ufw", Root: true, Saves: ufwRules,
+			Kind: RunScript, Target: "ufw", Summary: "open " + describe(opened) + " in ufw", Root: true, Saves: ufwRules, Shared: true,
 			Args: args, Script: allowInUFW, Verify: ufwAllows, Undo: &Undo{Script: deleteInUFW, Args: args},
 		})
 	}
 	if stale != nil {
 		p.changes = append(p.changes, Change{
 			Kind: RunScript, Target: "ufw", Summary: fmt.Sprintf("take %d rules of earlier members or ports out of ufw", len(stale)), Root: true,
-			Saves: ufwRules, Args: append([]string{p.wish.mark()}, stale...), Script: deleteInUFW, Verify: ufwAllowsNot,
+			Saves: ufwRules, Shared: true, Args: append([]string{p.wish.mark()}, stale...), Script: deleteInUFW, Verify: ufwAllowsNot,
 		})
 	}
 }

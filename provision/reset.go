@@ -261,14 +261,11 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		if err != nil {
 			return err
 		}
-		restored := map[string]hostprep.Restored{"/etc/hosts": hostprep.RestoreHosts(r.Inventory.Name)}
+		restored := hostprep.RestoredFiles(r.Inventory.Name, journal)
 		if link := m.facts.Hosts.Link; link != "" {
 			restored[link] = hostprep.RestoreHosts(r.Inventory.Name)
 		}
 		for _, e := range journal { // by their names: the paths in a journal have no links in them
-			if hostprep.IsHostsTemplate(e.Path) {
-				restored[e.Path] = hostprep.RestoreHosts(r.Inventory.Name)
-			}
 			switch path.Base(e.Path) {
 			case "authorized_keys":
 				restored[e.Path] = func(original, now []byte) ([]byte, bool) { return sshkeys.Without(original, now, userKeys, false) }
@@ -428,7 +425,7 @@ if [ -f "$dir/undo/index" ]; then
 		key=${line#* }
 		case " $* " in *" ${key%% *} "*) ;; *) printf '%s\n' "$line" ;; esac
 	done <"$dir/undo/index" >"$dir/undo/index.new" && : >"$dir/undo/left" && mv -f "$dir/undo/index.new" "$dir/undo/index" || exit 1
-	for key; do rm -f -- "$dir/undo/$key.bytes" "$dir/undo/$key.sh"; done
+	for key; do rm -f -- "$dir/undo/$key.bytes" "$dir/undo/$key.left" "$dir/undo/$key.sh"; done
 fi
 for f in "$dir"/* "$dir"/.[!.]*; do [ "$f" = "$dir/undo" ] || rm -rf -- "$f"; done
 `

@@ -81,6 +81,26 @@ func TestFirewalls(t *testing.T) {
 			t.Errorf("%s: after the undo\n%s\nbefore\n%s", name, after, runtime[name])
 		}
 	}
+	h.step(t, "what others have opened since stays", func(t *testing.T, h *hosts) {
+		h.must("bootstrap")
+		h.run("master", "firewall-cmd -q --permanent --add-port=4433/tcp")
+		h.run("slave1", "ufw allow 4433/tcp")
+		h.run("slave2", "echo 'add table inet later' >>/etc/nftables.conf")
+		h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+		for name, show := range map[string]string{
+			"master": "firewall-cmd --permanent --list-all", "slave1": "ufw show added; cat /etc/ufw/user.rules", "slave2": "cat /etc/nftables.conf",
+		} {
+			got := h.run(name, show)
+			if !strings.Contains(got, "4433") && !strings.Contains(got, "inet later") {
+				t.Errorf("%s: what was opened since is gone:\n%s", name, got)
+			}
+			for _, ours := range []string{"2181", "2888", "3888", "zkctl"} {
+				if strings.Contains(got, ours) {
+					t.Errorf("%s: %s is still there:\n%s", name, ours, got)
+				}
+			}
+		}
+	})
 }
 
 // TestNftablesDisabled disables nftables where the boot would bring all its rules back, and leaves it alone, with a warning, where a
