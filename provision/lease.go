@@ -238,13 +238,12 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 			return false, err
 		}
 		unreachable := 0
+		var unwritten []error // of hosts where the lock cannot be written, such as those with a full disk
 		for _, err := range errs {
 			if remote.NeverRan(err) || errors.Is(err, context.Canceled) {
 				unreachable++
 			} else if err != nil {
-				r.lease = l
-				r.release(ctx, "failed: the lock cannot be written")
-				return false, err
+				unwritten = append(unwritten, err)
 			}
 		}
 		mine, majority := len(l.generations), len(hosts)/2+1
@@ -252,6 +251,9 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 			if mine < majority {
 				r.report(Event{Kind: Warning, Step: "lock", Text: fmt.Sprintf(
 					"the lock is held on %d of %d hosts only: the others cannot be reached, and who reaches them does not see it", mine, len(hosts))})
+			}
+			if unwritten != nil {
+				r.report(Event{Kind: Warning, Step: "lock", Text: fmt.Sprintf("the lock is held by the other hosts: %v", joined(unwritten))})
 			}
 			r.lease = l
 			for h, g := range l.generations {
@@ -262,6 +264,10 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 			return changed, nil
 		}
 		r.lease = l
+		if unwritten != nil {
+			r.release(ctx, "failed: the lock cannot be written")
+			return false, joined(unwritten)
+		}
 		r.release(ctx, "did not get the lock")
 		locked := &LockedError{}
 		byHolder := map[string]int{}

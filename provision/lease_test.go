@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
 )
@@ -156,6 +157,53 @@ func TestLockWithoutAHost(t *testing.T) {
 	}
 	if _, err := h.Run(t.Context(), remote.Command{Label: "stop", Script: second.fence(first.Inventory.Hosts[0]) + "echo stopped"}); err != nil {
 		t.Errorf("the fence stops who has the lock: %v", err)
+	}
+	// So it does with everything else that it would change.
+	file := filepath.Join(f.dir, "zoo.cfg")
+	for _, c := range []struct {
+		r       *Run
+		content string
+		refused bool
+	}{{second, "second", false}, {first, "first", true}} {
+		write := hostprep.Change{Kind: hostprep.WriteFile, Target: file, Summary: "write it", After: []byte(c.content)}
+		if err := c.r.change(t.Context(), "files", c.r.Inventory.Hosts[0], write); (err != nil) != c.refused {
+			t.Errorf("%s writes: %v", c.content, err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != "second" {
+		t.Errorf("the file holds %q, %v", got, err)
+	}
+}
+
+// A host on which the lock cannot be written, as with a full disk, keeps nobody from working either, as long as a majority holds it.
+func TestLockThatCannotBeWritten(t *testing.T) {
+	f := newFleet(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(filepath.Join(f.dir, "b"), nil, 0o600)) // where a directory should be
+	r := f.run("first")
+	var warned []string
+	r.Report = func(e Event) {
+		if e.Kind == Warning {
+			warned = append(warned, e.Text)
+		}
+	}
+	must(r.locked(t.Context(), nil, nil, func(context.Context) error { return nil }))
+	if len(warned) != 1 || !strings.Contains(warned[0], "b: take the lock") {
+		t.Errorf("warned of %q", warned)
+	}
+	must(os.RemoveAll(filepath.Join(f.dir, "c")))
+	must(os.WriteFile(filepath.Join(f.dir, "c"), nil, 0o600))
+	var ran *remote.ExitError
+	if _, err := f.run("second").acquire(t.Context(), nil); !errors.As(err, &ran) {
+		t.Errorf("on one of three: %v", err)
+	}
+	if l := f.run("third").ShowLock(t.Context()); l[0].Held {
+		t.Errorf("the lock that was not got is held: %+v", l[0])
 	}
 }
 

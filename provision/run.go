@@ -286,6 +286,7 @@ func (r *Run) execute(ctx context.Context, kind EventKind, steps []string, h inv
 	if err != nil {
 		return err
 	}
+	b.Guard = r.fence(h)
 	done := 0
 	b.Made = func(i int) {
 		done = i + 1
