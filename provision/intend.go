@@ -87,8 +87,8 @@ func (r *Run) intend(ctx context.Context) (*intent, error) {
 		return nil, err
 	}
 	if gone := r.retired(members, it.ids); len(gone) > 0 {
-		r.report(Event{Kind: Warning, Step: stepChecks, Text: strings.Join(gone, ", ") + " is not in the inventory any more, and zkctl does not look for it there: " +
-			"while it runs it goes on serving clients (stop it on its host: zkServer.sh stop)"})
+		r.report(Event{Kind: Warning, Step: stepChecks, Text: "members know servers that are not in the inventory any more: " + strings.Join(gone, ", ") +
+			"; one that still runs goes on serving clients, and zkctl does not look for it (on its host: zkServer.sh stop)"})
 	}
 	if len(it.out.Restarts) > 0 {
 		r.planRestarts(ctx, it)

@@ -143,8 +143,8 @@ func readOnce() func(file, arch string) (bundle.Program, error) {
 	}
 }
 
-// serverIn reads a zkserver for Linux on the architecture. It has to be zkcli as well, which hosts have as a link to it; one
-// that is has the names of zkcli's functions in it, as every Go program has those of its own.
+// serverIn reads a zkserver for Linux on the architecture. It has to be zkcli as well, which hosts have as a link to it. What a
+// Go program is made of can be told by the names of functions in it.
 func serverIn(file, arch string) (bundle.Program, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -158,8 +158,10 @@ func serverIn(file, arch string) (bundle.Program, error) {
 	if machine != arch {
 		return bundle.Program{}, usage("%s is for %s, the host is %s", file, header.Machine, arch)
 	}
-	if !bytes.Contains(data, []byte("github.com/zkctl/zkctl/zkcli.Run")) {
-		return bundle.Program{}, usage("%s is no zkserver that is also zkcli, the client that hosts get with it: give one built like this zkctl", file)
+	for _, function := range []string{"server.(*Server).", "zkcli.Run"} { // zkctl itself has these words, but not one behind the other
+		if !bytes.Contains(data, []byte("github.com/zkctl/zkctl/"+function)) {
+			return bundle.Program{}, usage("%s is no zkserver that is also zkcli, the client that hosts get with it: give one built like this zkctl", file)
+		}
 	}
 	return bundle.New(data), nil
 }

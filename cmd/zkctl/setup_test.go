@@ -27,7 +27,8 @@ func TestServerIn(t *testing.T) {
 		{"#!/bin/sh\n", "arm64", "is no Linux program"},
 		{program.String(), "amd64", "the host is amd64"},
 		{program.String(), "arm64", "is no zkserver that is also zkcli"},
-		{program.String() + "\x00github.com/zkctl/zkctl/zkcli.Run\x00", "arm64", ""},
+		{program.String() + "\x00github.com/zkctl/zkctl/zkcli.Run\x00", "arm64", "is no zkserver that is also zkcli"}, // zkcli alone
+		{program.String() + "\x00github.com/zkctl/zkctl/server.(*Server).loop\x00github.com/zkctl/zkctl/zkcli.Run\x00", "arm64", ""},
 	} {
 		if err := os.WriteFile(file, []byte(c.data), 0o755); err != nil {
 			t.Fatal(err)
