@@ -252,6 +252,46 @@ func TestRotationThatFails(t *testing.T) {
 	}
 }
 
+// Where a rotation fails, and one host cannot be given its key back either, that host is still let in with the one it has.
+func TestRotationThatCannotBeTakenBack(t *testing.T) {
+	c := newCamp(t, 3)
+	if err := c.run().SyncKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	proofs := 0
+	var mu sync.Mutex
+	c.refuse = func(host string, cmd remote.Command) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if host == "h1" && cmd.Label == "log in to the other members" {
+			if proofs++; proofs == 2 { // the one after the swap
+				return errors.New("refused for the test")
+			}
+		}
+		if host == "h2" && strings.HasPrefix(cmd.Label, "put the key ") {
+			return errors.New("nor this")
+		}
+		return nil
+	}
+	_, err := c.run().RotateKeys(t.Context(), nil)
+	c.refuse = nil
+	if err == nil || !strings.Contains(err.Error(), "taking it back failed, too") || !strings.Contains(err.Error(), "nor this") {
+		t.Fatal(err)
+	}
+	r := c.run()
+	ring, err := r.lookAtKeys(t.Context())
+	if err == nil {
+		err = r.proveKeys(t.Context(), &ring.keyring)
+	}
+	if err != nil || !ring.members[1].Rotating() || ring.members[0].Rotating() {
+		t.Errorf("between the runs: %v", err)
+	}
+	if _, err := c.run().RotateKeys(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	c.complete()
+}
+
 // A rotation that is killed is finished by the next one, wherever that was.
 func TestRotationThatIsKilled(t *testing.T) {
 	c := newCamp(t, 3)

@@ -140,6 +140,24 @@ type lease struct {
 	generations map[string]int // by host
 	end         context.CancelFunc
 	renewed     sync.WaitGroup
+
+	mu   sync.Mutex
+	good time.Time // until then nobody else can have it
+}
+
+func (l *lease) lasts(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.good = until
+}
+
+// ended reports whether somebody else may have the lock by now. While this machine sleeps only one of its two clocks goes
+// on, and no timer runs out.
+func (l *lease) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	return now.After(l.good) || now.Round(0).After(l.good.Round(0))
 }
 
 // HostLock is what one host says about the lock.
@@ -219,6 +237,7 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 	gone := "nobody"
 	for attempt := 0; ; attempt++ {
 		l := &lease{token: newToken(), hosts: hosts, generations: map[string]int{}}
+		l.lasts(time.Now().Add(r.leaseTime() * 4 / 5))
 		held := make([]*HostLock, len(hosts))
 		errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
 			return remote.Command{Label: "take the lock", Script: lockFunctions + acquireScript,
@@ -355,7 +374,7 @@ func (r *Run) askLocks(ctx context.Context, hosts []inventory.Host, command func
 // keepLease renews the lock until ctx ends, and calls lost when that did not work in time.
 func (r *Run) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
 	period := r.leaseTime()
-	good := time.Now().Add(period - period/5)
+	good := time.Now().Add(period * 4 / 5)
 	tick := time.NewTicker(period / 4)
 	defer tick.Stop()
 	for {
@@ -372,7 +391,8 @@ func (r *Run) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
 			return
 		}
 		if renewed >= len(r.lease.generations)/2+1 {
-			good = asked.Add(period - period/5)
+			good = asked.Add(period * 4 / 5)
+			r.lease.lasts(good)
 		} else if time.Now().After(good) || renewed < 0 {
 			lost(ErrLostLock)
 			return
@@ -429,13 +449,21 @@ func (r *Run) fence(h inventory.Host) string {
 	}
 	// Members on one machine have one lock.
 	for _, first := range r.lease.hosts {
-		if g := r.lease.generations[first.Name]; g > 0 && len(machines([]member{{Member: templates.Member{Host: first}}, {Member: templates.Member{Host: h}}})) == 1 {
-			return fmt.Sprintf(`for f in %s/[0-9]*; do
+		if len(machines([]member{{Member: templates.Member{Host: first}}, {Member: templates.Member{Host: h}}})) != 1 {
+			continue
+		}
+		g := r.lease.generations[first.Name]
+		if g == 0 { // it was too late to count
+			return fmt.Sprintf(`dir=%s%s
+clock; top; says until "$t"; until=${said:-0}; says token "$t"
+[ "$until" -le "$now" ] || [ "$said" = %s ] || { echo "somebody else has the lock here: nothing was done" >&2; exit 1; }
+`, shell.Quote(r.lockDir(first)), lockFunctions, shell.Quote(r.lease.token))
+		}
+		return fmt.Sprintf(`for f in %s/[0-9]*; do
 	case ${f##*/} in *[!0-9]*) continue ;; esac
 	[ "${f##*/}" -le %d ] || { echo "somebody else has taken the lock: nothing was done" >&2; exit 1; }
 done
 `, shell.Quote(r.lockDir(first)), g)
-		}
 	}
 	return ""
 }

@@ -270,6 +270,67 @@ func TestLostLock(t *testing.T) {
 	}
 }
 
+// A holder whose time is over changes nothing, also of what is not to be interrupted, before any timer has noticed: this
+// machine may have slept.
+func TestNoChangeAfterTheLease(t *testing.T) {
+	f := newFleet(t)
+	r := f.run("first")
+	err := r.locked(t.Context(), nil, nil, func(ctx context.Context) error {
+		made := filepath.Join(f.dir, "made")
+		touch := hostprep.Change{Kind: hostprep.RunScript, Summary: "touch a file", Args: []string{made}, Script: `: >"$1"`}
+		r.lease.lasts(time.Now().Round(0).Add(-time.Second))
+		if err := r.change(context.WithoutCancel(ctx), "test", r.Inventory.Hosts[0], touch); !errors.Is(err, ErrLostLock) {
+			t.Errorf("a change after the end: %v", err)
+		}
+		if _, err := os.Stat(made); err == nil {
+			t.Error("it was made")
+		}
+		r.lease.lasts(time.Now().Add(time.Minute))
+		return r.change(ctx, "test", r.Inventory.Hosts[0], touch)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// On a host that was too late to be counted, whoever has the lock there is let alone.
+func TestFenceOfALateHost(t *testing.T) {
+	f := newFleet(t)
+	f.gone["b"].Store(true)
+	r := f.run("first")
+	if _, err := r.acquire(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	f.gone["b"].Store(false)
+	b := r.Inventory.Hosts[1]
+	h, err := r.host(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := func(wanted bool, how string) {
+		t.Helper()
+		if _, err := h.Run(t.Context(), remote.Command{Label: "stop", Script: r.fence(b) + "echo stopped"}); (err == nil) != wanted {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	stop(true, "nobody has a lock there")
+	lock := filepath.Join(f.dir, "b/fleet/lock")
+	if err := os.MkdirAll(lock, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for how, c := range map[string]struct {
+		token, until string
+		wanted       bool
+	}{
+		"somebody else has it": {"another", "99999999999", false}, "it has ended": {"another", "1", true}, "it is ours": {r.lease.token, "99999999999", true},
+	} {
+		if err := os.WriteFile(filepath.Join(lock, "7"), []byte("token="+c.token+"\nholder=x\nsince=1\nuntil="+c.until+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		stop(c.wanted, how)
+	}
+}
+
 // Somebody else was at work between looking and locking.
 func TestRacedLock(t *testing.T) {
 	f := newFleet(t)

@@ -168,28 +168,38 @@ func (r *Run) authorize(ctx context.Context, k *ring) error {
 	})
 }
 
-// takeBack gives every host the authorized_keys and the key pair that it had before.
+// takeBack gives every host the key pair that it had before, and then the authorized_keys: with the keys in it of those
+// hosts that did not get their pair back.
 func (r *Run) takeBack(ctx context.Context, k *ring, before []sshkeys.Member, turn []int) error {
 	const step = "take the rotation back"
 	return r.step(ctx, step, func(ctx context.Context) error {
-		return r.each(ctx, step, k.hosts, func(ctx context.Context, i int) error {
-			if slices.Contains(turn, i) && !before[i].Rotating() {
-				for _, c := range sshkeys.PlanBack(before[i], k.kind(i)) {
-					if err := r.change(ctx, step, k.hosts[i], c); err != nil {
-						return err
-					}
-				}
-			}
-			if slices.ContainsFunc(before, sshkeys.Member.Rotating) {
-				return nil // the keys of a rotation that an earlier run began stay authorized
-			}
-			o := before[i].Observed
-			now := k.members[i]
-			if err := r.observeKeys(ctx, k.hosts[i], &now); err == nil && string(o.Authorized.Content) == string(now.Observed.Authorized.Content) {
+		stayed := make([][]sshkeys.PublicKey, len(k.hosts))
+		err := r.eachOf(ctx, step, k.hosts, turn, func(ctx context.Context, i int) error {
+			if before[i].Rotating() {
 				return nil
 			}
-			return r.change(ctx, step, k.hosts[i], sshkeys.AuthorizedChange(o, o.Authorized.Content, "give "+o.AuthorizedPath+" back"))
+			for _, c := range sshkeys.PlanBack(before[i], k.kind(i)) {
+				if err := r.change(ctx, step, k.hosts[i], c); err != nil {
+					for _, key := range slices.Concat(k.members[i].Observed.Keys, k.members[i].Observed.Next) {
+						stayed[i] = append(stayed[i], key.Public)
+					}
+					return err
+				}
+			}
+			return nil
 		})
+		if slices.ContainsFunc(before, sshkeys.Member.Rotating) {
+			return err // the keys of a rotation that an earlier run began stay authorized
+		}
+		return joined([]error{err, r.each(ctx, step, k.hosts, func(ctx context.Context, i int) error {
+			o := before[i].Observed
+			now := k.members[i]
+			after, _ := sshkeys.MergeAuthorized(o.Authorized.Content, slices.Concat(stayed...))
+			if err := r.observeKeys(ctx, k.hosts[i], &now); err == nil && string(after) == string(now.Observed.Authorized.Content) {
+				return nil
+			}
+			return r.change(ctx, step, k.hosts[i], sshkeys.AuthorizedChange(o, after, "give "+o.AuthorizedPath+" back"))
+		})})
 	})
 }
 

@@ -282,6 +282,9 @@ func (r *Run) execute(ctx context.Context, kind EventKind, steps []string, h inv
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("%s: %s: %w", h.Name, b.Changes[0].Summary, err)
 	}
+	if r.lease != nil && r.lease.ended() { // also for what is not to be interrupted
+		return fmt.Errorf("%s: %s: %w", h.Name, b.Changes[0].Summary, ErrLostLock)
+	}
 	host, err := r.host(h)
 	if err != nil {
 		return err

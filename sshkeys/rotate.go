@@ -74,7 +74,7 @@ if [ -e "$new.zkctl-next" ]; then
 		if [ -e "$old.pub" ]; then mv -f -- "$old.pub" "$old.zkctl-last.pub"; fi
 		mv -f -- "$old" "$old.zkctl-last"
 	fi
-	mv -f -- "$new.zkctl-next.pub" "$new.pub"
+	if [ -e "$new.zkctl-next.pub" ]; then mv -f -- "$new.zkctl-next.pub" "$new.pub"; fi
 	mv -f -- "$new.zkctl-next" "$new"
 fi
 sync -- "${new%/*}" 2>/dev/null || sync
@@ -117,16 +117,15 @@ func PlanForget(m Member) []hostprep.Change {
 }
 
 // backScript gets the file of the replaced key and that of the key which took its
-// place, and undoes swapScript and the making of the next key.
+// place, and undoes swapScript, cut off or not, and the making of the next key. The public half comes first: as long as
+// the private one is to be moved, the script goes on where it stopped.
 const backScript = `
 set -e
 old=$1 new=$2
 rm -f -- "$new.zkctl-next" "$new.zkctl-next.pub"
-if [ -e "$old.zkctl-last" ]; then
-	[ "$old" = "$new" ] || rm -f -- "$new" "$new.pub"
-	mv -f -- "$old.zkctl-last" "$old"
-	if [ -e "$old.zkctl-last.pub" ]; then mv -f -- "$old.zkctl-last.pub" "$old.pub"; fi
-fi
+if [ "$old" != "$new" ] && [ -e "$old.zkctl-last" ]; then rm -f -- "$new" "$new.pub"; fi
+if [ -e "$old.zkctl-last.pub" ]; then mv -f -- "$old.zkctl-last.pub" "$old.pub"; fi
+if [ -e "$old.zkctl-last" ]; then mv -f -- "$old.zkctl-last" "$old"; fi
 sync -- "${old%/*}" 2>/dev/null || sync
 `
 
