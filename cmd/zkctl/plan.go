@@ -48,6 +48,18 @@ they were.
 	}
 }
 
+// keep writes a plan to a file, of which nothing is left where that fails: half a plan is none. What is no file (/dev/stdout) stays.
+func keep(file string, plan []byte) error {
+	err := os.WriteFile(file, plan, 0o600)
+	if err == nil {
+		return nil
+	}
+	if info, statErr := os.Lstat(file); statErr == nil && info.Mode().IsRegular() {
+		_ = os.Remove(file)
+	}
+	return err
+}
+
 func runPlan(op *operation) error {
 	names, err := op.limit()
 	if err != nil {
@@ -68,8 +80,7 @@ func runPlan(op *operation) error {
 			if kept.Inventory.File, err = filepath.Abs(op.inv.File); err != nil {
 				return err
 			}
-			if err := os.WriteFile(file, kept.Marshal(), 0o600); err != nil {
-				_ = os.Remove(file) // half a plan is none
+			if err := keep(file, kept.Marshal()); err != nil {
 				return err
 			}
 		}

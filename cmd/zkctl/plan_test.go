@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/zkctl/zkctl/provision"
@@ -30,5 +32,25 @@ func TestProgressCountsRestarts(t *testing.T) {
 	now := &provision.Document{Starts: []string{"c"}, Restarts: []provision.PlannedRestart{{Host: "b"}}}
 	if got, want := progressOf(last, now).String(), "2 of 2 changes verified done, 0 to do, 1 member to start, 1 member to restart"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A plan that cannot be written takes nothing with it but itself.
+func TestKeep(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "plan.json")
+	if err := keep(file, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/full", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(file, []byte("{}")); err == nil {
+		t.Error("written to a full disk")
+	}
+	if _, err := os.Lstat(file); err != nil {
+		t.Errorf("the way to a device is gone: %v", err)
 	}
 }
