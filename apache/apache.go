@@ -78,6 +78,8 @@ func (v Version) Knows(key string) (since Version, known bool) {
 		key = "metricsProvider."
 	} else if strings.HasPrefix(key, "admin.") && settingsSince[key] == (Version{}) {
 		key = "admin."
+	} else if strings.HasPrefix(key, "ssl.") {
+		key = "ssl."
 	}
 	since, listed := settingsSince[key]
 	return since, !listed || !v.Before(since.Major, since.Minor, since.Patch)
@@ -88,6 +90,8 @@ func (v Version) Knows(key string) (since Version, known bool) {
 var settingsSince = map[string]Version{
 	"standaloneEnabled": {3, 5, 0}, "localSessionsEnabled": {3, 5, 0}, "localSessionsUpgradingEnabled": {3, 5, 0},
 	"admin.": {3, 5, 0}, "reconfigEnabled": {3, 5, 3}, "tcpKeepAlive": {3, 5, 4}, "extendedTypesEnabled": {3, 5, 4},
+	"ssl.": {3, 5, 1}, "secureClientPort": {3, 5, 1}, "secureClientPortAddress": {3, 5, 1},
+	"sslQuorum": {3, 5, 5}, "portUnification": {3, 5, 5}, "sslQuorumReloadCertFiles": {3, 5, 5},
 	"clientPortListenBacklog": {3, 5, 5}, "snapshot.trust.empty": {3, 5, 6}, "jute.maxbuffer.extrasize": {3, 5, 7},
 	"watchManagerName": {3, 6, 0}, "digest.enabled": {3, 6, 0}, "snapshot.compression.method": {3, 6, 0}, "maxCnxns": {3, 6, 0},
 	"leader.maxTimeToWaitForEpoch": {3, 6, 0}, "multiAddress.enabled": {3, 6, 0}, "multiAddress.reachabilityCheckEnabled": {3, 6, 0},

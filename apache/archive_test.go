@@ -147,7 +147,7 @@ func TestVersions(t *testing.T) {
 	if old.MinJava() != 6 || present.MinJava() != 8 {
 		t.Error("MinJava")
 	}
-	for _, key := range []string{"metricsProvider.httpPort", "admin.enableServer", "reconfigEnabled"} {
+	for _, key := range []string{"metricsProvider.httpPort", "admin.enableServer", "reconfigEnabled", "sslQuorum", "ssl.quorum.keyStore.location"} {
 		if _, known := old.Knows(key); known {
 			t.Errorf("3.4.8 does not know %s", key)
 		}

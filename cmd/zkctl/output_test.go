@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -64,6 +65,21 @@ func TestMissingSecret(t *testing.T) {
 		err = fmt.Errorf("a: gather facts: %w", err)
 		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "sudo password of me: ") || !strings.Contains(hintOf(err), "--ask-become-pass") {
 			t.Errorf("%v: %v, exit code %d, hint %q", ref, err, exitCode(err), hintOf(err))
+		}
+	}
+}
+
+// A secret does not get into the audit trail, whose lines are JSON, whatever characters it has.
+func TestRedact(t *testing.T) {
+	s := &secrets{ctx: t.Context()}
+	s.keep("password", `a"<\é"`)
+	for _, event := range []any{map[string]string{"error": `sudo: a"<\é" is wrong`}, []string{`a"<\é"`}} {
+		line, err := json.Marshal(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.redact(string(line)); !json.Valid([]byte(got)) || !strings.Contains(got, "********") || strings.Contains(got, `\\é`) {
+			t.Errorf("%s became %s", line, got)
 		}
 	}
 }

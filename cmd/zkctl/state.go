@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/user"
@@ -111,13 +112,14 @@ func endTrail(c *cli.Context, err error) {
 // commandArgs is the command line, as it is kept in the trail.
 var commandArgs []string
 
-// redactor takes the secrets that were used so far out of a text.
+// redact takes the secrets that were used so far out of a text.
 func (s *secrets) redact(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range s.known {
 		if len(v) >= 3 {
-			text = strings.ReplaceAll(text, v, "********")
+			quoted, _ := json.Marshal(v) // as it stands in a line of JSON
+			text = strings.NewReplacer(v, "********", string(quoted[1:len(quoted)-1]), "********").Replace(text)
 		}
 	}
 	return text
