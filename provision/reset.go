@@ -412,7 +412,10 @@ func (r *Run) forget(m member, members []member, o ResetOptions) (hostprep.Chang
 				c.Args = append(c.Args, path.Join(path.Dir(dir), name))
 			}
 		}
-		c.Script = `rm -rf -- "$1"; parent=$2; shift 2; for d; do rm -rf -- "$d"; done; rmdir "$parent" 2>/dev/null || :`
+		// First what names the rest, last what tells that there is something left: so this may be cut off.
+		c.Script = `dir=$1 parent=$2; shift 2
+for d in "$@" "$dir"; do rm -f -- "$d/undo/index"; rm -rf -- "$d/undo"; rm -rf -- "$d" || exit 1; done
+rmdir "$parent" 2>/dev/null || :`
 	}
 	return c, nil
 }

@@ -102,6 +102,24 @@ hosts: [{name: a, address: 10.0.0.1, id: 1}]
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Where that is cut off, the journal can still be read.
+		cutOff := forget
+		cutOff.Script = `rm() {
+			for d; do :; done
+			[ "$1" = -f ] || { command rm -f "$d"/*.bytes "$d"/undo/*.bytes; exit 9; }
+			command rm "$@"
+		}
+` + forget.Script
+		if err := (hostprep.Batch{Changes: append(changes, cutOff)}).Exec(t.Context(), host); err != nil {
+			facts, err := hostprep.Gather(t.Context(), host, hostprep.Wanted{Extra: []string{hostprep.JournalFragment(r.journalDir(h))}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := hostprep.ParseJournal(hostprep.JournalName, facts.Fields); err != nil {
+				t.Errorf("after a reset that was cut off: %v", err)
+			}
+			changes = nil
+		}
 		exec("", append(changes, forget)...)
 		return stays
 	}
