@@ -41,11 +41,17 @@ func (c *CheckReport) Worst() hostprep.Severity {
 // Check looks at all hosts and says what stands in the way of a serving ensemble, or may do so later. Hosts that cannot be
 // reached are findings. It changes nothing but, with fix, what can be put right unasked; on hosts without a server, one is
 // brought there for the checks network, names and fsync, and removed again. checks are the names of those that are wanted.
+// Where not all could be put right, there are both a report, of what is now, and an error.
 func (r *Run) Check(ctx context.Context, checks []string, fix bool) (*CheckReport, error) {
 	report, err := r.checkOnce(ctx, checks)
 	if err != nil || !fix {
 		return report, err
 	}
+	return r.putRight(ctx, report)
+}
+
+// putRight is the second half of Check, with what the first has found.
+func (r *Run) putRight(ctx context.Context, report *CheckReport) (_ *CheckReport, err error) {
 	var fixed []hostprep.Finding
 	if slices.ContainsFunc(report.Findings, func(f hostprep.Finding) bool { return len(f.Fix) > 0 }) {
 		err = r.locked(ctx, nil, nil, func(ctx context.Context) error {
@@ -55,12 +61,14 @@ func (r *Run) Check(ctx context.Context, checks []string, fix bool) (*CheckRepor
 			})
 		})
 	}
-	if len(fixed) > 0 && err == nil && !r.DryRun {
-		report, err = r.checkOnce(ctx, checks)
+	if len(fixed) > 0 && context.Cause(ctx) == nil && !r.DryRun {
+		again, lookErr := r.checkOnce(ctx, report.Checks)
+		if lookErr == nil {
+			report = again
+		}
+		err = joined([]error{err, lookErr})
 	}
-	if report != nil {
-		report.Fixed = fixed
-	}
+	report.Fixed = fixed
 	return report, err
 }
 

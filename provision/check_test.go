@@ -7,13 +7,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/hostprep"
+	"github.com/zkctl/zkctl/inventory"
 )
 
 // What cannot be put right keeps from what comes next of the same check on the same host, and from nothing else.
 func TestFixGoesOnElsewhere(t *testing.T) {
 	f := newFleet(t)
 	r := f.run("me")
+	r.Server = func(inventory.Host, string) (bundle.Program, error) { return bundle.Program{}, nil }
 	marks := t.TempDir()
 	finding := func(host, check, mark, script string) hostprep.Finding {
 		return hostprep.Finding{Host: host, Check: check, Text: mark, Fix: []hostprep.Change{{
@@ -21,14 +24,20 @@ func TestFixGoesOnElsewhere(t *testing.T) {
 		}}}
 	}
 	const touch = `: >"$1"`
-	fixed, err := r.fix(t.Context(), []hostprep.Finding{
+	findings := []hostprep.Finding{
 		finding("a", "kernel", "first", touch),
 		finding("a", "kernel", "second", "echo 'no such parameter' >&2; exit 1"),
 		finding("a", "kernel", "third", touch),
 		{Host: "a", Check: "swap", Text: "no remedy"},
 		finding("a", "swap", "fourth", touch),
 		finding("b", "kernel", "fifth", touch),
-	})
+	}
+	// What is now is reported beside the error.
+	report, err := r.putRight(t.Context(), &CheckReport{Checks: []string{"connect", "os"}, Findings: findings})
+	if report == nil || len(report.Hosts) != 3 || len(report.Findings) != 0 {
+		t.Fatalf("report %+v, %v", report, err)
+	}
+	fixed := report.Fixed
 	if err == nil || !strings.Contains(err.Error(), "a: make second") || !strings.Contains(err.Error(), "no such parameter") {
 		t.Errorf("error %v", err)
 	}

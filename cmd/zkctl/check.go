@@ -83,10 +83,10 @@ func runCheck(op *operation, reports *junitReport) error {
 	}
 	return work(func(ctx context.Context, run *provision.Run) error {
 		run.Limit = names
-		report, err := run.Check(ctx, checks, op.Bool("fix"))
+		report, failed := run.Check(ctx, checks, op.Bool("fix"))
 		out.clear()
-		if err != nil {
-			return err
+		if report == nil {
+			return failed
 		}
 		if file := op.String("junit"); file != "" {
 			reports.add(op.inv.Name, report)
@@ -100,10 +100,10 @@ func runCheck(op *operation, reports *junitReport) error {
 			out.trips(run.RoundTrips())
 			out.report(report)
 		}
-		if report.Worst() >= limit {
+		if failed == nil && report.Worst() >= limit {
 			return errFindings
 		}
-		return nil
+		return failed
 	})
 }
 
