@@ -65,7 +65,7 @@ const (
 )
 
 // SSH is a Host reached by SSH, over one connection that is made at the first
-// use and made again once if it was lost between two commands.
+// use and made again, with some patience, if it was lost between two commands.
 type SSH struct {
 	*runner
 	files uploader
@@ -77,7 +77,7 @@ type SSH struct {
 	dialing  sync.Mutex // so that there is one connection
 	failed   error      // of the last dial, at failedAt
 	failedAt time.Time
-	awaited  bool // the first connection was made
+	entered  bool // the first connection was made
 
 	mu     sync.Mutex
 	conn   *connection
@@ -210,6 +210,7 @@ func (s *SSH) connect(ctx context.Context) (*connection, error) {
 		}
 		return nil, err
 	}
+	s.entered = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -475,6 +475,29 @@ func TestReconnectsBetweenCommands(t *testing.T) {
 	}
 }
 
+// A host whose SSH server is restarted refuses connections for a moment.
+func TestReconnectsToARestartedServer(t *testing.T) {
+	var mu sync.Mutex
+	down := 0
+	server, h := dial(t, sshtest.Options{}, func(cfg *remote.SSHConfig) {
+		cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if down > 0 {
+				down--
+				return nil, errors.New("connect: connection refused")
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	})
+	output(t, h, remote.Command{Script: "true"})
+	mu.Lock()
+	down = 3
+	mu.Unlock()
+	server.DropConnections()
+	output(t, h, remote.Command{Script: "true"})
+}
+
 func TestConnectionLostDuringACommand(t *testing.T) {
 	server, h := dial(t, sshtest.Options{}, nil)
 	marker := filepath.Join(server.Home, "started")

@@ -13,7 +13,10 @@ import (
 // machines that are still being made. What cannot pass by itself (another host key,
 // a wrong passphrase) is not waited for.
 func (s *SSH) dialPatiently(ctx context.Context) (*connection, error) {
-	if s.awaited || s.cfg.Wait == 0 {
+	if s.entered {
+		return s.dialAgain(ctx)
+	}
+	if s.cfg.Wait == 0 {
 		return s.dial(ctx)
 	}
 	end := time.Now().Add(s.cfg.Wait)
@@ -23,7 +26,6 @@ func (s *SSH) dialPatiently(ctx context.Context) (*connection, error) {
 		conn, err := s.dial(ctx)
 		if err == nil {
 			s.awaitCloudInit(ctx, conn, end, pause)
-			s.awaited = true
 			return conn, nil
 		}
 		if !mayPass(err) || ctx.Err() != nil {
@@ -43,6 +45,23 @@ func (s *SSH) dialPatiently(ctx context.Context) (*connection, error) {
 		}
 		select {
 		case <-time.After(next):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// dialAgain makes a connection to a host where we have been: it may be without a server for a moment, which is restarted.
+func (s *SSH) dialAgain(ctx context.Context) (*connection, error) {
+	const patience = 5 * time.Second
+	end := time.Now().Add(patience)
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		conn, err := s.dial(ctx)
+		if err == nil || !errors.Is(err, ErrUnreachable) || time.Until(end) < pause || ctx.Err() != nil {
+			return conn, err
+		}
+		select {
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil, err
 		}
