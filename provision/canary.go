@@ -18,13 +18,10 @@ import (
 // readsInFlight is how much a canary reads at a time at each member, so that it does not take a round trip for every other one.
 const readsInFlight = 16
 
-// Canary writes through each of the members and reads what was written at all the others. The nodes are ephemeral, so
-// that a canary which is cut off leaves nothing behind; the paths are random, below the root. Each member has to hold a
-// session of its own: the connection never moves to another one. Connections are direct; CanaryBy takes other ways.
-func Canary(ctx context.Context, hosts []inventory.Host) error { return CanaryBy(Direct)(ctx, hosts) }
-
-// CanaryBy is Canary over connections that a Dialer makes.
-func CanaryBy(way Dialer) func(ctx context.Context, hosts []inventory.Host) error {
+// Canary writes through each of the members and reads what was written at all the others, over connections that a Dialer makes.
+// The nodes are ephemeral, so that a canary which is cut off leaves nothing behind; the paths are random, below the root. Each
+// member has to hold a session of its own: the connection never moves to another one.
+func Canary(way Dialer) func(ctx context.Context, hosts []inventory.Host) error {
 	return func(ctx context.Context, hosts []inventory.Host) error { return canary(ctx, way, hosts) }
 }
 

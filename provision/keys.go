@@ -188,7 +188,7 @@ func (r *Run) proveFrom(ctx context.Context, k *keyring, i int, identity string)
 	if err != nil {
 		return err
 	}
-	failures, err := sshkeys.ProveWith(ctx, host, identity, targets)
+	failures, err := sshkeys.Prove(ctx, host, identity, targets)
 	at := func(f *sshkeys.Failure) int {
 		return slices.IndexFunc(k.hosts, func(h inventory.Host) bool { return h.Name == f.Target.Member })
 	}

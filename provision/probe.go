@@ -110,16 +110,6 @@ func ProbeAll(ctx context.Context, inv *inventory.Inventory, probe Probe, deadli
 // Dialer connects to the client port of a member.
 type Dialer func(ctx context.Context, h inventory.Host) (net.Conn, error)
 
-// Direct dials the address that the inventory gives.
-func Direct(ctx context.Context, h inventory.Host) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, "tcp", h.ClientAddress())
-}
-
-// FourLetterProbe is FourLetters over direct connections.
-func FourLetterProbe(ctx context.Context, h inventory.Host) Observation {
-	return FourLetters(Direct)(ctx, h)
-}
-
 // FourLetters probes by the four-letter words srvr and mntr on the client port, one after the other, so that each
 // answer counts exactly one connection of ours.
 func FourLetters(dial Dialer) Probe {

@@ -105,7 +105,7 @@ func (s *site) run() *Run {
 			return s.counts[h.Name], nil
 		},
 		Server:  func(inventory.Host, string) (bundle.Program, error) { return s.server, nil },
-		Version: "1.0", Probe: FourLetterProbe, Parallel: 10, ReadyTimeout: 30 * time.Second, Deadline: 5 * time.Second,
+		Version: "1.0", Probe: FourLetters(direct), Parallel: 10, ReadyTimeout: 30 * time.Second, Deadline: 5 * time.Second,
 		Canary: func(context.Context, []inventory.Host) error { return nil },
 		Report: func(e Event) {
 			s.mu.Lock()
@@ -642,4 +642,9 @@ func TestParcels(t *testing.T) {
 	if again, _ := all.of(server, true); &again.bytes[0] != &packed.bytes[0] || len(all) != 2 {
 		t.Error("it is packed again for each host")
 	}
+}
+
+// direct dials the address that the inventory gives.
+func direct(ctx context.Context, h inventory.Host) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", h.ClientAddress())
 }

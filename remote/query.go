@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"strings"
 )
 
@@ -23,64 +22,6 @@ type FileState struct {
 	Size    int64
 	ModTime int64  // seconds since 1970
 	SHA256  string // hex, of a readable regular file or of the one a link leads to
-}
-
-// statScript prints for each argument one line of words: existence, kind, mode,
-// owner, group, size, mtime, sha256 or "-", and the
-// target of a link on a line of its own.
-const statScript = `
-for p do
-	if [ -L "$p" ]; then k=link
-	elif [ -f "$p" ]; then k=file
-	elif [ -d "$p" ]; then k=dir
-	elif [ -e "$p" ]; then k=other
-	else echo 'absent - - - - - -'; echo; continue; fi
-	s=-
-	if [ -f "$p" ] && [ -r "$p" ]; then s=$(sha256sum <"$p" 2>/dev/null || openssl dgst -sha256 -r <"$p"); s=${s%% *}; fi
-	echo "$k $(stat -c '%a %U %G %s %Y' -- "$p") ${s:--}"
-	if [ $k = link ]; then readlink -- "$p"; else echo; fi
-done
-`
-
-// Stat asks for the state of several paths in one round trip. The states come
-// in the order of the paths.
-func Stat(ctx context.Context, host Host, root bool, paths ...string) ([]FileState, error) {
-	if len(paths) == 0 {
-		return nil, nil
-	}
-	res, err := host.Run(ctx, Command{Label: "look at files", Script: statScript, Args: paths, Root: root, ReadOnly: true})
-	if err != nil {
-		return nil, err
-	}
-	lines := strings.Split(string(res.Stdout), "\n")
-	states := make([]FileState, len(paths))
-	for i, p := range paths {
-		states[i] = FileState{Path: p}
-		if len(lines) < 2 {
-			return nil, fmt.Errorf("%s: look at files: answer ends before %s", host.Name(), p)
-		}
-		words, target := strings.Fields(lines[0]), lines[1]
-		lines = lines[2:]
-		if len(words) != 7 {
-			return nil, fmt.Errorf("%s: look at %s: unexpected answer %q", host.Name(), p, words)
-		}
-		if words[0] == "absent" {
-			continue
-		}
-		mode, err := strconv.ParseUint(words[1], 8, 32)
-		if err != nil {
-			return nil, fmt.Errorf("%s: look at %s: mode %q", host.Name(), p, words[1])
-		}
-		st := &states[i]
-		st.Exists, st.Kind, st.Target = true, words[0], target
-		st.Mode, st.Owner, st.Group = fs.FileMode(mode&0o777), words[2], words[3]
-		st.Size, _ = strconv.ParseInt(words[4], 10, 64)
-		st.ModTime, _ = strconv.ParseInt(words[5], 10, 64)
-		if words[6] != "-" {
-			st.SHA256 = words[6]
-		}
-	}
-	return states, nil
 }
 
 // ReadFile returns a file's content. A file that does not exist is an error

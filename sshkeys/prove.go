@@ -103,14 +103,9 @@ func (f *Failure) Hint() string {
 	return ""
 }
 
-// Prove logs in from a host to all targets, in one round trip, and returns the
-// failures. The error tells that the proof itself could not be made.
-func Prove(ctx context.Context, from remote.Host, targets []Target) ([]*Failure, error) {
-	return ProveWith(ctx, from, "-", targets)
-}
-
-// ProveWith is Prove with the private key in a file of the host alone.
-func ProveWith(ctx context.Context, from remote.Host, identity string, targets []Target) ([]*Failure, error) {
+// Prove logs in from a host to all targets, in one round trip, and returns the failures: with the private key in the file
+// identity of that host alone, or with "-" as ssh does by itself. The error tells that the proof itself could not be made.
+func Prove(ctx context.Context, from remote.Host, identity string, targets []Target) ([]*Failure, error) {
 	if len(targets) == 0 {
 		return nil, nil
 	}

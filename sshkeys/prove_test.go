@@ -68,7 +68,7 @@ echo "$host $how" >>"$CALLS"
 			t.Setenv("HOME", dir)
 			t.Setenv("CALLS", calls)
 			t.Setenv("PATH", filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
-			failures, err := Prove(t.Context(), remote.NewLocal("a", remote.Become{}), []Target{c.target})
+			failures, err := Prove(t.Context(), remote.NewLocal("a", remote.Become{}), "-", []Target{c.target})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -304,7 +304,7 @@ func (op *operation) prepare() (*provision.Run, error) {
 		Server:       servers(op.String("server-binary")),
 		Version:      version,
 		Probe:        provision.FourLetters(connector.dial),
-		Canary:       provision.CanaryBy(connector.dial),
+		Canary:       provision.Canary(connector.dial),
 		Parallel:     op.Int("parallel"),
 		ReadyTimeout: op.Duration("wait-timeout"),
 		Deadline:     op.Duration("deadline"),
