@@ -427,7 +427,8 @@ func (r *Run) Certificates(ctx context.Context, names []string) (all []HostCerti
 }
 
 // InitCertificates makes the authority where there is none, and certificates for the hosts that lack one and have the
-// server already; later, a bootstrap makes them.
+// server already; later, a bootstrap makes them. Hosts outside the limit get none, but are looked at as far as they can be reached:
+// they may have certificates of another authority.
 func (r *Run) InitCertificates(ctx context.Context) error {
 	if r.Inventory.Hosts[0].TLS.Authority != "own" {
 		return errors.New("the inventory says tls.ca: files: there is no authority to make")
@@ -439,6 +440,10 @@ func (r *Run) InitCertificates(ctx context.Context) error {
 	if err := r.noOtherAuthority(members); err != nil {
 		return err
 	}
+	if unseen := r.unseen(members); len(unseen) > 0 && !r.Authority.Exists() {
+		return &RefusedError{Host: r.Inventory.Name, Text: "whether there is an authority already is not known: these hosts cannot be looked at: " + strings.Join(unseen, ", "),
+			Remedy: "bring them back, or take them out of the inventory"}
+	}
 	if err := r.initAuthority(); err != nil {
 		return err
 	}
@@ -447,6 +452,9 @@ func (r *Run) InitCertificates(ctx context.Context) error {
 	}
 	p := &Plan{}
 	err = r.planCertificates(members, p, func(m member) bool {
+		if !r.within(m.Host) {
+			return false
+		}
 		if m.wanted == "" {
 			r.note(stepCertificates, m.Host.Name, "has no server yet: zkctl bootstrap makes its certificate, if the inventory turns TLS on")
 		}

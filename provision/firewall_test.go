@@ -57,7 +57,7 @@ hosts:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := oneOfEachMachine(inv.Hosts); len(got) != 2 || got[0].Name != "a" || got[1].Name != "b" {
+	if got := (&Run{Inventory: inv}).oneOfEachMachine(); len(got) != 2 || got[0].Name != "a" || got[1].Name != "b" {
 		t.Errorf("machines %v", got)
 	}
 }

@@ -49,6 +49,8 @@ func (k HostKeys) InUse(line sshkeys.AuthorizedKey) bool {
 type ring struct {
 	keyring
 	login []ssh.PublicKey // by host
+	// unseen are the names of hosts that the operation leaves out and that could not be looked at.
+	unseen []string
 }
 
 func (k *ring) host(i int) HostKeys {
@@ -57,15 +59,24 @@ func (k *ring) host(i int) HostKeys {
 
 // lookAtKeys observes the keys of all hosts that take part in their exchange.
 func (r *Run) lookAtKeys(ctx context.Context) (*ring, error) {
-	hosts := slices.DeleteFunc(oneOfEachMachine(r.Inventory.Hosts), func(h inventory.Host) bool { return !managesKeys(h) })
+	hosts := slices.DeleteFunc(r.oneOfEachMachine(), func(h inventory.Host) bool { return !managesKeys(h) })
 	if len(hosts) == 0 {
 		return nil, &RefusedError{Host: r.Inventory.Name, Text: "no host has its ssh keys managed: system.ssh_keys is leave everywhere", Remedy: "set it to manage"}
+	}
+	if !slices.ContainsFunc(hosts, r.within) {
+		return nil, noneManaged(r.Inventory.Name)
 	}
 	return r.lookAtKeysOf(ctx, hosts)
 }
 
+func noneManaged(ensemble string) error {
+	return &RefusedError{Host: ensemble, Text: "none of the chosen hosts has its ssh keys managed", Remedy: "set system.ssh_keys to manage"}
+}
+
+// lookAtKeysOf observes the keys of hosts. Those that the operation leaves out need not be reached; they are not in the ring then.
 func (r *Run) lookAtKeysOf(ctx context.Context, hosts []inventory.Host) (*ring, error) {
-	k := &ring{keyring{hosts: hosts}, make([]ssh.PublicKey, len(hosts))}
+	k := &ring{keyring: keyring{hosts: hosts}, login: make([]ssh.PublicKey, len(hosts))}
+	seen := make([]bool, len(hosts))
 	for _, h := range hosts {
 		m, err := peerOf(h)
 		if err != nil {
@@ -81,11 +92,19 @@ func (r *Run) lookAtKeysOf(ctx context.Context, hosts []inventory.Host) (*ring, 
 				}
 				return err
 			}
-			k.login[i] = r.loginKey(k.hosts[i])
+			k.login[i], seen[i] = r.loginKey(k.hosts[i]), true
 			return nil
 		})
 	})
-	return k, err
+	found := &ring{}
+	for i, h := range k.hosts {
+		if seen[i] {
+			found.hosts, found.members, found.login = append(found.hosts, h), append(found.members, k.members[i]), append(found.login, k.login[i])
+		} else {
+			found.unseen = append(found.unseen, h.Name)
+		}
+	}
+	return found, err
 }
 
 // loginKey is the key with which a connected host let us in.
@@ -100,17 +119,16 @@ func (r *Run) loginKey(h inventory.Host) ssh.PublicKey {
 	return nil
 }
 
-// oneOfEachMachine are the hosts that stand for their machine; see machines.
-func oneOfEachMachine(hosts []inventory.Host) []inventory.Host {
-	var all []member
-	for _, h := range hosts {
-		var m member
-		m.Host = h
-		all = append(all, m)
-	}
+// oneOfEachMachine are the hosts that stand for their machine; see machines. Where there is one, it is a host of the limit.
+func (r *Run) oneOfEachMachine() []inventory.Host {
 	var first []inventory.Host
-	for _, m := range machines(all) {
-		first = append(first, m.Host)
+	for _, h := range r.Inventory.Hosts {
+		i := slices.IndexFunc(first, h.SameMachine)
+		if i < 0 {
+			first = append(first, h)
+		} else if !r.within(first[i]) && r.within(h) {
+			first[i] = h
+		}
 	}
 	return first
 }
@@ -125,7 +143,7 @@ func (r *Run) Exclusively(ctx context.Context, f func(context.Context) error) er
 
 // Keys looks at the SSH keys of all hosts, also of those where they are left alone, and changes nothing.
 func (r *Run) Keys(ctx context.Context) ([]HostKeys, error) {
-	k, err := r.lookAtKeysOf(ctx, oneOfEachMachine(r.Inventory.Hosts))
+	k, err := r.lookAtKeysOf(ctx, r.oneOfEachMachine())
 	if err != nil {
 		return nil, err
 	}
@@ -149,21 +167,24 @@ func (r *Run) SyncKeys(ctx context.Context) error {
 	if err := r.applyKeys(ctx, &k.keyring); err != nil {
 		return err
 	}
-	if r.DryRun {
-		return r.removeKeys(ctx, k, k.foreign)
+	if !r.DryRun {
+		if err := r.proveKeys(ctx, r.keyringWithin(&k.keyring)); err != nil {
+			return err
+		}
+		if err := r.refresh(ctx, k); err != nil {
+			return err
+		}
 	}
-	if err := r.proveKeys(ctx, &k.keyring); err != nil {
-		return err
-	}
-	if err := r.refresh(ctx, k); err != nil {
-		return err
+	if exclusive := func(i int) bool { return k.hosts[i].System.SSHKeys == "exclusive" }; len(k.unseen) > 0 && slices.ContainsFunc(r.turn(&k.keyring), exclusive) {
+		r.report(Event{Kind: Warning, Step: stepTidy, Text: "no key is taken out of authorized_keys: which ones are those of " + strings.Join(k.unseen, ", ") + " is not known"})
+		return nil
 	}
 	return r.removeKeys(ctx, k, k.foreign)
 }
 
 // refresh looks again at the keys.
 func (r *Run) refresh(ctx context.Context, k *ring) error {
-	return r.each(ctx, stepObserveKeys, k.hosts, func(ctx context.Context, i int) error {
+	return r.eachOf(ctx, stepObserveKeys, k.hosts, r.turn(&k.keyring), func(ctx context.Context, i int) error {
 		return r.observeKeys(ctx, k.hosts[i], &k.members[i])
 	})
 }
@@ -187,13 +208,14 @@ func (k *ring) isMembers(key sshkeys.PublicKey) bool {
 	return false
 }
 
-// removeKeys takes keys out of authorized_keys of all hosts. The connections that are open now stay so meanwhile: where a
+// removeKeys takes keys out of authorized_keys of all hosts that the operation may change. The connections that are open now stay so meanwhile: where a
 // fresh login from here, or one between members, fails afterwards, they bring every file back. The key that lets us in is
 // never taken out.
 func (r *Run) removeKeys(ctx context.Context, k *ring, gone func(i int, line sshkeys.AuthorizedKey) bool) error {
 	changes := make([]*hostprep.Change, len(k.hosts))
-	none := true
-	for i, m := range k.members {
+	none, turn := true, r.turn(&k.keyring)
+	for _, i := range turn {
+		m := k.members[i]
 		o := m.Observed
 		rest, removed := sshkeys.RemoveAuthorized(o.Authorized.Content, func(line sshkeys.AuthorizedKey) bool {
 			if !gone(i, line) {
@@ -220,7 +242,7 @@ func (r *Run) removeKeys(ctx context.Context, k *ring, gone func(i int, line ssh
 		return nil
 	}
 	err := r.step(ctx, stepTidy, func(ctx context.Context) error {
-		return r.each(ctx, stepTidy, k.hosts, func(ctx context.Context, i int) error {
+		return r.eachOf(ctx, stepTidy, k.hosts, turn, func(ctx context.Context, i int) error {
 			if changes[i] == nil {
 				return nil
 			}
@@ -229,14 +251,14 @@ func (r *Run) removeKeys(ctx context.Context, k *ring, gone func(i int, line ssh
 	})
 	if err == nil && !r.DryRun {
 		if err = r.proveOwnLogin(ctx, k); err == nil {
-			err = r.proveKeys(ctx, &k.keyring)
+			err = r.proveKeys(ctx, r.keyringWithin(&k.keyring))
 		}
 	}
 	if err == nil || r.DryRun {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return restored(err, "authorized_keys is everywhere as it was before", r.each(ctx, stepTidy, k.hosts, func(ctx context.Context, i int) error {
+	return restored(err, "authorized_keys is everywhere as it was before", r.eachOf(ctx, stepTidy, k.hosts, turn, func(ctx context.Context, i int) error {
 		if changes[i] == nil {
 			return nil
 		}
@@ -256,7 +278,7 @@ func restored(cause error, how string, taking error) error {
 // proveOwnLogin makes a fresh connection to each host, as the next zkctl will.
 func (r *Run) proveOwnLogin(ctx context.Context, k *ring) error {
 	return r.step(ctx, stepOwnLogin, func(ctx context.Context) error {
-		return r.each(ctx, stepOwnLogin, k.hosts, func(ctx context.Context, i int) error {
+		return r.eachOf(ctx, stepOwnLogin, k.hosts, r.turn(&k.keyring), func(ctx context.Context, i int) error {
 			fresh, err := r.Connect(k.hosts[i])
 			if err != nil {
 				return err
@@ -268,8 +290,8 @@ func (r *Run) proveOwnLogin(ctx context.Context, k *ring) error {
 	})
 }
 
-// RevokeKeys takes keys out of authorized_keys of all hosts, by fingerprint, comment, or the file of a public key. A key
-// with which a member logs in to the others is refused: it has to be rotated.
+// RevokeKeys takes keys out of authorized_keys of all hosts, or of those of the limit, by fingerprint, comment, or the file of a public key. A key
+// with which a member logs in to the others is refused: it has to be rotated. Hosts that are left out and let the key in are told of.
 func (r *Run) RevokeKeys(ctx context.Context, ids []string) (removed int, err error) {
 	k, err := r.lookAtKeys(ctx)
 	if err != nil {
@@ -292,10 +314,15 @@ func (r *Run) RevokeKeys(ctx context.Context, ids []string) (removed int, err er
 			if !matches(i, line) {
 				continue
 			}
+			if !r.within(k.hosts[i]) {
+				r.report(Event{Kind: Warning, Step: stepTidy, Host: m.Name, Text: fmt.Sprintf("is left out, and goes on letting in %s",
+					strings.TrimSpace(line.Fingerprint()+" "+line.Comment()))})
+				continue
+			}
 			removed++
 			for _, other := range k.members {
 				if key := other.Observed.Current(); key != nil && key.Public.Same(line.PublicKey) {
-					refused = append(refused, fmt.Sprintf("%s is the key with which %s logs in to the others: rotate it (zkctl keys rotate --host %s)", line.Fingerprint(), other.Name, other.Name))
+					refused = append(refused, fmt.Sprintf("%s is the key with which %s logs in to the others: rotate it (zkctl keys rotate --limit %s)", line.Fingerprint(), other.Name, other.Name))
 				}
 			}
 			if k.host(i).InUse(line) {
@@ -307,9 +334,13 @@ func (r *Run) RevokeKeys(ctx context.Context, ids []string) (removed int, err er
 		slices.Sort(refused)
 		return 0, &RefusedError{Host: r.Inventory.Name, Text: strings.Join(slices.Compact(refused), "\n"), Remedy: "nothing was changed"}
 	}
+	that := ""
+	if len(k.unseen) > 0 {
+		that = " that was looked at"
+	}
 	for _, id := range ids {
 		if !found[id] {
-			r.note(stepTidy, "", "no host has the key %s", id)
+			r.note(stepTidy, "", "no host%s has the key %s", that, id)
 		}
 	}
 	if removed == 0 {

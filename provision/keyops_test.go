@@ -380,7 +380,7 @@ func TestRevokeKeys(t *testing.T) {
 	}
 	for id, want := range map[string]string{
 		ssh.FingerprintSHA256(c.operator):      "the key with which we are logged in",
-		keys[0].Current().Public.Fingerprint(): "zkctl keys rotate --host h1",
+		keys[0].Current().Public.Fingerprint(): "zkctl keys rotate --limit h1",
 	} {
 		var refused *RefusedError
 		if _, err := c.run().RevokeKeys(t.Context(), []string{id}); !errors.As(err, &refused) || !strings.Contains(err.Error(), want) {
@@ -457,5 +457,87 @@ func TestExclusiveKeys(t *testing.T) {
 	again := c.run()
 	if err := again.SyncKeys(t.Context()); err != nil || again.Changes() != 0 {
 		t.Errorf("the second run: %v, %d changes", err, again.Changes())
+	}
+}
+
+// Within a limit other hosts stay as they are, and no key is taken for a stranger's that may be theirs.
+func TestKeysWithinALimit(t *testing.T) {
+	c := newCamp(t, 3)
+	_, foreign := sshtest.WriteKey(t, "")
+	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(foreign))) + " mallory@laptop\n"
+	for i := range c.servers {
+		c.write(i, "authorized_keys", c.read(i, "authorized_keys")+line)
+	}
+	away := func(host string, cmd remote.Command) error {
+		if host == "h3" {
+			return &remote.ConnError{Host: host, Step: "connect", Kind: remote.ErrUnreachable}
+		}
+		return nil
+	}
+	limited := func(names ...string) *Run {
+		r := c.run()
+		r.Limit = names
+		return r
+	}
+	lets := func(i int, text string) bool { return strings.Contains(c.read(i, "authorized_keys"), text) }
+	said := func(what string) {
+		t.Helper()
+		if !slices.ContainsFunc(c.events, func(e string) bool { return strings.Contains(e, what) }) {
+			t.Errorf("nobody says %q: %q", what, c.events)
+		}
+		c.events = nil
+	}
+
+	c.refuse = away
+	c.system = ", ssh_keys: exclusive"
+	if err := c.run().SyncKeys(t.Context()); !errors.Is(err, remote.ErrUnreachable) {
+		t.Errorf("h3 is out of reach: %v", err)
+	}
+	if err := limited("h1", "h2").SyncKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	said("no key is taken out of authorized_keys: which ones are those of h3 is not known")
+	c.refuse = nil
+	if state := c.state(); state["h1/id_ed25519"] == "" || state["h3/id_ed25519"] != "" || !lets(1, strings.TrimSpace(state["h1/id_ed25519.pub"])) || !lets(0, line) {
+		t.Errorf("after h1 and h2 without h3: %v\n%s", names(state), c.read(1, "authorized_keys"))
+	}
+
+	c.system = ""
+	if err := c.run().SyncKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := limited("h1").RevokeKeys(t.Context(), []string{"mallory@laptop"}); err != nil || n != 1 || lets(0, line) || !lets(1, line) {
+		t.Errorf("revoked on h1: %d, %v", n, err)
+	}
+	said("h2: is left out, and goes on letting in " + ssh.FingerprintSHA256(foreign) + " mallory@laptop")
+	c.system = ", ssh_keys: exclusive"
+	if err := limited("h2").SyncKeys(t.Context()); err != nil || lets(1, line) || !lets(2, line) || !lets(1, strings.TrimSpace(c.state()["h3/id_ed25519.pub"])) {
+		t.Errorf("h2 alone: %v", err)
+	}
+}
+
+// Of members on one machine, one of the limit stands for it.
+func TestOneOfEachMachine(t *testing.T) {
+	inv, err := inventory.Parse("inventory.yaml", []byte(`name: e
+hosts:
+  - {name: a1, address: a, id: 1, server: {service: s1, ports: {client: 1, peer: 2, election: 3}, paths: {data: /d1, install: /i1, config: /c1}}}
+  - {name: b, address: b, id: 2}
+  - {name: a2, address: a, id: 3, server: {service: s2, ports: {client: 4, peer: 5, election: 6, metrics: 0}, paths: {data: /d2, install: /i2, config: /c2}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[string]string{"": "a1 b", "a2": "a2 b", "a1": "a1 b", "a1,a2": "a1 b"} {
+		r := &Run{Inventory: inv}
+		if limit != "" {
+			r.Limit = strings.Split(limit, ",")
+		}
+		var got []string
+		for _, h := range r.oneOfEachMachine() {
+			got = append(got, h.Name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("with --limit %q: %q, want %q", limit, got, want)
+		}
 	}
 }

@@ -36,15 +36,20 @@ func (r *Run) leftOut(step string, h inventory.Host, err error) bool {
 	return true
 }
 
+// unseen are the names of hosts that could not be looked at.
+func (r *Run) unseen(members []member) (names []string) {
+	for _, h := range r.Inventory.Hosts {
+		if !slices.ContainsFunc(members, func(m member) bool { return m.Host.Name == h.Name }) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
 // mayLimit decides whether the hosts of the limit can do without what the others, which could not be looked at, know: the
 // ensemble's id, and whether their voters and ours would still agree about a majority.
 func (r *Run) mayLimit(members []member, ids identities) error {
-	var unseen []string
-	for _, h := range r.Inventory.Hosts {
-		if !slices.ContainsFunc(members, func(m member) bool { return m.Host.Name == h.Name }) {
-			unseen = append(unseen, h.Name)
-		}
-	}
+	unseen := r.unseen(members)
 	if len(unseen) == 0 {
 		return nil
 	}

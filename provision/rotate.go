@@ -48,7 +48,7 @@ func (r *Run) RotateKeys(ctx context.Context, names []string) ([]RotatedKey, err
 		turn = append(turn, i)
 	}
 	if len(turn) == 0 {
-		return nil, &RefusedError{Host: r.Inventory.Name, Text: "none of the chosen hosts has its ssh keys managed", Remedy: "set system.ssh_keys to manage"}
+		return nil, noneManaged(r.Inventory.Name)
 	}
 	before := slices.Clone(k.members)
 	rotated, err := r.replaceKeys(ctx, k, turn)

@@ -31,11 +31,12 @@ func certsCommand() *cli.Command {
 inventory gives tls.passphrase. To work from another machine, copy that directory. Hosts that have the server already get
 their certificates now, others from zkctl bootstrap. The private keys of hosts are made on the hosts and never leave them.
 What is there is kept: run again, it adds what is missing. Where hosts have certificates by an authority that is not on this
-machine, it refuses.
+machine, it refuses. With --limit the chosen hosts get certificates; the authority is that of all.
 
    zkctl certs init inventory.yaml
+   zkctl certs init --limit '!zk3'        # while zk3 is away
    scp -rp ~/.local/state/zkctl/lab/tls laptop2:.local/state/zkctl/lab/   # to go on from there`,
-				Flags:  flagsFor(hostFlags()),
+				Flags:  flagsFor(hostFlags(), limitFlag()),
 				Action: one(certsInit),
 			},
 			{
@@ -57,6 +58,7 @@ call, with --finish, gives members certificates by the next authority and then h
 along cannot connect anew from then on. Each can be called again if it was cut off; zkctl certs show says how far it is.
 
 Where the key of the authority is lost, or was never zkctl's (tls.ca was files), --take-over begins with whom the hosts trust.
+--limit does not go with --ca: members of one ensemble have to trust the same authorities.
 
    zkctl certs rotate
    zkctl certs rotate --limit zk2
@@ -73,7 +75,8 @@ Where the key of the authority is lost, or was never zkctl's (tls.ca was files),
 				Name: "client", Usage: "make a key and a certificate for a client", ArgsUsage: "NAME",
 				Description: `Both are in one file (PEM), which only you can read: by default NAME.pem here. Beside it is NAME.ca.pem, the authority that the client
 is to trust. To the ensemble the client is x509:CN=NAME,O=ENSEMBLE. While the authority is being replaced, the certificate is by the
-next one, and NAME.ca.pem has both. What was issued is taken back by zkctl certs rotate --ca and --finish alone.
+next one, and NAME.ca.pem has both. What was issued is taken back by zkctl certs rotate --ca and --finish alone. There is no --limit:
+all members let the client in.
 
    zkctl certs client billing -i inventory.yaml
    zkctl certs client billing --out /run/secrets/billing.pem`,
@@ -101,10 +104,15 @@ func certsInit(op *operation) error {
 	if err := op.issuesToAll(); err != nil {
 		return err
 	}
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	return op.change(func(ctx context.Context, run *provision.Run) error {
 		if op.inv.Hosts[0].TLS.Authority != "own" {
 			return usage("%s says tls.ca: files: there is no authority to make", op.inv.File)
 		}
+		run.Limit = names
 		err := run.InitCertificates(ctx)
 		op.out.clear()
 		if err != nil {
@@ -259,7 +267,7 @@ func certsRotate(op *operation) error {
 	ca, finish, takeOver := op.Bool("ca"), op.Bool("finish"), op.Bool("take-over")
 	switch {
 	case ca && len(op.StringSlice("limit")) > 0:
-		return usage("--ca is about all hosts: leave --limit away")
+		return usage("--limit does not go with --ca: members of one ensemble have to trust the same authorities")
 	case (finish || takeOver) && !ca:
 		return usage("--finish and --take-over go with --ca: they are about the authority")
 	case finish && takeOver:

@@ -27,11 +27,13 @@ func keysCommand() *cli.Command {
 				Name: "sync", Usage: "exchange the keys of all hosts, proved by logging in from each to each other", ArgsUsage: "[INVENTORY]",
 				Description: `What a bootstrap does about SSH keys, and no more. Keys that others have put into authorized_keys stay, unless the inventory
 says system.ssh_keys: exclusive: then all go but those of the hosts, those of system.authorized_keys, and the one with
-which we are logged in.
+which we are logged in. With --limit the chosen hosts exchange keys, and let in those of the others as far as these can be
+reached; where they cannot, nothing is taken out.
 
    zkctl keys sync --dry-run
-   zkctl keys sync`,
-				Flags:  flagsFor(hostFlags()),
+   zkctl keys sync
+   zkctl keys sync --limit '!zk3'         # while zk3 is away`,
+				Flags:  flagsFor(hostFlags(), limitFlag()),
 				Action: one(keysSync),
 			},
 			{
@@ -49,10 +51,11 @@ cut off is finished by running it again. Private keys never leave their hosts.
 				Name: "revoke", Usage: "take keys out of authorized_keys of all hosts", ArgsUsage: "KEY...",
 				Description: `A KEY is a fingerprint (SHA256:...), the comment of a key, or the file of a public key. Refused (exit code 7) for the key with
 which we are logged in, and for those of the hosts themselves. Afterwards every login is proved; where one fails,
-authorized_keys is given back.
+authorized_keys is given back. With --limit the key goes on the chosen hosts only; others that let it in are told of.
 
-   zkctl keys revoke mallory@laptop -i inventory.yaml`,
-				Flags: flagsFor(hostFlags(), []cli.Flag{
+   zkctl keys revoke mallory@laptop -i inventory.yaml
+   zkctl keys revoke mallory@laptop --limit '!zk3'   # while zk3 is away; call it again for all`,
+				Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
 					&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 				}),
 				Action: keysRevoke,
@@ -169,7 +172,12 @@ func lineOf(host, key string, k sshkeys.PublicKey) keyLine {
 }
 
 func keysSync(op *operation) error {
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
 	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
+		run.Limit = names
 		if err := run.SyncKeys(ctx); err != nil {
 			return err
 		}
@@ -212,14 +220,23 @@ func keysRevoke(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	names, err := op.limit()
+	if err != nil {
+		return err
+	}
+	where := "all hosts"
+	if len(names) > 0 {
+		where = strings.Join(names, ", ")
+	}
 	ids := c.Args().Slice()
 	if !c.Bool("yes") && !c.Bool("dry-run") {
-		what := fmt.Sprintf("take %s out of authorized_keys of all hosts", strings.Join(ids, ", "))
+		what := fmt.Sprintf("take %s out of authorized_keys of %s", strings.Join(ids, ", "), where)
 		if err := ask(c.Context, op.out.stderr, "to "+what, what+"?"); err != nil {
 			return err
 		}
 	}
 	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
+		run.Limit = names
 		if _, err := run.RevokeKeys(ctx, ids); err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ func lockCommand() *cli.Command {
 	return &cli.Command{
 		Name: "lock", Usage: "show or end the lock that keeps two operators from working at once: show, break",
 		Description: `Who changes something has the lock of the ensemble on a majority of its hosts. It is renewed while the work lasts and ends by
-itself a minute after a zkctl that was cut off.`,
+itself a minute after a zkctl that was cut off. It is one lock for all hosts, so that there is no --limit.`,
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "show what each host says about the lock", ArgsUsage: "[INVENTORY]",

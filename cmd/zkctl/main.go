@@ -195,6 +195,9 @@ func plain(flags []cli.Flag) {
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
 		near := ""
+		if c.Command != nil && (name == "limit" || name == "host") {
+			return usage("there is no --%s here: %s", name, unlimited(c.Command))
+		}
 		if c.Command != nil {
 			near = spelling.Nearest("--"+name, longFlags(c.Command))
 		}
@@ -204,6 +207,22 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		return usage("there is no flag --%s here%s", name, near)
 	}
 	return usage("%v", err)
+}
+
+// unlimited says why a command cannot be limited to some hosts.
+func unlimited(cmd *cli.Command) string {
+	command := strings.TrimPrefix(cmd.HelpName, "zkctl ")
+	switch verb, _, _ := strings.Cut(command, " "); {
+	case verb == "lock":
+		return "the lock is one for all hosts"
+	case verb == "resume":
+		return "it goes on with the hosts of the run that was cut off"
+	case command == "certs client":
+		return "all members let the client in"
+	case command == "zkctl" || len(cmd.Subcommands) > 0:
+		return "it is said to a command, such as zkctl keys list"
+	}
+	return command + " does nothing on hosts"
 }
 
 // report writes an error and its hint.

@@ -21,7 +21,7 @@ func resumeCommand() *cli.Command {
 		ArgsUsage: "[INVENTORY]",
 		Description: `Finds the last run on the ensemble in the audit trail of this machine. If it did not end well, looks at the hosts anew, says
 what of it is verified done and what is to do, and calls the same command again: what counts is what the hosts are, not
-what the trail says. On another machine, zkctl apply does the same without the trail.
+what the trail says. The --limit is that of the run. On another machine, zkctl apply does the same without the trail.
 
    zkctl resume --dry-run                 # how far it came
    zkctl resume`,

@@ -711,3 +711,17 @@ func TestExpiriesHere(t *testing.T) {
 		t.Errorf("after 11 years: %q", lines)
 	}
 }
+
+// The authority is that of all; within a limit the chosen hosts get certificates.
+func TestCertsInitWithinALimit(t *testing.T) {
+	l := newLocal(t)
+	l.must("bootstrap", "--server-binary", l.server)
+	l.must("certs", "init", "--limit", "m2")
+	if out := l.must("certs", "show", "--json"); !strings.Contains(out, `"host":"m2"`) || !strings.Contains(out, `"host":"authority"`) || !strings.Contains(out, `"without":["m1","m3"]`) {
+		t.Errorf("after m2:\n%s", out)
+	}
+	l.must("certs", "init")
+	if out := l.must("certs", "show", "--json"); !strings.Contains(out, `"without":[]`) {
+		t.Errorf("after all:\n%s", out)
+	}
+}
