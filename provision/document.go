@@ -134,23 +134,40 @@ func (r *Run) document(it *intent) *Document {
 			idle = append(idle, m.Host.Name)
 		}
 	}
-	d.Unavailable = unavailable(r.Inventory, d.Starts, idle, it.out.Order, d.Elections)
+	counts := map[string]inventory.Quorum{}
+	for _, m := range it.members {
+		if m.running {
+			counts[m.Host.Name] = quorumIn(m.started)
+		}
+	}
+	d.Unavailable = unavailable(r.Inventory, counts, d.Starts, idle, it.out.Order, d.Elections)
 	return d
 }
 
 // unavailable says for how long clients are not served, where the idle members do not run yet and some of them are started, and
-// others restarted.
-func unavailable(inv *inventory.Inventory, starts, idle, restarts []string, elections int) string {
+// others restarted, one after the other. counts says how those count that run; those that were restarted count by the inventory.
+func unavailable(inv *inventory.Inventory, counts map[string]inventory.Quorum, starts, idle, restarts []string, elections int) string {
 	quorum := inventory.QuorumOf(inv.Hosts)
-	enough := func(fits func(name string) bool) bool {
+	enoughBy := func(quorum inventory.Quorum, fits func(name string) bool) bool {
 		ids := map[int]bool{}
 		for _, h := range inv.Hosts {
 			ids[h.ID] = fits(h.Name)
 		}
 		return quorum.Enough(func(id int) bool { return ids[id] })
 	}
+	enough := func(fits func(name string) bool) bool { return enoughBy(quorum, fits) }
 	running := func(name string) bool { return !slices.Contains(idle, name) }
 	started := func(name string) bool { return running(name) || slices.Contains(starts, name) }
+	missed := func(i int) bool { // the i-th of the restarts, by the voters that stay meanwhile
+		stays := func(name string) bool { return name != restarts[i] && started(name) }
+		by := quorums{quorum} // of who comes back
+		for _, h := range inv.Hosts {
+			if had := counts[h.Name]; len(had.Voters()) > 0 && stays(h.Name) && !slices.Contains(restarts[:i], h.Name) {
+				by = append(by, had)
+			}
+		}
+		return slices.ContainsFunc(by, func(q inventory.Quorum) bool { return !enoughBy(q, stays) })
+	}
 	switch {
 	case len(starts) == len(inv.Hosts):
 		return "until the first start: nothing runs yet"
@@ -158,9 +175,7 @@ func unavailable(inv *inventory.Inventory, starts, idle, restarts []string, elec
 		return "until more members are started than these: the voters that run are no majority"
 	case !enough(running):
 		return "until members are started: the voters that run are no majority"
-	case slices.ContainsFunc(restarts, func(name string) bool {
-		return !enough(func(other string) bool { return other != name && started(other) })
-	}):
+	case slices.ContainsFunc(restarts, func(name string) bool { return missed(slices.Index(restarts, name)) }):
 		return "while a voter is restarted that the others cannot do without: zkctl restart does that, apply refuses to"
 	case elections == 1:
 		return "for one election; sessions survive it"

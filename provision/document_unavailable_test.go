@@ -32,13 +32,21 @@ func TestUnavailable(t *testing.T) {
 		{[]string{"c"}, nil, []string{"b"}, 0, Served},
 		{[]string{"a", "b", "c", "o"}, nil, nil, 0, "until the first start: nothing runs yet"},
 	} {
-		if got := unavailable(inv, test.starts, append(test.others, test.starts...), test.restarts, test.elections); got != test.want {
+		if got := unavailable(inv, nil, test.starts, append(test.others, test.starts...), test.restarts, test.elections); got != test.want {
 			t.Errorf("%v to start, %d elections: got %q, want %q", test.starts, test.elections, got, test.want)
+		}
+	}
+	// While weights change, what counts is by what those count that stay.
+	heavy := inventory.NewQuorum(map[int]int{1: 0, 2: 0, 3: 0}, map[int]int{1: 2})
+	counts := map[string]inventory.Quorum{"a": heavy, "b": heavy, "c": heavy}
+	for order, served := range map[string]bool{"a b c": false, "b a c": false, "b c a": true} {
+		if got := unavailable(inv, counts, nil, nil, strings.Fields(order), 0); (got == Served) != served {
+			t.Errorf("%s: %q", order, got)
 		}
 	}
 	// Of two voters none can be missed.
 	inv.Hosts = inv.Hosts[:2]
-	if got := unavailable(inv, nil, nil, []string{"b"}, 0); !strings.Contains(got, "zkctl restart does that, apply refuses to") {
+	if got := unavailable(inv, nil, nil, nil, []string{"b"}, 0); !strings.Contains(got, "zkctl restart does that, apply refuses to") {
 		t.Errorf("of two: %q", got)
 	}
 }

@@ -111,23 +111,32 @@ func (it *intent) summaries() [][2]string {
 
 // planRestarts finds out in which order members are going to be restarted, and what that costs.
 func (r *Run) planRestarts(ctx context.Context, it *intent) {
-	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
-	var targets []member
+	seen := r.probeAll(ctx)
+	var left []member
 	for _, m := range it.members {
 		if it.out.Restarts[m.Host.Name] != "" {
-			targets = append(targets, m)
+			left = append(left, m)
 		}
 	}
-	it.out.Order = namesOf(leaderLast(targets, seen))
 	it.leader = Judge(seen).Leader
 	if it.out.Restarts[it.leader] != "" {
 		it.out.Elections = 1
 	}
-	// With all voters serving it is certain that these restarts are going to be refused; others may come back, or be started.
-	for _, name := range it.out.Order {
-		if refused := (*RefusedError)(nil); errors.As(MayStop(seen, name), &refused) && refused.Remedy == interruptRemedy {
+	warned := false
+	for len(left) > 0 {
+		m, err := nextToStop(left, seen)
+		name := m.Host.Name
+		// With all voters serving it is certain that these restarts are going to be refused; others may come back, or be started.
+		if refused := (*RefusedError)(nil); !warned && errors.As(err, &refused) && refused.Remedy == interruptRemedy {
 			r.report(Event{Kind: Warning, Step: stepRestart, Host: name, Text: "is not going to be restarted: " + refused.Text + " (" + refused.Remedy + ")"})
-			break
+			warned = true
+		}
+		it.out.Order = append(it.out.Order, name)
+		left = slices.DeleteFunc(left, func(o member) bool { return o.Host.Name == name })
+		for i := range seen {
+			if seen[i].Host.Name == name {
+				seen[i].Counts = inventory.Quorum{} // the next one is stopped beside one that counts by the inventory
+			}
 		}
 	}
 }

@@ -108,7 +108,7 @@ func (r *Run) awaitWithin(ctx context.Context, members []member, out *Outcome) e
 	limited, cancel := context.WithTimeoutCause(ctx, r.ReadyTimeout, fmt.Errorf("no answer within %v", r.ReadyTimeout))
 	defer cancel()
 	err := r.Canary(limited, r.hostsWithin())
-	out.Seen = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+	out.Seen = r.probeAll(ctx)
 	out.Verdict = Judge(out.Seen)
 	return errors.Join(err, context.Cause(ctx))
 }

@@ -197,7 +197,11 @@ func (r *Run) find(ctx context.Context, m templates.Member, want hostprep.Wanted
 	if err != nil {
 		return member{}, err
 	}
-	return found(m, facts)
+	got, err := found(m, facts)
+	if err == nil && got.running {
+		r.setCount(m.Host, got.started)
+	}
+	return got, err
 }
 
 // found reads a member's state from its host's facts.
@@ -241,9 +245,14 @@ func (r *Run) observeServices(ctx context.Context, hosts []inventory.Host) ([]me
 	err := r.step(ctx, step, func(ctx context.Context) error {
 		return r.each(ctx, step, hosts, func(ctx context.Context, i int) (err error) {
 			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
-			members[i], err = r.find(ctx, m, hostprep.Wanted{Root: privileged(m), Extra: r.wanted(m).Extra[:1]})
+			members[i], err = r.findService(ctx, m)
 			return err
 		})
 	})
 	return members, err
+}
+
+// findService asks for the state of a member's service only.
+func (r *Run) findService(ctx context.Context, m templates.Member) (member, error) {
+	return r.find(ctx, m, hostprep.Wanted{Root: privileged(m), Extra: r.wanted(m).Extra[:1]})
 }

@@ -52,6 +52,9 @@ type Observation struct {
 	Uptime      time.Duration
 	// LatencyMillis is the average since the member's start.
 	LatencyMillis float64
+	// Counts is the quorum by which the member counts, as it was started: while weights or voters change, members differ in it.
+	// Where it is nobody's it is not known, and taken for that of the inventory.
+	Counts inventory.Quorum
 }
 
 // Serving reports whether the member answers clients as a part of an ensemble with a quorum.

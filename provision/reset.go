@@ -143,7 +143,7 @@ func (r *Run) observeForReset(ctx context.Context) (members []member, missing, e
 }
 
 func (r *Run) stopForReset(ctx context.Context, members []member) error {
-	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+	seen := r.probeAll(ctx)
 	for _, m := range leaderLast(members, seen) {
 		if m.running {
 			if err := r.call(ctx, stepStop, m, "stop"); err != nil {

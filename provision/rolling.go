@@ -71,9 +71,16 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 	}
 	var before []Observation
 	err = r.step(ctx, "look at the ensemble", func(ctx context.Context) error {
-		before = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
-		return mayBegin(before, hosts)
+		before = r.probeAll(ctx)
+		return nil
 	})
+	if err == nil {
+		before, err = r.learnCounts(ctx, before, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = mayBegin(before, hosts)
 	if refused := (*RefusedError)(nil); errors.As(err, &refused) && !fresh && r.leftStopped(ctx, before, hosts) {
 		err = nil
 	}
@@ -189,9 +196,9 @@ func (r *Run) restartRolling(ctx context.Context, all, targets []member, done fu
 		return &PartialError{Done: through, Left: namesOf(left), Cause: cause}
 	}
 	for len(left) > 0 {
-		seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
-		m := leaderLast(left, seen)[0]
-		if err := MayStop(seen, m.Host.Name); err != nil {
+		seen := r.probeAll(ctx)
+		m, err := nextToStop(left, seen)
+		if err != nil {
 			return stop(err)
 		}
 		if err := r.restartOne(ctx, m, all); err != nil {
@@ -206,6 +213,18 @@ func (r *Run) restartRolling(ctx context.Context, all, targets []member, done fu
 		left = slices.DeleteFunc(left, func(o member) bool { return o.Host.Name == m.Host.Name })
 	}
 	return nil
+}
+
+// nextToStop is the first in the order of leaderLast that may be stopped now. Where none may, it is the first of all, and why. While
+// weights change, one may have to wait until others count it for less.
+func nextToStop(members []member, seen []Observation) (member, error) {
+	ordered := leaderLast(members, seen)
+	for _, m := range ordered {
+		if MayStop(seen, m.Host.Name) == nil {
+			return m, nil
+		}
+	}
+	return ordered[0], MayStop(seen, ordered[0].Host.Name)
 }
 
 // restartOne restarts a member and waits until it serves again as a part of the ensemble, caught up with what the leader
@@ -239,6 +258,9 @@ func (r *Run) restartOne(ctx context.Context, m member, all []member) error {
 			}
 			return "it was not observed"
 		}, all, nil)
+	}
+	if err == nil {
+		err = r.recount(ctx, m)
 	}
 	if err == nil {
 		limited, cancel := context.WithTimeoutCause(ctx, r.ReadyTimeout, fmt.Errorf("no answer within %v", r.ReadyTimeout))

@@ -59,6 +59,7 @@ type Run struct {
 	mu      sync.Mutex
 	hosts   map[string]*tripHost
 	lease   *lease
+	counts  map[string]inventory.Quorum // by which members count, as they were started
 	changes int
 	times   []StepTime
 }
@@ -320,6 +321,7 @@ func (r *Run) call(ctx context.Context, step string, m member, verb string) erro
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("%s: %s the server: %w", m.Host.Name, verb, err)
 	}
+	r.setCount(m.Host, nil) // until somebody looks, what the inventory says
 	err := r.change(context.WithoutCancel(ctx), step, m.Host, r.service(m, verb))
 	if err != nil && verb != "stop" {
 		err = fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))

@@ -113,7 +113,7 @@ func (r *Run) awaitFor(ctx context.Context, most time.Duration, what string, met
 	// Often for few members, whose answers cost next to nothing.
 	pause, longest := 10*time.Millisecond, min(250*time.Millisecond, max(20*time.Millisecond, time.Duration(len(r.Inventory.Hosts))*5*time.Millisecond))
 	for {
-		seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+		seen := r.probeAll(ctx)
 		if last != nil {
 			*last = seen
 		}
@@ -287,8 +287,10 @@ const leaderWait = 10 * time.Second
 // startChosen starts members. That there will be a leader is not for certain with these members alone; where the ones that
 // run are a majority, it is waited for, but not for long.
 func (r *Run) startChosen(ctx context.Context, members []member) error {
-	quorum, up := inventory.QuorumOf(r.Inventory.Hosts), map[int]bool{}
-	for _, o := range ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline) {
+	up := map[int]bool{}
+	seen := r.probeAll(ctx)
+	quorum := inForce(seen)
+	for _, o := range seen {
 		up[o.Host.ID] = o.State != Down
 	}
 	for i := range members {
@@ -325,7 +327,7 @@ func (r *Run) awaitChosen(ctx context.Context, members []member, out *Outcome) e
 		for _, o := range seen {
 			up[o.Host.ID] = o.State != Down || chosen[o.Host.Name]
 		}
-		if !quorumOf(seen).Enough(func(id int) bool { return up[id] }) {
+		if !inForce(seen).Enough(func(id int) bool { return up[id] }) {
 			return ""
 		}
 		for _, o := range seen {
@@ -347,8 +349,11 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 	if err != nil {
 		return nil, err
 	}
-	seen := ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+	seen := r.probeAll(ctx)
 	if len(names) > 0 {
+		if seen, err = r.learnCounts(ctx, seen, hosts); err != nil {
+			return nil, err
+		}
 		if err := r.mayStopAll(seen, hosts, force); err != nil {
 			return nil, err
 		}
@@ -378,13 +383,13 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 	}
 	err = r.locked(ctx, nil, nil, func(ctx context.Context) error { return r.step(ctx, "stop", end) })
 	if err == nil && !r.DryRun {
-		out.Seen = ProbeAll(ctx, r.Inventory, r.Probe, r.Deadline)
+		out.Seen = r.probeAll(ctx)
 		var away []int
 		for _, h := range hosts {
 			away = append(away, h.ID)
 		}
 		// Those that are left may have to elect a leader first, for a moment.
-		if late := (*NotReadyError)(nil); quorumOf(seen).Enough(without(synced(seen), away...)) {
+		if late := (*NotReadyError)(nil); inForce(seen, away...).Enough(without(synced(seen), away...)) {
 			if err = r.awaitFor(ctx, min(leaderWait, r.ReadyTimeout), "a leader", led, nil, &out.Seen); errors.As(err, &late) {
 				err = nil // shown by what was seen
 			}
@@ -400,14 +405,15 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 	if v.Leader == "" {
 		return nil // no quorum is seen; see mayStopUnseen
 	}
-	quorum, serves := quorumOf(seen), synced(seen)
+	now, serves := inForce(seen), synced(seen)
 	var away []int
 	lost := false
 	for _, h := range hosts {
 		away = append(away, h.ID)
-		lost = lost || h.Role == inventory.Voter && serves(h.ID)
+		lost = lost || now.know(h.ID) && serves(h.ID)
 	}
 	left := without(serves, away...)
+	quorum := inForce(seen, away...).closest(left)
 	if !lost || quorum.Enough(left) {
 		return nil
 	}
@@ -428,7 +434,7 @@ func (r *Run) mayStopAll(seen []Observation, hosts []inventory.Host, force bool)
 // a certificate or because of a firewall, may serve all the same. Where no member answers as it should, the hosts are asked
 // whether its process runs.
 func (r *Run) mayStopUnseen(ctx context.Context, seen []Observation, stopped []member, force bool) error {
-	quorum, serves := quorumOf(seen), synced(seen)
+	serves := synced(seen)
 	known := map[string]member{} // by name, those whose host answered
 	for _, m := range stopped {
 		known[m.Host.Name] = m
@@ -444,7 +450,8 @@ func (r *Run) mayStopUnseen(ctx context.Context, seen []Observation, stopped []m
 			ask = append(ask, o.Host)
 		}
 	}
-	left := without(serves, away...)
+	now, left := inForce(seen), without(serves, away...)
+	quorum := inForce(seen, away...).closest(left)
 	if quorum.Enough(left) {
 		return nil
 	}
@@ -481,7 +488,7 @@ func (r *Run) mayStopUnseen(ctx context.Context, seen []Observation, stopped []m
 			lost++
 		}
 	}
-	if len(names) == 0 || lost == 0 || !quorum.Enough(func(id int) bool { return may[id] }) {
+	if len(names) == 0 || lost == 0 || !slices.ContainsFunc(now, func(q inventory.Quorum) bool { return q.Enough(func(id int) bool { return may[id] }) }) {
 		return nil // it is certain that no quorum is lost
 	}
 	text := fmt.Sprintf("it cannot be told whether the ensemble keeps serving: %s would be left that are seen to serve, and %d are needed; not seen (%s)",

@@ -35,13 +35,58 @@ type Verdict struct {
 	Text string
 }
 
-// quorumOf is the quorum of members that were all observed.
-func quorumOf(seen []Observation) inventory.Quorum {
+// quorums are those by which members count, each different one once.
+type quorums []inventory.Quorum
+
+// wantedOf is the quorum that the inventory says, of members that were all observed.
+func wantedOf(seen []Observation) inventory.Quorum {
 	hosts := make([]inventory.Host, len(seen))
 	for i, o := range seen {
 		hosts[i] = o.Host
 	}
 	return inventory.QuorumOf(hosts)
+}
+
+// inForce are the quorums by which those count that serve, are synced and are not away: any of them may lead, now or next. Where
+// nobody serves, it is that of the inventory.
+func inForce(seen []Observation, away ...int) (all quorums) {
+	wanted, serves := wantedOf(seen), without(synced(seen), away...)
+	for _, o := range seen {
+		counts := o.Counts
+		if len(counts.Voters()) == 0 {
+			counts = wanted
+		}
+		if slices.Contains(counts.Voters(), o.Host.ID) && serves(o.Host.ID) && !slices.ContainsFunc(all, counts.Equal) {
+			all = append(all, counts)
+		}
+	}
+	if all == nil {
+		return quorums{wanted}
+	}
+	return all
+}
+
+// Enough reports whether the voters that satisfy has are a quorum, whoever counts.
+func (q quorums) Enough(has func(id int) bool) bool {
+	return !slices.ContainsFunc(q, func(one inventory.Quorum) bool { return !one.Enough(has) })
+}
+
+// closest is the one that the voters that satisfy has miss, or else would miss first.
+func (q quorums) closest(has func(id int) bool) inventory.Quorum {
+	return slices.MinFunc(q, func(a, b inventory.Quorum) int {
+		left := func(one inventory.Quorum) int {
+			if !one.Enough(has) {
+				return -1
+			}
+			return one.FailuresLeft(has)
+		}
+		return left(a) - left(b)
+	})
+}
+
+// know reports whether anybody counts this voter.
+func (q quorums) know(id int) bool {
+	return slices.ContainsFunc(q, func(one inventory.Quorum) bool { return slices.Contains(one.Voters(), id) })
 }
 
 // leading is the member that leads, nil without one: of several that say so the one of the newest epoch. A quorum follows that,
@@ -78,7 +123,8 @@ func without(has func(id int) bool, away ...int) func(id int) bool {
 // Judge sums up observations of all members.
 func Judge(seen []Observation) Verdict {
 	v := Verdict{}
-	quorum, serves := quorumOf(seen), synced(seen)
+	serves := synced(seen)
+	quorum := inForce(seen).closest(serves)
 	serving, leaders, late := 0, 0, ""
 	for _, o := range seen {
 		voter := o.Host.Role == inventory.Voter
@@ -174,16 +220,18 @@ const lookRemedy = "let zkctl reach the client ports (firewall; client certifica
 // interruptRemedy is for ensembles of which all members serve, and of which one would be missed all the same.
 const interruptRemedy = "there are too few voters for a restart without an interruption: zkctl restart restarts them at once, while no client is served"
 
-// MayStop decides from what was just observed whether the member may be stopped: the other voters that serve and are
-// synced must still be a majority. A voter that does not serve, or an observer, is missed by no quorum; but one that was not
+// MayStop decides from what was just observed whether the member may be stopped, to be started again: the other voters that serve
+// and are synced must still be a majority, by what each of them counts, and by what the inventory says, since who comes back with
+// that follows only whom it takes for a majority. A voter that does not serve, or an observer, is missed by no quorum; but one that was not
 // seen may serve.
 func MayStop(seen []Observation, name string) error {
-	v, quorum, serves := Judge(seen), quorumOf(seen), synced(seen)
+	v, now, serves := Judge(seen), inForce(seen), synced(seen)
+	quorum := now.closest(serves)
 	for _, o := range seen {
 		if o.Host.Name != name {
 			continue
 		}
-		if o.Host.Role != inventory.Voter {
+		if !now.know(o.Host.ID) {
 			return nil
 		}
 		if !o.Synced() {
@@ -197,7 +245,8 @@ func MayStop(seen []Observation, name string) error {
 			return &RefusedError{Host: name, Text: fmt.Sprintf("nobody leads: %s serve, %d are needed%s", quorum.Describe(serves), quorum.Needed(),
 				missing(seen))}
 		}
-		if left := without(serves, o.Host.ID); !quorum.Enough(left) {
+		rest, left := append(inForce(seen, o.Host.ID), wantedOf(seen)), without(serves, o.Host.ID)
+		if quorum = rest.closest(left); !quorum.Enough(left) {
 			refused := &RefusedError{Host: name, Text: fmt.Sprintf("%s serve; without %s it would be %d, and %d are needed%s",
 				quorum.Describe(serves), name, quorum.Tally(left), quorum.Needed(), missing(seen))}
 			if v.Serving == v.Voters {

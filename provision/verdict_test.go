@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,107 @@ func TestMayStopByWeight(t *testing.T) {
 		err := MayStop(seen, c.name)
 		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
 			t.Errorf("%s: stop %s: %v", c.words, c.name, err)
+		}
+	}
+}
+
+// weighing is the quorum of three voters of these weights.
+func weighing(a, b, c int) inventory.Quorum {
+	return inventory.NewQuorum(map[int]int{1: 1, 2: 1, 3: 1}, map[int]int{1: a, 2: b, 3: c})
+}
+
+// While weights change, what counts is by what those count that stay, not what the inventory wants.
+func TestMayStopByWhatIsInForce(t *testing.T) {
+	old, equal := weighing(2, 1, 1), weighing(1, 1, 1)
+	for _, c := range []struct {
+		what    string
+		counts  []inventory.Quorum
+		name    string
+		refused string
+	}{ // with equal weights wanted
+		{"nobody was restarted", []inventory.Quorum{old, old, old}, "a", "voters with 4 of a weight of 4 serve; without a it would be 2, and 3 are needed"},
+		{"nobody was restarted", []inventory.Quorum{old, old, old}, "b", ""},
+		{"b was restarted", []inventory.Quorum{old, {}, old}, "a", "without a it would be 2, and 3 are needed"},
+		{"b was restarted", []inventory.Quorum{old, {}, old}, "c", ""},
+		{"b and c were restarted", []inventory.Quorum{old, {}, {}}, "a", ""},
+		{"all were restarted", []inventory.Quorum{equal, equal, equal}, "a", ""},
+	} {
+		seen := ensemble("leader follower follower")
+		for i := range seen {
+			seen[i].Counts = c.counts[i]
+		}
+		err := MayStop(seen, c.name)
+		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%s: stop %s: %v", c.what, c.name, err)
+		}
+		r := &Run{}
+		if err := r.mayStopAll(seen, []inventory.Host{seen[c.name[0]-'a'].Host}, false); (err == nil) != (c.refused == "") {
+			t.Errorf("%s: stop --limit %s: %v", c.what, c.name, err)
+		}
+	}
+	// Who comes back with new weights follows those only whom it takes for a majority.
+	seen := ensemble("leader follower follower")
+	for i := range seen {
+		seen[i].Counts, seen[i].Host.Group, seen[i].Host.Weight = equal, 1, 1
+	}
+	seen[0].Host.Weight = 2
+	if err := MayStop(seen, "a"); err == nil || !strings.Contains(err.Error(), "without a it would be 2, and 3 are needed") {
+		t.Errorf("a is going to weigh 2: %v", err)
+	}
+	if err := MayStop(seen, "b"); err != nil {
+		t.Errorf("a is going to weigh 2: %v", err)
+	}
+	// A voter of the inventory that the others do not know of yet is missed by nobody; a former one still is.
+	seen = ensemble("leader follower follower o:follower")
+	seen[3].Host.Role = inventory.Voter
+	for i := range 3 {
+		seen[i].Counts = equal
+	}
+	if err := MayStop(seen, "d"); err != nil {
+		t.Errorf("a new voter: %v", err)
+	}
+	seen = ensemble("leader down o:follower")
+	for i := range seen {
+		seen[i].Counts = equal
+	}
+	if err := MayStop(seen, "c"); err == nil {
+		t.Error("a former voter, the second of three, may be stopped")
+	}
+}
+
+// With weights that change some wait until others count them for less, or for more.
+func TestNextToStop(t *testing.T) {
+	for _, c := range []struct {
+		leader string
+		had    inventory.Quorum
+		want   string
+	}{
+		{"a", weighing(2, 1, 1), "b c a"},
+		{"c", weighing(2, 1, 1), "b c a"}, // a when neither of the others counts it for two any more
+		{"c", weighing(1, 1, 1), "a b c"},
+	} {
+		seen := ensemble("follower follower follower")
+		var members []member
+		for i := range seen {
+			if seen[i].Counts = c.had; seen[i].Host.Name == c.leader {
+				seen[i].State = Leader
+			}
+			var m member
+			m.Host = seen[i].Host
+			members = append(members, m)
+		}
+		var order []string
+		for len(members) > 0 {
+			m, err := nextToStop(members, seen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			order = append(order, m.Host.Name)
+			seen[m.Host.ID-1].Counts = weighing(1, 1, 1)
+			members = slices.DeleteFunc(members, func(o member) bool { return o.Host.Name == m.Host.Name })
+		}
+		if got := strings.Join(order, " "); got != c.want {
+			t.Errorf("led by %s: %s, want %s", c.leader, got, c.want)
 		}
 	}
 }

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/zkctl/zkctl/test/workload"
 )
 
 // Where one vote weighs more than the others together, gates and status say so, and the members behave accordingly.
@@ -31,6 +35,42 @@ func TestWeights(t *testing.T) {
 	if out, code := l.ctl("apply", "--server-binary", l.server); code != exitRefused || !strings.Contains(out, "weights change by too much at once") {
 		t.Errorf("apply without weights: exit code %d\n%s", code, out)
 	}
+}
+
+// While weights change, each member is restarted when those that stay can do without it, by what they count at that moment.
+func TestWeightsChange(t *testing.T) {
+	l := newLocal(t)
+	l.edit("name: m1, id: 1", "name: m1, id: 1, weight: 2")
+	l.must("bootstrap", "--server-binary", l.server)
+	load, err := workload.Start("/load", workload.Options{Writers: 3, Registers: 1, Pause: 5 * time.Millisecond, Keep: 50}, l.clients...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By equal weights m1 could be missed, but not by those of now.
+	l.edit(", weight: 2", "")
+	const why = "voters with 4 of a weight of 4 serve; "
+	if out, code := l.ctl("stop", "--limit", "m1", "--yes"); code != exitRefused || !strings.Contains(out, why+"after this it would be 2, and 3 are needed") {
+		t.Errorf("stop of the weight: exit code %d\n%s", code, out)
+	}
+	if out, code := l.ctl("rolling-restart", "--limit", "m1"); code != exitRefused || !strings.Contains(out, why+"without m1 it would be 2, and 3 are needed") {
+		t.Errorf("rolling restart of the weight: exit code %d\n%s", code, out)
+	}
+	if out := l.must("apply", "--json", "--server-binary", l.server); !regexp.MustCompile(`"restarts":\["m[23]","m[23]","m1"\]`).MatchString(out) {
+		t.Errorf("to equal weights:\n%s", out)
+	}
+	l.edit("name: m1, id: 1", "name: m1, id: 1, weight: 2")
+	out, code := l.ctl("apply", "--server-binary", l.server)
+	if code != exitPartial || !strings.Contains(out, why+"without m1 it would be 2, and 3 are needed") || !strings.Contains(out, "m1: is not going to be restarted") {
+		t.Errorf("apply of a weight that is not to be missed: exit code %d\n%s", code, out)
+	}
+	if out := l.must("status"); !strings.Contains(out, "healthy: all 3 members serve") {
+		t.Errorf("status before the last restart:\n%s", out)
+	}
+	l.must("restart", "--yes")
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply after the restart:\n%s", out)
+	}
+	l.keptAll(load)
 }
 
 // What a lone voter has to be restarted for is said before anything is done, and how it is done.
