@@ -98,7 +98,9 @@ share() {
 	key_of "$1"
 	if ! known "$key"; then fresh="$fresh $key "
 	elif [ -f "$journal/$key.left" ] && [ -f "$1" ]; then
-		[ "$(hash <"$1")" = "$(cat <"$journal/$key.left")" ] || echo edited >"$journal/$key.left"
+		h=$(hash <"$1")
+		[ "$h" = "$(cat <"$journal/$key.left")" ] || # or what it was first: then it was undone
+			{ [ -f "$journal/$key.bytes" ] && [ "$h" = "$(hash <"$journal/$key.bytes")" ]; } || echo edited >"$journal/$key.left"
 	fi
 	save "$1" rename
 }

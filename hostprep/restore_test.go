@@ -2,7 +2,6 @@ package hostprep
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,7 +70,7 @@ func TestUndoOfSharedFiles(t *testing.T) {
 	}
 	host := remote.NewLocal("h", remote.Become{None: true})
 	for _, c := range []struct {
-		name, edits string // of each letter: o our rule, p another one of ours, x that of somebody else
+		name, edits string // of each letter: o our rule, p another one of ours, x that of somebody else; u: our undo
 		there       bool
 		want        string
 	}{
@@ -81,6 +80,9 @@ func TestUndoOfSharedFiles(t *testing.T) {
 		{"in between", "oxp", true, "was\nx\n"},
 		{"in between, where nothing was there", "oxp", false, "x\n"},
 		{"before", "xo", true, "was\nx\n"},
+		{"undone, and done again", "ouop", true, "was\n"},
+		{"undone, and done again, where nothing was there", "ouop", false, ""},
+		{"after it was undone", "ouxo", true, "was\nx\n"},
 	} {
 		dir := t.TempDir()
 		file, journal := filepath.Join(dir, "zone"), filepath.Join(dir, "journal")
@@ -89,7 +91,18 @@ func TestUndoOfSharedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		takeBack := func() []Finding {
+			undo, findings := PlanUndo("h", journalOf(t, host, journal), nil)
+			if err := (Batch{Changes: undo}).Exec(t.Context(), host); err != nil {
+				t.Fatal(err)
+			}
+			return findings
+		}
 		for _, rule := range c.edits {
+			if rule == 'u' {
+				takeBack()
+				continue
+			}
 			change := Change{Kind: RunScript, Target: "zone", Summary: "open " + string(rule), Root: true, Saves: []string{file}, Shared: true,
 				Args: []string{file, string(rule)}, Script: `echo "$2" >>"$1"`,
 				Undo: &Undo{Script: `grep -vFx -- "$2" "$1" >"$1.new"; cat "$1.new" >"$1"; rm "$1.new"`, Args: []string{file, string(rule)}}}
@@ -101,10 +114,7 @@ func TestUndoOfSharedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		undo, findings := PlanUndo("h", journalOf(t, host, journal), nil)
-		if err := (Batch{Changes: undo}).Exec(context.Background(), host); err != nil {
-			t.Fatal(err)
-		}
+		findings := takeBack()
 		got, _ := os.ReadFile(file)
 		if said := len(findings) > 0; string(got) != c.want || said != (strings.Contains(c.want, "x") && c.edits != "xo") {
 			t.Errorf("%s: %q, want %q; %v", c.name, got, c.want, findings)

@@ -23,11 +23,11 @@ type refusal struct {
 var asVagrant = []string{"user: root", "user: vagrant"}
 
 var refusals = []refusal{
-	{"a read-only file system", []string{"read-only"}, nil, 0, []string{"ead-only"}, ""},
+	{"a read-only file system", []string{"read-only"}, nil, 1, []string{"ead-only"}, ""},
 	{"a full disk", []string{"full-disk"}, nil, 3, []string{"0 MiB free"}, "free some space"},
 	{"another ensemble's data", []string{"foreign-data"}, nil, 3, []string{"/var/lib/zookeeper"}, ""},
-	{"a hosts file that cannot be written", []string{"immutable-hosts"}, nil, 0, []string{"/etc/hosts"}, ""},
-	{"closed ports", []string{"closed-ports"}, nil, 0, nil, ""},
+	{"a hosts file that cannot be written", []string{"immutable-hosts"}, nil, 8, []string{"/etc/hosts"}, ""},
+	{"closed ports", []string{"closed-ports"}, nil, 3, []string{"2888"}, ""},
 	{"keys are not taken", []string{"password-only"}, nil, 5, []string{"log in as root", "login refused: offered key"}, "authorized_keys"},
 	{"a shell that runs nothing", []string{"nologin"}, asVagrant, 5, []string{"no usable shell", "not available"}, "nologin"},
 	{"an expired password", []string{"expired"}, asVagrant, 5, []string{"password has expired"}, "change it"},
