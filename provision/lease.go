@@ -196,7 +196,7 @@ func (r *Run) lockHosts() []inventory.Host {
 }
 
 // locked runs f with the lock of the ensemble. ctx of f ends when the lock is lost. seen are the generations that were
-// seen when f was decided upon, by host; raced is called before f if somebody has had the lock since.
+// seen when f was decided upon, by host, where f changes more than whether servers run; raced is called before f if somebody has had the lock since.
 func (r *Run) locked(ctx context.Context, seen map[string]int, raced func(context.Context) error, f func(context.Context) error) (err error) {
 	if r.DryRun || r.lease != nil {
 		return f(ctx)
@@ -258,15 +258,18 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		}
 		unreachable := 0
 		var unwritten []error // of hosts where the lock cannot be written, such as those with a full disk
-		for _, err := range errs {
+		needed := false       // one of them is going to be changed: then it is better to change nothing anywhere
+		for i, err := range errs {
 			if remote.NeverRan(err) || errors.Is(err, context.Canceled) {
 				unreachable++
 			} else if err != nil {
 				unwritten = append(unwritten, err)
+				_, changes := seen[hosts[i].Name]
+				needed = needed || changes && r.within(hosts[i])
 			}
 		}
 		mine, majority := len(l.generations), len(hosts)/2+1
-		if mine >= majority || mine > 0 && mine+unreachable == len(hosts) {
+		if mine >= majority && !needed || mine > 0 && mine+unreachable == len(hosts) {
 			if mine < majority {
 				r.report(Event{Kind: Warning, Step: "lock", Text: fmt.Sprintf(
 					"the lock is held on %d of %d hosts only: the others cannot be reached, and who reaches them does not see it", mine, len(hosts))})

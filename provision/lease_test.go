@@ -196,9 +196,16 @@ func TestLockThatCannotBeWritten(t *testing.T) {
 	if len(warned) != 1 || !strings.Contains(warned[0], "b: take the lock") {
 		t.Errorf("warned of %q", warned)
 	}
+	var ran *remote.ExitError
+	nothing := func(context.Context) error { t.Error("it was begun"); return nil }
+	if err := f.run("changes").locked(t.Context(), map[string]int{"a": 1, "b": 0, "c": 1}, nil, nothing); !errors.As(err, &ran) {
+		t.Errorf("an operation that changes b: %v", err)
+	}
+	limited := f.run("limited")
+	limited.Limit = []string{"a", "c"}
+	must(limited.locked(t.Context(), map[string]int{"a": 2, "b": 0, "c": 2}, nil, func(context.Context) error { return nil }))
 	must(os.RemoveAll(filepath.Join(f.dir, "c")))
 	must(os.WriteFile(filepath.Join(f.dir, "c"), nil, 0o600))
-	var ran *remote.ExitError
 	if _, err := f.run("second").acquire(t.Context(), nil); !errors.As(err, &ran) {
 		t.Errorf("on one of three: %v", err)
 	}
