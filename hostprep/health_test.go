@@ -26,6 +26,7 @@ func TestExamine(t *testing.T) {
 		{"an orphan", "health.timesync\t=ntpd\nhealth.server\t=77 zkserver --config /etc/zk/zoo.cfg", "leftovers warning"},
 		{"our own", "health.timesync\t=ntpd\nhealth.server\t=7 zkserver --config /etc/zk/zoo.cfg", ""},
 		{"another ensemble", "health.timesync\t=ntpd\nhealth.server\t=77 zkserver -Dsecret=x /other.cfg", "leftovers note"},
+		{"a client", "health.timesync\t=ntpd\nhealth.server\t=77 /opt/zkserver cli addauth digest me:secret", ""},
 		{"scratch", "health.timesync\t=ntpd\nhealth.scratch\t=/etc/.zkctl-hosts.99", "leftovers warning"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
