@@ -14,8 +14,9 @@ import (
 	"github.com/zkctl/zkctl/templates"
 )
 
-// Identity says whose data a directory holds. The same lines stand in the stamp, which moves with the data, and in a file
-// beside zoo.cfg, which stays: the server starts only where both agree.
+// Identity says whose data a directory holds. The same lines stand in the stamp, which moves with the data, in that of the txn
+// logs where they have a directory of their own, and in a file beside zoo.cfg, which stays: the server starts only where all
+// agree.
 type Identity struct {
 	Ensemble   string
 	EnsembleID string
@@ -121,27 +122,13 @@ func (r *Run) checkIdentities(members []member, ids identities) []hostprep.Findi
 	bad := func(m member, remedy, format string, args ...any) {
 		out = append(out, hostprep.Finding{Host: m.Host.Name, Check: "data", Severity: hostprep.Error, Text: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
-	const move = "mount the member's own disk, or move that directory's content away and say --adopt-data: an empty member gets its data from the leader"
 	for _, m := range members {
-		data := m.Host.Server.Paths.Data
-		stamp, stamped := parseIdentity(m.facts.Contents[m.Stamp()])
-		_, known := parseIdentity(m.facts.Contents[m.Identity()])
-		holds := slices.ContainsFunc(m.facts.Data, func(d hostprep.DataDir) bool { return d.Path == data && d.HasData })
-		switch {
-		case stamped && stamp.Ensemble != r.Inventory.Name:
-			bad(m, move, "%s belongs to server %d of the ensemble %s", data, stamp.Server, stamp.Ensemble)
-		case stamped && stamp.EnsembleID != ids.ensembleID:
-			bad(m, move, "%s belongs to an ensemble of the same name with another past: its id is %s, the others have %s", data, stamp.EnsembleID, ids.ensembleID)
-		case stamped && stamp.Server != m.Host.ID:
-			bad(m, move+"; an id must never change", "%s belongs to server %d (%s), this is server %d", data, stamp.Server, nameOfID(r.Inventory, ids, stamp.Server), m.Host.ID)
-		case !stamped && holds && !known && !m.running && !r.AdoptData:
-			bad(m, "move its content away, or take it over with --adopt-data if it is this member's", "%s holds data that is not known to be this member's (no stamp)", data)
-		case !stamped && holds && known && !m.running && !r.AdoptData:
-			bad(m, move+"; --adopt-data if it is this member's all the same", "%s holds data without a stamp, and this member's had one", data)
-		case !stamped && known && !m.running && !r.AdoptData:
-			bad(m, "mount the member's disk; if its data is gone for good, --adopt-data makes it an empty member, which gets its data from the leader",
-				"%s is empty, and this member had data", data)
+		for _, file := range m.Stamps() {
+			if text, remedy := r.checkStamp(m, file, ids); text != "" {
+				bad(m, remedy, "%s", text)
+			}
 		}
+		stamp, stamped := parseIdentity(m.facts.Contents[m.Stamp()])
 		if was := ids.roster[m.Host.ID]; was != "" && was != m.Host.Name && !(stamped && stamp.Server == m.Host.ID) && !r.ReuseIDs {
 			free := 1
 			for ids.roster[free] != "" || nameOfID(r.Inventory, ids, free) != "" {
@@ -159,6 +146,40 @@ func (r *Run) checkIdentities(members []member, ids identities) []hostprep.Findi
 	return out
 }
 
+// checkStamp says what is wrong with the directory of a stamp, and what to do; "" where it is the member's own, or free.
+func (r *Run) checkStamp(m member, file string, ids identities) (text, remedy string) {
+	const move = "mount the member's own disk, or move that directory's content away and say --adopt-data: an empty member gets its data from the leader"
+	dir := path.Dir(file)
+	stamp, stamped := parseIdentity(m.facts.Contents[file])
+	switch {
+	case stamped && stamp.Ensemble != r.Inventory.Name:
+		return fmt.Sprintf("%s belongs to server %d of the ensemble %s", dir, stamp.Server, stamp.Ensemble), move
+	case stamped && stamp.EnsembleID != ids.ensembleID:
+		return fmt.Sprintf("%s belongs to an ensemble of the same name with another past: its id is %s, the others have %s", dir, stamp.EnsembleID, ids.ensembleID), move
+	case stamped && stamp.Server != m.Host.ID:
+		return fmt.Sprintf("%s belongs to server %d (%s), this is server %d", dir, stamp.Server, nameOfID(r.Inventory, ids, stamp.Server), m.Host.ID), move + "; an id must never change"
+	case stamped || m.running || r.AdoptData:
+		return "", ""
+	}
+	had := m.hadStamp(file)
+	switch holds := slices.ContainsFunc(m.facts.Data, func(d hostprep.DataDir) bool { return d.Path == dir && d.HasData }); {
+	case holds && had:
+		return dir + " holds data without a stamp, and this member's had one", move + "; --adopt-data if it is this member's all the same"
+	case holds:
+		return dir + " holds data that is not known to be this member's (no stamp)", "move its content away, or take it over with --adopt-data if it is this member's"
+	case had:
+		return dir + " is empty, and this member had data there", "mount the member's disk; if its data is gone for good, --adopt-data makes it an empty member, which gets its data from the leader"
+	}
+	return "", ""
+}
+
+// hadStamp reports whether there was a stamp, by what stands beside zoo.cfg.
+func (m member) hadStamp(file string) bool {
+	text := m.facts.Contents[m.Identity()]
+	_, known := parseIdentity(text)
+	return known && (file == m.Stamp() || settingsIn(text)[txnLogKey] != "")
+}
+
 // nameOfID is who has or had an id, "" if nobody.
 func nameOfID(inv *inventory.Inventory, ids identities, id int) string {
 	for _, h := range inv.Hosts {
@@ -169,14 +190,24 @@ func nameOfID(inv *inventory.Inventory, ids identities, id int) string {
 	return ids.roster[id]
 }
 
-// planStamp plans the stamp. It is to be written before the identity: where that is without a stamp, the stamp was lost.
-func (m member) planStamp(ensembleID string) []hostprep.Change {
-	return m.file(m.Stamp(), m.identity(ensembleID), 0o644, m.User())
+// planStamps plans the stamps. They are to be written before the identity: where that is without them, they were lost.
+func (m member) planStamps(ensembleID string) (changes []hostprep.Change) {
+	for _, file := range m.Stamps() {
+		changes = append(changes, m.file(file, m.identity(ensembleID), 0o644, m.User())...)
+	}
+	return changes
 }
 
-// planIdentity plans identity and the check that compares it with the stamp.
+// txnLogKey is in the identity of a member whose txn logs have a stamp of their own.
+const txnLogKey = "txnlog"
+
+// planIdentity plans identity and the check that compares it with the stamps.
 func (m member) planIdentity(ensembleID string) []hostprep.Change {
-	changes := m.file(m.Identity(), m.identity(ensembleID), 0o644, m.root())
+	content := m.identity(ensembleID)
+	if len(m.Stamps()) > 1 {
+		content = fmt.Appendf(content, "%s=%s\n", txnLogKey, m.Host.Server.Paths.TxnLog)
+	}
+	changes := m.file(m.Identity(), content, 0o644, m.root())
 	return append(changes, m.file(m.IdentityCheck(), templates.IdentityScript(m.Member), 0o755, m.root())...)
 }
 

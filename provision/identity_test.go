@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -100,7 +101,7 @@ func TestForeignData(t *testing.T) {
 	// A disk is not mounted: the directory below is empty, or not even there.
 	write(m3, mine)
 	move("m3/data", "aside")
-	s.refuses("m3: data: ", "is empty, and this member had data", "--adopt-data")
+	s.refuses("m3: data: ", "is empty, and this member had data there", "--adopt-data")
 	move("aside", "m3/data")
 
 	// A restart after all of that finds the ensemble as it was.
@@ -109,6 +110,48 @@ func TestForeignData(t *testing.T) {
 	}
 	if now, err := os.ReadFile(filepath.Join(s.dir, "m1/data/zkctl.stamp")); err != nil || string(now) != string(stamp) {
 		t.Errorf("the stamp changed: %s, %v", now, err)
+	}
+}
+
+// Txn logs on a disk of their own have a stamp there: a member without them would have forgotten what it acknowledged.
+func TestTxnLogsAreLost(t *testing.T) {
+	long(t)
+	s := newSite(t, 3)
+	s.paths = `txn_log: "{{ .name }}/logs", `
+	// Logs that were there before.
+	logs := filepath.Join(s.dir, "m3/logs")
+	if err := os.MkdirAll(filepath.Join(logs, "version-2"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(logs, "version-2/log.1"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses("m3: data: " + logs + " holds data that is not known to be this member's")
+	if err := os.RemoveAll(logs); err != nil {
+		t.Fatal(err)
+	}
+	s.bootstrap()
+	s.stop()
+	aside := filepath.Join(s.dir, "aside")
+	if err := os.Rename(logs, aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(logs, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses("m3: data: " + logs + " is empty, and this member had data there")
+	out, err := exec.Command(filepath.Join(s.dir, "m3/install/bin/zookeeper-identity")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), logs+" has no stamp: is its disk mounted?") {
+		t.Errorf("the server itself: %s, %v", out, err)
+	}
+	if err := os.Remove(logs); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(aside, logs); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.bootstrap(); out.Verdict.Health != Healthy || out.Plan.Len() != 0 {
+		t.Errorf("at the end %d changes, %s", out.Plan.Len(), out.Verdict.Text)
 	}
 }
 

@@ -98,9 +98,9 @@ else field member.boot none; fi
 // wanted lists what to ask a host for, so that everything that follows can be decided from one answer.
 func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 	s := m.Host.Server
-	contents := []string{m.Identity(), m.Stamp(), m.IdentityCheck(), r.rosterFile(m.Host), m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
+	contents := []string{m.Identity(), m.IdentityCheck(), r.rosterFile(m.Host), m.Config(), path.Join(s.Paths.Data, "myid"), m.ServerScript(), m.ClientScript(), m.Supervisor(),
 		m.UnitFile(), profilePath(m), bootPath(m, "openrc"), bootPath(m, "sysv"), bootPath(m, "cron")}
-	contents = append(contents, m.ToolPaths()...)
+	contents = append(append(contents, m.ToolPaths()...), m.Stamps()...)
 	programs := []string{m.Server(), m.Client()}
 	program := m.Server()
 	var more []string
@@ -136,7 +136,7 @@ func (r *Run) wanted(m templates.Member) hostprep.Wanted {
 		Root:      privileged(m),
 		DiskPaths: []string{s.Paths.Data, s.Paths.TxnLog, s.Paths.Install},
 		Ports:     ports,
-		DataDirs:  []string{s.Paths.Data},
+		DataDirs:  slices.Compact([]string{s.Paths.Data, s.Paths.TxnLog}),
 		Files:     files,
 		Contents:  contents,
 		Units:     []string{s.Service + ".service"},

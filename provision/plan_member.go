@@ -269,7 +269,7 @@ func (m member) planFiles(ensembleID string) (changes []hostprep.Change, notes [
 	t := m.Member
 	user := m.User()
 	mode, group := m.configAccess()
-	changes = append(changes, m.planStamp(ensembleID)...)
+	changes = append(changes, m.planStamps(ensembleID)...)
 	changes = append(changes, m.file(path.Join(m.Host.Server.Paths.Data, "myid"), templates.MyID(t), 0o644, user)...)
 	changes = append(changes, m.fileOfGroup(t.Config(), templates.ZooCfg(t), mode, m.root(), group)...)
 	changes = append(changes, m.planIdentity(ensembleID)...)

@@ -28,10 +28,12 @@ type site struct {
 	extra string
 	// serverExtra are further lines of the section server.
 	serverExtra string
-	counts      map[string]*remote.Counter
-	events      []Event
-	mu          sync.Mutex
-	server      bundle.Program
+	// paths are further ones of the section server.
+	paths  string
+	counts map[string]*remote.Counter
+	events []Event
+	mu     sync.Mutex
+	server bundle.Program
 }
 
 // long marks a test of many steps, which the quick tests leave out.
@@ -80,7 +82,7 @@ func (s *site) inventory() *inventory.Inventory {
 	text := `name: site
 connection: local
 server:
-  paths: {data: "{{ .name }}/data", install: "{{ .name }}/install", config: "{{ .name }}/conf", log: "{{ .name }}/log"}
+  paths: {data: "{{ .name }}/data", ` + s.paths + `install: "{{ .name }}/install", config: "{{ .name }}/conf", log: "{{ .name }}/log"}
 ` + s.serverExtra + `system: {service_manager: supervisor, min_free_mib: 1}
 ` + s.extra + "hosts:\n"
 	for i := range len(s.ports) / 3 {

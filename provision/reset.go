@@ -43,11 +43,13 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 	ids := r.identify(members)
 	var foreign []hostprep.Finding
 	for _, m := range members {
-		stamp, ok := parseIdentity(m.facts.Contents[m.Stamp()])
-		if ok && !o.KeepData && (stamp.Ensemble != r.Inventory.Name || ids.ensembleID != unchosen && stamp.EnsembleID != ids.ensembleID) {
-			foreign = append(foreign, hostprep.Finding{Host: m.Host.Name, Check: "data", Severity: hostprep.Error,
-				Text:   fmt.Sprintf("%s belongs to server %d of the ensemble %s (%s) and is not removed", m.Host.Server.Paths.Data, stamp.Server, stamp.Ensemble, stamp.EnsembleID),
-				Remedy: "move it away first, or say --keep-data"})
+		for _, file := range m.Stamps() {
+			stamp, ok := parseIdentity(m.facts.Contents[file])
+			if ok && !o.KeepData && (stamp.Ensemble != r.Inventory.Name || ids.ensembleID != unchosen && stamp.EnsembleID != ids.ensembleID) {
+				foreign = append(foreign, hostprep.Finding{Host: m.Host.Name, Check: "data", Severity: hostprep.Error,
+					Text:   fmt.Sprintf("%s belongs to server %d of the ensemble %s (%s) and is not removed", path.Dir(file), stamp.Server, stamp.Ensemble, stamp.EnsembleID),
+					Remedy: "move it away first, or say --keep-data"})
+			}
 		}
 		if m.running {
 			plan.add(stepStop, m.Host, []hostprep.Change{r.service(m, "stop")})
@@ -167,8 +169,8 @@ func (m member) belongings(keepData bool) (files, trees []string) {
 	files = append(append(files, t.ToolPaths()...), m.certificateFiles()...)
 	trees = []string{path.Join(s.Paths.Install, "releases")}
 	if !keepData {
-		files = append(files, path.Join(s.Paths.Data, "myid"), t.Stamp(), t.Started(), t.PidFile(), t.SupervisorPidFile(),
-			path.Join(s.Paths.Data, "initialize"))
+		files = append(files, path.Join(s.Paths.Data, "myid"), t.Started(), t.PidFile(), t.SupervisorPidFile(), path.Join(s.Paths.Data, "initialize"))
+		files = append(files, t.Stamps()...)
 		trees = append(trees, path.Join(s.Paths.Data, "version-2"), path.Join(s.Paths.TxnLog, "version-2"))
 	}
 	if privileged(t) {

@@ -236,7 +236,16 @@ func (m Member) Supervisor() string {
 // Stamp is the file that says whose data it lies with; Identity says whose it must be. The format is that of provision.
 func (m Member) Stamp() string { return path.Join(m.Host.Server.Paths.Data, "zkctl.stamp") }
 
-// Identity is the path of what the stamp must say.
+// Stamps are that and, where txn logs go elsewhere, the one that lies with them.
+func (m Member) Stamps() []string {
+	stamps := []string{m.Stamp()}
+	if logs := m.Host.Server.Paths.TxnLog; logs != m.Host.Server.Paths.Data {
+		stamps = append(stamps, path.Join(logs, "zkctl.stamp"))
+	}
+	return stamps
+}
+
+// Identity is the path of what the stamps must say.
 func (m Member) Identity() string { return path.Join(m.Host.Server.Paths.Config, "identity") }
 
 // IdentityCheck is the path of the script that compares the two.
