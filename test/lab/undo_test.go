@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -82,54 +83,66 @@ func TestResetUndo(t *testing.T) {
 	}
 }
 
-// TestSharedHosts has two ensembles on the same hosts. The one that goes first leaves to the other one what a host has one of; the
-// last one gives back what was there before both.
+// TestSharedHosts has two ensembles on the same hosts. The one that goes leaves to the other one what a host has one of; the last
+// one gives back what was there before both, whichever came first.
 func TestSharedHosts(t *testing.T) {
+	t.Run("the first goes", func(t *testing.T) { sharedHosts(t, "lab", "second") })
+	t.Run("the second goes", func(t *testing.T) { sharedHosts(t, "second", "lab") })
+}
+
+func sharedHosts(t *testing.T, goes, stays string) {
 	h := bare(t)
 	before := make(map[string]string)
 	for _, name := range h.names {
 		before[name] = belongings(h, name)
 	}
-	h.must("bootstrap")
-	first, err := os.ReadFile(h.inventory)
-	if err != nil {
-		t.Fatal(err)
+	inventories := map[string][]byte{}
+	bootstrap := func(ensemble string) {
+		t.Helper()
+		h.must("bootstrap")
+		text, err := os.ReadFile(h.inventory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inventories[ensemble] = text
 	}
-	h.rewrite("name: lab\n", "name: second\n", "\nhosts:", `
+	h.rewrite("\nhosts:", "\nsystem: {limits: {nofile: 10000}}\nhosts:")
+	bootstrap("lab")
+	h.rewrite("name: lab\n", "name: second\n", "nofile: 10000", "nofile: 20000", "\nhosts:", `
 server:
   service: zksecond
   ports: {client: 12181, peer: 12888, election: 13888, metrics: 17000}
   paths: {data: /var/lib/zksecond, install: /opt/zksecond, config: /etc/zksecond, log: /var/log/zksecond}
 hosts:`)
-	h.must("bootstrap")
-	second, err := os.ReadFile(h.inventory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	use := func(inventory []byte) {
+	bootstrap("second")
+	use := func(ensemble string) {
 		t.Helper()
-		if err := os.WriteFile(h.inventory, inventory, 0o644); err != nil {
+		if err := os.WriteFile(h.inventory, inventories[ensemble], 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	use(first)
-	r := h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
-	if !strings.Contains(r.stderr, "master: second lives here, too") {
-		t.Errorf("the reset says nothing of the second ensemble: %v", r)
+	use(goes)
+	r := h.must("reset", "--undo-host-changes", "--yes-i-mean", goes)
+	if !strings.Contains(r.stderr, "master: "+stays+" lives here, too") {
+		t.Errorf("the reset says nothing of %s: %v", stays, r)
 	}
+	service := map[string]string{"lab": "zookeeper", "second": "zksecond"}
 	for _, name := range h.names {
-		got := h.run(name, "grep -c 'BEGIN zkctl' /etc/hosts; grep -c 'BEGIN zkctl second' /etc/hosts; ls -d /opt/zookeeper /etc/zookeeper /var/lib/zkctl/lab 2>/dev/null; systemctl is-active firewalld zookeeper zksecond; id -un zookeeper")
-		// The journal of the first one waits for the reset of the second.
-		if got != "1\n1\n/var/lib/zkctl/lab\ninactive\ninactive\nactive\nzookeeper" {
-			t.Errorf("%s after the first reset: %q", name, got)
+		got := h.run(name, fmt.Sprintf("grep -c 'BEGIN zkctl' /etc/hosts; grep -c 'BEGIN zkctl %[2]s' /etc/hosts; ls -d /opt/%[3]s /etc/%[3]s /var/lib/zkctl/%[1]s 2>/dev/null; systemctl is-active firewalld %[3]s %[4]s; id -un zookeeper; grep -c 20000 /etc/security/limits.d/zkctl-zookeeper.conf",
+			goes, stays, service[goes], service[stays]))
+		// The journal of the one waits for the reset of the other.
+		if got != "1\n1\n/var/lib/zkctl/"+goes+"\ninactive\ninactive\nactive\nzookeeper\n2" {
+			t.Errorf("%s without %s: %q", name, goes, got)
 		}
 	}
-	use(second)
+	use(stays)
+	// Of what they share the other one may have been last to have its way.
+	h.must("apply")
 	if r := h.must("apply"); !strings.Contains(r.stdout, "nothing to do") || !strings.Contains(r.stdout, "healthy: all 3 members serve") {
-		t.Errorf("the second ensemble is not as it was: %v", r)
+		t.Errorf("%s is not as it was: %v", stays, r)
 	}
 	h.must("keys", "sync") // proves every login
-	h.must("reset", "--undo-host-changes", "--yes-i-mean", "second")
+	h.must("reset", "--undo-host-changes", "--yes-i-mean", stays)
 	for _, name := range h.names {
 		compare(t, name, before[name], belongings(h, name))
 	}
