@@ -311,6 +311,10 @@ func TestSecondOperator(t *testing.T) {
 	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
 		t.Errorf("afterwards:\n%s", out)
 	}
+	l.must("status", "--wait-for", "all", "--timeout", "30s")
+	if out := l.must("logs", "--lines", "2", "--limit", "m1,m3"); strings.Count(out, "\nm1: ") != 2 || strings.Count(out, "\nm3: ") != 2 || strings.Contains(out, "m2: ") {
+		t.Errorf("logs:\n%s", out)
+	}
 }
 
 // A reset leaves nothing of the ensemble; with --keep-data a later bootstrap finds its data again.

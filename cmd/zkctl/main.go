@@ -147,7 +147,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 		},
 		Commands: []*cli.Command{
 			bootstrapCommand(), planCommand(), applyCommand(), checkCommand(), statusCommand(), rollingRestartCommand(),
-			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), keysCommand(), certsCommand(), lockCommand(), auditCommand(),
+			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), execCommand(), logsCommand(), keysCommand(), certsCommand(), lockCommand(), auditCommand(),
 			inventoryCommand(), completionCommand(), versionCommand(),
 		},
 	}

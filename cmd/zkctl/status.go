@@ -25,12 +25,14 @@ Exit code 0 if the ensemble is healthy, else 3.
 
    zkctl status --watch              # again and again, every two seconds
    zkctl status --limit '!observer'  # the table is of the voters, the verdict of all
+   zkctl status --wait-for quorum --timeout 60s   # exit code 124 if there is none by then
    zkctl status --json | jq .health`,
 		Flags: flagsFor([]cli.Flag{
 			stateFlag(),
 			&cli.DurationFlag{Name: "deadline", Value: 5 * time.Second, Usage: "`TIME` within which to answer"},
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat until interrupted"},
-			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`TIME` between two looks of --watch"},
+			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`TIME` between two looks of --watch and --wait-for"},
+			&cli.StringFlag{Name: "wait-for", Usage: "wait until there is a `quorum`, or until all members serve (all); --timeout ends it"},
 		}, limitFlag(), sshFlags()),
 		Action: eachUnless("watch", runStatus),
 	}
@@ -47,6 +49,15 @@ func runStatus(op *operation) error {
 	}
 	ctx, cancel := withTimeout(op.Context)
 	defer cancel()
+	wanted := op.String("wait-for")
+	switch {
+	case wanted != "" && wanted != "quorum" && wanted != "all":
+		return usage("--wait-for: %q is neither quorum nor all", wanted)
+	case wanted != "" && op.Bool("watch"):
+		return usage("--wait-for ends, and --watch does not: one of them")
+	case wanted != "":
+		return op.waitFor(ctx, wanted, connector)
+	}
 	if !op.Bool("watch") {
 		verdict, err := op.showStatus(ctx, connector)
 		if ended := context.Cause(ctx); ended != nil {
@@ -72,6 +83,26 @@ func runStatus(op *operation) error {
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errInterrupted) {
 				return nil // that is how to end it
+			}
+			return context.Cause(ctx)
+		case <-time.After(op.Duration("interval")):
+		}
+	}
+}
+
+// waitFor waits for a quorum, or for all members, and shows the status then, or when the time is over.
+func (op *operation) waitFor(ctx context.Context, wanted string, connector *connector) error {
+	for {
+		seen := provision.ProbeAll(ctx, op.inv, provision.FourLetters(connector.dial), op.Duration("deadline"))
+		health := provision.Judge(seen).Health
+		if health == provision.Healthy || wanted == "quorum" && health == provision.Degraded {
+			_, err := op.showStatus(ctx, connector)
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			if _, err := op.showStatus(context.WithoutCancel(ctx), connector); err != nil {
+				return err
 			}
 			return context.Cause(ctx)
 		case <-time.After(op.Duration("interval")):
