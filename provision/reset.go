@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path"
@@ -250,10 +251,7 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 	}
 	var userKeys, hostKeys []sshkeys.PublicKey
 	for _, m := range ring.members {
-		for _, k := range m.Observed.Keys {
-			userKeys = append(userKeys, k.Public)
-		}
-		hostKeys = append(hostKeys, m.Observed.HostKeys...)
+		userKeys, hostKeys = append(userKeys, userKeysOf(m)...), append(hostKeys, m.Observed.HostKeys...)
 	}
 	for _, m := range machines(members) {
 		if !privileged(m.Member) {
@@ -281,8 +279,9 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		changes, findings := hostprep.PlanUndo(m.Host.Name, journal, restored)
 		notes := texts(findings)
 		if len(stays) > 0 {
+			changes = append(changes, takeKeys(stays, ring, r.strangers(m, members))...)
 			notes = append(notes, fmt.Sprintf("%s lives here, too: what may be for all of them stays until the last one is reset with --undo-host-changes: %s",
-				strings.Join(m.neighbours(), ", "), strings.Join(stays, ", ")))
+				strings.Join(m.neighbours(), ", "), strings.Join(namesIn(stays), ", ")))
 		}
 		if m.facts.SELinux.Runtime == "Disabled" && slices.ContainsFunc(changes, func(c hostprep.Change) bool { return c.Target == m.facts.SELinux.Path }) {
 			notes = append(notes, "SELinux comes back with the next reboot; what was written while it was off has no label: `touch /.autorelabel` before")
@@ -300,6 +299,63 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		p.add(stepUndo, m.Host, changes, notes...)
 	}
 	return nil
+}
+
+// namesIn are the paths and settings that entries of a journal are about.
+func namesIn(entries []hostprep.JournalEntry) (names []string) {
+	for _, e := range entries {
+		names = append(names, strings.TrimPrefix(e.Path, "take back: "))
+	}
+	return names
+}
+
+func userKeysOf(m sshkeys.Member) (keys []sshkeys.PublicKey) {
+	for _, k := range m.Observed.Keys {
+		keys = append(keys, k.Public)
+	}
+	return keys
+}
+
+// strangers tells of a machine on which other ensembles stay which hosts of this one are none of theirs, by name: no ensemble lives
+// on both. Their keys are no use there any more.
+func (r *Run) strangers(on member, members []member) func(name string) bool {
+	return func(name string) bool {
+		i := slices.IndexFunc(members, func(m member) bool { return m.Host.Name == name })
+		return i >= 0 && !members[i].Host.SameMachine(on.Host) &&
+			!slices.ContainsFunc(members[i].neighbours(), func(n string) bool { return slices.Contains(on.neighbours(), n) })
+	}
+}
+
+// takeKeys plans to take the keys of strangers out of files that stay for others. A key that somebody else of the ring has, too, stays.
+func takeKeys(stays []hostprep.JournalEntry, ring *keyring, stranger func(name string) bool) (changes []hostprep.Change) {
+	var keys, kept []sshkeys.PublicKey
+	var known []sshkeys.Known
+	var names []string
+	for _, m := range ring.members {
+		if !stranger(m.Name) {
+			kept = append(kept, userKeysOf(m)...)
+			continue
+		}
+		keys, known, names = append(keys, userKeysOf(m)...), append(known, m.Known()), append(names, m.Name)
+	}
+	keys = slices.DeleteFunc(keys, func(k sshkeys.PublicKey) bool { return slices.ContainsFunc(kept, k.Same) })
+	for _, e := range stays {
+		if e.Now == nil {
+			continue
+		}
+		rest := e.Now
+		switch path.Base(e.Path) {
+		case "authorized_keys":
+			rest = sshkeys.TakeAuthorized(e.Kept, e.Now, keys)
+		case "known_hosts":
+			rest = sshkeys.TakeKnown(e.Kept, e.Now, known)
+		}
+		if !bytes.Equal(rest, e.Now) {
+			changes = append(changes, hostprep.Change{Kind: hostprep.WriteFile, Target: e.Path, Before: e.Now, After: rest, Root: true, InPlace: true,
+				Summary: fmt.Sprintf("take the keys of %s out of %s", strings.Join(names, ", "), e.Path)})
+		}
+	}
+	return changes
 }
 
 // neighboursFragment reports the other ensembles that live on a host, which is to say that their ids are remembered there, and
@@ -327,7 +383,7 @@ func (m member) journal() ([]hostprep.JournalEntry, error) {
 
 // toUndo is what there is to take back on a machine. While other ensembles live there, it is only what is about this one, and the
 // rest stays; the last one has what others left to it, besides its own.
-func (r *Run) toUndo(m member, members []member) (journal []hostprep.JournalEntry, stays []string, err error) {
+func (r *Run) toUndo(m member, members []member) (journal, stays []hostprep.JournalEntry, err error) {
 	if journal, err = m.journal(); err != nil {
 		return nil, nil, err
 	}
@@ -335,7 +391,7 @@ func (r *Run) toUndo(m member, members []member) (journal []hostprep.JournalEntr
 		journal = slices.DeleteFunc(journal, func(e hostprep.JournalEntry) bool {
 			own := r.ownEntry(m, members, e)
 			if !own {
-				stays = append(stays, strings.TrimPrefix(e.Path, "take back: "))
+				stays = append(stays, e)
 			}
 			return !own
 		})

@@ -10,9 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
 	"github.com/zkctl/zkctl/remote"
+	"github.com/zkctl/zkctl/remote/sshtest"
+	"github.com/zkctl/zkctl/sshkeys"
 	"github.com/zkctl/zkctl/templates"
 )
 
@@ -93,7 +97,7 @@ hosts: [{name: a, address: 10.0.0.1, id: 1}]
 			t.Fatal(err)
 		}
 		m := member{Member: templates.Member{Ensemble: r.Inventory, Host: h}, facts: facts}
-		journal, stays, err := r.toUndo(m, []member{m})
+		journal, others, err := r.toUndo(m, []member{m})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +125,7 @@ hosts: [{name: a, address: 10.0.0.1, id: 1}]
 			changes = nil
 		}
 		exec("", append(changes, forget)...)
-		return stays
+		return namesIn(others)
 	}
 	last := map[string]string{"one": "two", "two": "one"}[goes]
 	var left []string
@@ -165,4 +169,72 @@ func contents(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// On a host on which another ensemble stays, the keys of hosts go that are none of its, and of them only what was put there.
+func TestKeysOfStrangers(t *testing.T) {
+	public := func(comment string) sshkeys.PublicKey {
+		_, key := sshtest.WriteKey(t, "")
+		k, err := sshkeys.ParsePublicKey(strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))) + " " + comment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	r := &Run{}
+	ring := &keyring{}
+	var members []member
+	for name, neighbours := range map[string]string{"a": "two", "b": "two three", "c": "", "d": "three"} {
+		m := member{facts: &hostprep.Facts{Fields: remote.Fields{}}}
+		m.Host = inventory.Host{Name: name, Address: name, Connection: inventory.OverSSH}
+		for n := range strings.FieldsSeq(neighbours) {
+			m.facts.Fields["neighbour"] = append(m.facts.Fields["neighbour"], []byte(n))
+		}
+		members = append(members, m)
+		o := sshkeys.Observed{Keys: []sshkeys.UserKey{{Public: public("root@" + name)}}, HostKeys: []sshkeys.PublicKey{public("")}}
+		ring.members = append(ring.members, sshkeys.Member{Name: name, Observed: o})
+	}
+	of := func(name string) sshkeys.Member {
+		return ring.members[slices.IndexFunc(ring.members, func(m sshkeys.Member) bool { return m.Name == name })]
+	}
+	var keys []sshkeys.PublicKey
+	var known []sshkeys.Known
+	for _, m := range ring.members {
+		keys, known = append(keys, userKeysOf(m)...), append(known, m.Known())
+	}
+	authorized, _ := sshkeys.MergeAuthorized([]byte("# by hand"), keys)
+	hosts, _ := sshkeys.MergeKnown(nil, known)
+	stays := []hostprep.JournalEntry{
+		{Kind: "file", Path: "/root/.ssh/authorized_keys", Kept: []byte("# by hand"), Now: authorized},
+		{Kind: "absent", Path: "/root/.ssh/known_hosts", Now: hosts},
+		{Kind: "absent", Path: "/etc/limits", Now: authorized},
+		{Kind: "file", Path: "/gone/authorized_keys", Kept: []byte("# by hand")},
+	}
+	for on, gone := range map[string]string{"a": "c d", "b": "c", "d": "a c"} {
+		at := slices.IndexFunc(members, func(m member) bool { return m.Host.Name == on })
+		changes := takeKeys(stays, ring, r.strangers(members[at], members))
+		if len(changes) != 2 {
+			t.Fatalf("on %s: %+v", on, changes)
+		}
+		for i, c := range changes {
+			lost := string(stays[i].Now)
+			for name := range strings.FieldsSeq(gone) {
+				line := userKeysOf(of(name))[0].Line() + "\n"
+				if i == 1 {
+					line = name + " " + of(name).Observed.HostKeys[0].Line() + "\n"
+				}
+				lost = strings.Replace(lost, line, "", 1)
+			}
+			if string(c.After) != lost || lost == string(stays[i].Now) {
+				t.Errorf("on %s, %s becomes\n%s\nwant\n%s", on, c.Target, c.After, lost)
+			}
+		}
+	}
+	// A key that all hosts share is needed by those that stay.
+	for i := range ring.members {
+		ring.members[i].Observed.Keys[0] = ring.members[0].Observed.Keys[0]
+	}
+	if changes := takeKeys(stays[:1], ring, r.strangers(members[0], members)); len(changes) != 0 {
+		t.Errorf("a shared key: %+v", changes)
+	}
 }

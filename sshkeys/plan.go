@@ -40,6 +40,9 @@ func (m Member) names() []string {
 	return names
 }
 
+// Known are the member's host keys under all its names.
+func (m Member) Known() Known { return Known{Names: m.names(), Keys: m.Observed.HostKeys} }
+
 // makeDir gets the directory and its owner; with the owner root makes it for
 // another one.
 const makeDir = `
@@ -141,7 +144,7 @@ func PlanMesh(self Member, all []Member) ([]hostprep.Change, []hostprep.Finding)
 			note(hostprep.Error, "make host keys: ssh-keygen -A", "%s has no readable host keys in /etc/ssh", m.Name)
 			continue
 		}
-		known = append(known, Known{Names: m.names(), Keys: m.Observed.HostKeys})
+		known = append(known, m.Known())
 	}
 	o := self.Observed
 	var changes []hostprep.Change

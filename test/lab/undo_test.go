@@ -5,6 +5,7 @@ package lab
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -143,6 +144,69 @@ hosts:`)
 	}
 	h.must("keys", "sync") // proves every login
 	h.must("reset", "--undo-host-changes", "--yes-i-mean", stays)
+	for _, name := range h.names {
+		compare(t, name, before[name], belongings(h, name))
+	}
+}
+
+// TestKeysOfSharedHosts has a second ensemble on two of three hosts. With the first one, the key of the third goes from these, and
+// nothing else of their files; with the second one they are what they were.
+func TestKeysOfSharedHosts(t *testing.T) {
+	h := bare(t)
+	h.run("master", `umask 077; mkdir -p /root/.ssh; printf '# by hand' >>/root/.ssh/authorized_keys`)
+	before := make(map[string]string)
+	for _, name := range h.names {
+		before[name] = belongings(h, name)
+	}
+	h.must("bootstrap")
+	first, err := os.ReadFile(h.inventory)
+	must(t, err)
+	keys := func(name string) string {
+		return h.run(name, "cat /root/.ssh/authorized_keys; echo; cat /root/.ssh/known_hosts; stat -c '%a %U %n' /root/.ssh/*")
+	}
+	h.rewrite("name: lab\n", "name: second\n", "\nhosts:", `
+server:
+  service: zksecond
+  ports: {client: 12181, peer: 12888, election: 13888, metrics: 17000}
+  paths: {data: /var/lib/zksecond, install: /opt/zksecond, config: /etc/zksecond, log: /var/log/zksecond}
+hosts:`)
+	text, err := os.ReadFile(h.inventory)
+	must(t, err)
+	at := strings.Index(string(text), "  - {name: slave2,")
+	if at < 0 {
+		t.Fatalf("no slave2 in the inventory:\n%s", text)
+	}
+	second := text[:at]
+	must(t, os.WriteFile(h.inventory, second, 0o600))
+	h.must("bootstrap")
+	want := make(map[string]string)
+	for _, name := range h.names[:2] {
+		var kept []string
+		gone := strings.TrimSpace(h.run("slave2", "cut -d' ' -f2 /root/.ssh/id_*.pub /etc/ssh/ssh_host_*_key.pub"))
+		for line := range strings.Lines(keys(name)) {
+			if !slices.ContainsFunc(strings.Fields(gone), func(k string) bool { return strings.Contains(line, k) }) {
+				kept = append(kept, line)
+			}
+		}
+		want[name] = strings.Join(kept, "")
+		if want[name] == keys(name) {
+			t.Fatalf("%s does not know slave2:\n%s", name, want[name])
+		}
+	}
+	must(t, os.WriteFile(h.inventory, first, 0o600))
+	r := h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+	t.Log(r.stderr)
+	for name, text := range want {
+		if got := keys(name); got != text {
+			t.Errorf("%s has\n%s\nwant\n%s", name, got, text)
+		}
+	}
+	compare(t, "slave2", before["slave2"], belongings(h, "slave2"))
+	must(t, os.WriteFile(h.inventory, second, 0o600))
+	if r := h.must("apply"); !strings.Contains(r.stdout, "nothing to do") {
+		t.Errorf("the second ensemble is not as it was: %v", r)
+	}
+	h.must("reset", "--undo-host-changes", "--yes-i-mean", "second")
 	for _, name := range h.names {
 		compare(t, name, before[name], belongings(h, name))
 	}
