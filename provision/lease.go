@@ -24,7 +24,7 @@ import (
 // clock. To take the lock is to make the next generation, by a hard link, which only one can do, and only where the
 // last one has ended. Who has made it on a majority of the hosts has the lock; it is renewed while the operation lasts,
 // and ends by itself soon after a zkctl that was cut off. A holder that could not renew it in time, by its own
-// clock, makes no further change; and the scripts that stop and start servers look for a later generation first.
+// clock, makes no further change; and the scripts that change something as root look for a later generation first.
 
 // DefaultLease is how long a lock lasts that is not renewed.
 const DefaultLease = 60 * time.Second
@@ -445,7 +445,7 @@ func (r *Run) release(ctx context.Context, outcome string) {
 	r.lease = nil
 }
 
-// fence is script that ends with an error where somebody has taken the lock since; for scripts that interrupt clients.
+// fence is script that ends with an error where somebody has taken the lock since; in front of each script that changes something.
 func (r *Run) fence(h inventory.Host) string {
 	if r.lease == nil {
 		return ""

@@ -53,7 +53,7 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 			}
 		}
 		if m.running {
-			plan.add(stepStop, m.Host, []hostprep.Change{r.service(m, "stop")})
+			plan.add(stepStop, m.Host, []hostprep.Change{m.service("stop")})
 		}
 	}
 	if err := r.findings(stepChecks, foreign); err != nil {

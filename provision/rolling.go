@@ -102,7 +102,7 @@ func (r *Run) RollingRestart(ctx context.Context, names []string, fresh bool) (*
 	if r.DryRun {
 		for _, m := range targets {
 			out.Order = append(out.Order, m.Host.Name)
-			if err := r.change(ctx, stepRestart, m.Host, r.service(m, "restart")); err != nil {
+			if err := r.change(ctx, stepRestart, m.Host, m.service("restart")); err != nil {
 				return nil, err
 			}
 		}

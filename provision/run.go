@@ -322,7 +322,7 @@ func (r *Run) call(ctx context.Context, step string, m member, verb string) erro
 		return fmt.Errorf("%s: %s the server: %w", m.Host.Name, verb, err)
 	}
 	r.setCount(m.Host, nil) // until somebody looks, what the inventory says
-	err := r.change(context.WithoutCancel(ctx), step, m.Host, r.service(m, verb))
+	err := r.change(context.WithoutCancel(ctx), step, m.Host, m.service(verb))
 	if err != nil && verb != "stop" {
 		err = fmt.Errorf("%w%s", err, r.lastWords(ctx, m.Member))
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // service plans a call of zkServer.sh on a member's host.
-func (r *Run) service(m member, verb string) hostprep.Change {
+func (m member) service(verb string) hostprep.Change {
 	after := ""
 	if verb == "start" && m.Manager == templates.Systemd {
 		after = readUnits
@@ -24,7 +24,7 @@ func (r *Run) service(m member, verb string) hostprep.Change {
 	return hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: verb + " the server", Root: privileged(m.Member),
 		Args: []string{m.ServerScript(), verb, m.Host.Server.Service + ".service"}, Timeout: time.Minute,
-		Script: r.fence(m.Host) + `[ -x "$1" ] || { echo "$1 is not there: run zkctl bootstrap first" >&2; exit 1; }
+		Script: `[ -x "$1" ] || { echo "$1 is not there: run zkctl bootstrap first" >&2; exit 1; }
 out=$("$1" "$2" 2>/dev/null) || {
 	# Somebody else may have started it meanwhile.
 	case $2/$out in start/*"already running as process"*) ;; *) echo "$out" >&2; exit 1 ;; esac
