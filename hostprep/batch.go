@@ -233,7 +233,10 @@ place() {
 	tmp=$dir/.zkctl-$base.$$
 }
 
-# put PATH MODE OWNER SUM inplace|rename CONTENT
+# changed PATH: of a file that somebody has written since its new content was made of the old one.
+changed() { fail "$1 is not any more what it was when it was looked at: run it again"; }
+
+# put PATH MODE OWNER SUM inplace|rename CONTENT [SUM], the last one being what it must have now.
 put() (
 	set -eu
 	umask 077
@@ -245,6 +248,10 @@ put() (
 	printf %s "$6" >"$tmp"
 	sums "$tmp"
 	[ "$sums" = "$4$nl" ] || fail "$tmp does not hold what was written: is the disk full?"
+	if [ $# = 7 ]; then
+		sums "$path" 2>/dev/null || :
+		[ "$sums" = "$7$nl" ] || changed "$path"
+	fi
 	if [ "$how" = inplace ]; then
 		cat <"$tmp" >"$path"
 		sums "$path"
@@ -289,13 +296,16 @@ func groupScript(files []Change, first int) string {
 		}
 		return strings.Join(words, " ")
 	}
-	var all []int
-	var sums []string
+	var all, there []int
+	var sums, before []string
 	owners, modes := map[string][]int{}, map[string][]int{}
 	b.WriteString("(\nset -eu\numask 077\n")
 	for i, c := range files {
 		all = append(all, i)
 		sums = append(sums, hexSum(c.After))
+		if c.Merged {
+			there, before = append(there, i), append(before, hexSum(c.Before))
+		}
 		if owner := c.ownerAndGroup(); owner != "" {
 			owners[owner] = append(owners[owner], i)
 		}
@@ -317,6 +327,13 @@ func groupScript(files []Change, first int) string {
 	}
 	for _, mode := range slices.Sorted(maps.Keys(modes)) {
 		fmt.Fprintf(&b, "chmod -- %s %s\n", mode, variables("t", modes[mode]))
+	}
+	if there != nil {
+		fmt.Fprintf(&b, "sums %s 2>/dev/null || :\n[ \"$sums\" = %s ] || {\n", variables("p", there), shell.Quote(strings.Join(before, "\n")+"\n"))
+		for n, i := range there {
+			fmt.Fprintf(&b, "at=%d\n[ \"$(hash <\"$p%d\" 2>/dev/null)\" = %s ] || changed \"$p%[2]d\"\n", first+i, i, before[n])
+		}
+		b.WriteString("exit 1\n}\n")
 	}
 	fmt.Fprintf(&b, "first=%d all=%s\n%s", first, shell.Quote(strings.Trim(fmt.Sprint(all), "[]")), moveScript)
 	paths := variables("p", all)
@@ -350,7 +367,11 @@ func (c Change) script() string {
 		if c.InPlace {
 			how = "inplace"
 		}
-		fmt.Fprintf(&b, "put %s\n", shell.Join(c.Target, fmt.Sprintf("%04o", c.fileMode()), c.ownerAndGroup(), hexSum(c.After), how, string(c.After)))
+		args := []string{c.Target, fmt.Sprintf("%04o", c.fileMode()), c.ownerAndGroup(), hexSum(c.After), how, string(c.After)}
+		if c.Merged {
+			args = append(args, hexSum(c.Before))
+		}
+		fmt.Fprintf(&b, "put %s\n", shell.Join(args...))
 	case RunScript:
 		from := " </dev/null"
 		if len(c.Stdin) > 0 {

@@ -192,6 +192,46 @@ func TestBatchOfFilesFailsAsOne(t *testing.T) {
 	}
 }
 
+// A file that somebody has written since it was looked at is left alone, and so are those that were to be written with it.
+func TestBatchFindsAnotherFile(t *testing.T) {
+	for _, inPlace := range []bool{false, true} {
+		dir := t.TempDir()
+		at := func(name string) string { return filepath.Join(dir, name) }
+		for _, name := range []string{"one", "two", "three"} {
+			if err := os.WriteFile(at(name), []byte("seen "+name), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file := func(name string) Change {
+			return Change{Kind: WriteFile, Target: at(name), Summary: "change " + name, Before: []byte("seen " + name), After: []byte("new " + name), InPlace: inPlace, Merged: true}
+		}
+		host := remote.NewLocal("h", remote.Become{None: true})
+		for _, text := range []string{"theirs", ""} { // written, or gone
+			if err := os.Remove(at("two")); err != nil && text != "" {
+				t.Fatal(err)
+			}
+			if text != "" {
+				if err := os.WriteFile(at("two"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := Batch{Changes: []Change{file("two"), file("three")}}.Exec(t.Context(), host)
+			if err == nil || !strings.HasPrefix(err.Error(), "h: change two: ") || !strings.Contains(err.Error(), "is not any more what it was when it was looked at") {
+				t.Errorf("in place %v, error %v", inPlace, err)
+			}
+			if got, _ := os.ReadFile(at("two")); string(got) != text {
+				t.Errorf("two is %q", got)
+			}
+			if got, _ := os.ReadFile(at("three")); string(got) != "seen three" {
+				t.Errorf("three is %q", got)
+			}
+		}
+		if err := (Batch{Changes: []Change{file("one"), file("three")}}).Exec(t.Context(), host); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What a run that was cut off has left beside a file goes; the directory of one that is at work stays.
 func TestBatchRemovesLeftovers(t *testing.T) {
 	dir := t.TempDir()

@@ -36,6 +36,9 @@ type Change struct {
 	Owner   string
 	Group   string
 	InPlace bool // keep the inode; see remote.File
+	// Merged says that After is Before with something of ours, which others may write to as well: where a Batch finds another
+	// content by now, it writes nothing.
+	Merged bool
 
 	// Of a script.
 	Script string

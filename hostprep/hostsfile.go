@@ -245,7 +245,7 @@ func PlanHosts(f *Facts, ensemble string, entries []Entry, self Entry) ([]Change
 	return append(changes, Change{
 		Kind: WriteFile, Target: "/etc/hosts", Summary: "write the ensemble's block in /etc/hosts",
 		Before: f.Hosts.Content, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true,
-		InPlace: f.Hosts.Mounted,
+		InPlace: f.Hosts.Mounted, Merged: f.Hosts.Content != nil,
 	}), findings
 }
 
@@ -282,7 +282,7 @@ func planHostsTemplate(f *Facts, ensemble string, entries []Entry) ([]Change, []
 	}
 	return []Change{{
 		Kind: WriteFile, Target: name, Summary: "write the ensemble's block in cloud-init's template of /etc/hosts",
-		Before: content, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true,
+		Before: content, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true, Merged: true,
 	}}, nil
 }
 

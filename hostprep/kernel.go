@@ -230,7 +230,7 @@ func PlanSwap(f *Facts, policy string) ([]Change, []Finding) {
 	if after := FstabWithoutSwap(fstab); exists && !bytes.Equal(after, fstab) {
 		changes = append(changes, Change{
 			Kind: WriteFile, Target: "/etc/fstab", Summary: "take swap out of /etc/fstab", Before: fstab, After: after, Mode: 0o644,
-			Owner: "root", Group: "root", Root: true, InPlace: true,
+			Owner: "root", Group: "root", Root: true, InPlace: true, Merged: true,
 		})
 	}
 	if len(f.Tuning.Swaps) == 0 {

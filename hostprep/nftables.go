@@ -310,7 +310,7 @@ func (p *firewallPlan) nftables(n Nftables) {
 	if include := fmt.Sprintf("include %q", file); n.Config != "" && !included && !slices.Contains(strings.Split(n.Text, "\n"), include) {
 		pending = true
 		p.changes = append(p.changes, Change{
-			Kind: WriteFile, Target: n.Config, Summary: "include " + file + " in " + n.Config, Root: true, InPlace: true,
+			Kind: WriteFile, Target: n.Config, Summary: "include " + file + " in " + n.Config, Root: true, InPlace: true, Merged: true,
 			Before: []byte(n.Text), After: []byte(n.Text + missingEnd(n.Text, "\n") + include + "\n"), Mode: 0o644, Owner: "root", Group: "root",
 		})
 	}

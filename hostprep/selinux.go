@@ -94,7 +94,7 @@ func PlanSELinux(f *Facts, policy SELinuxPolicy) ([]Change, []Finding) {
 		if after := SELinuxContent(s.Config, mode); !bytes.Equal(after, s.Config) {
 			changes = append(changes, Change{
 				Kind: WriteFile, Target: s.Path, Summary: fmt.Sprintf("set SELINUX=%s in %s", mode, s.Path),
-				Before: s.Config, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true, InPlace: true,
+				Before: s.Config, After: after, Mode: 0o644, Owner: "root", Group: "root", Root: true, InPlace: true, Merged: true,
 			})
 		}
 	}

@@ -263,7 +263,13 @@ func (r *Run) removeKeys(ctx context.Context, k *ring, gone func(i int, line ssh
 			return nil
 		}
 		o := k.members[i].Observed
-		return r.change(ctx, stepTidy, k.hosts[i], sshkeys.AuthorizedChange(o, o.Authorized.Content, "give "+o.AuthorizedPath+" back"))
+		before := o.Authorized.Content
+		if o.Authorized.Content = changes[i].After; r.observeKeys(ctx, k.hosts[i], &k.members[i]) == nil {
+			if o = k.members[i].Observed; string(o.Authorized.Content) == string(before) {
+				return nil
+			}
+		}
+		return r.change(ctx, stepTidy, k.hosts[i], sshkeys.AuthorizedChange(o, before, "give "+o.AuthorizedPath+" back"))
 	}))
 }
 

@@ -198,6 +198,7 @@ func (r *Run) takeBack(ctx context.Context, k *ring, before []sshkeys.Member, tu
 			if err := r.observeKeys(ctx, k.hosts[i], &now); err == nil && string(after) == string(now.Observed.Authorized.Content) {
 				return nil
 			}
+			o.Authorized.Content = now.Observed.Authorized.Content
 			return r.change(ctx, step, k.hosts[i], sshkeys.AuthorizedChange(o, after, "give "+o.AuthorizedPath+" back"))
 		})})
 	})

@@ -176,7 +176,7 @@ func AuthorizedChange(o Observed, after []byte, summary string) hostprep.Change 
 // fileChange is the change of one of a user's SSH files, with the owner and mode that
 // sshd wants.
 func fileChange(o Observed, p string, e Entry, after []byte, summary string) hostprep.Change {
-	c := hostprep.Change{Kind: hostprep.WriteFile, Target: p, Summary: summary, Before: e.Content, After: after, Mode: 0o600}
+	c := hostprep.Change{Kind: hostprep.WriteFile, Target: p, Summary: summary, Before: e.Content, After: after, Mode: 0o600, Merged: e.Exists}
 	if path.Dir(p) != o.Home+"/.ssh" {
 		// A site that keeps the keys elsewhere has them owned by root.
 		c.Root, c.Mode = true, 0o644
