@@ -161,6 +161,11 @@ func contents(t *testing.T, dir string) map[string]string {
 		if err != nil || d.IsDir() {
 			return err
 		}
+		if d.Type()&os.ModeSymlink != 0 {
+			to, err := os.Readlink(path)
+			all[strings.TrimPrefix(path, dir+"/")] = "-> " + to
+			return err
+		}
 		b, err := os.ReadFile(path)
 		all[strings.TrimPrefix(path, dir+"/")] = string(b)
 		return err

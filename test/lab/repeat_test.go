@@ -44,10 +44,12 @@ func unchanged(t *testing.T, h *hosts, before map[string]string) {
 func TestSecondRunChangesNothing(t *testing.T) {
 	h := bootstrapped(t)
 	files, processes := manifests(h), h.processes()
-	r := h.must("bootstrap")
-	if !strings.Contains(r.stdout+r.stderr, "nothing to do") {
-		t.Errorf("the second run does not say that there was nothing to do: %v", r)
+	for _, verb := range []string{"bootstrap", "apply"} {
+		if r := h.must(verb); !strings.Contains(r.stdout+r.stderr, "nothing to do") {
+			t.Errorf("the second run does not say that there was nothing to do: %v", r)
+		}
 	}
+	h.must("plan", "--detailed-exitcode") // empty
 	unchanged(t, h, files)
 	for name, before := range processes {
 		if after := h.process(name); after != before {
@@ -64,6 +66,10 @@ func TestDryRunWritesNothing(t *testing.T) {
 	h := bare(t)
 	before := manifests(h)
 	r := h.must("bootstrap", "--dry-run")
+	plan := h.must("plan")
+	if again := h.must("plan"); again.stdout != plan.stdout {
+		t.Errorf("two plans differ:\n%s\n---\n%s", plan.stdout, again.stdout)
+	}
 	unchanged(t, h, before)
 	for _, want := range append([]string{"zoo.cfg", "+server.1=", "/etc/hosts", "firewalld", "SELINUX=disabled", "myid"}, h.names...) {
 		if !strings.Contains(r.stdout, want) {
