@@ -470,7 +470,10 @@ func (a *ansible) resolve(name string) (Host, error) {
 		}
 		return ""
 	}
-	h := Host{Name: hostName(name), Address: name, User: get("ansible_user", "ansible_ssh_user"), IdentityFile: get("ansible_ssh_private_key_file", "ansible_private_key_file")}
+	h := Host{Name: hostName(name), Address: name, User: get("ansible_user", "ansible_ssh_user")}
+	if key := get("ansible_ssh_private_key_file", "ansible_private_key_file"); key != "" {
+		h.IdentityFiles = []string{key}
+	}
 	if v := get("ansible_host", "ansible_ssh_host"); v != "" {
 		h.Address = v
 	} else if strings.Contains(name, ".") {

@@ -14,16 +14,17 @@ import (
 
 // Host is a host as another tool knows it. Only Name and Address are always there.
 type Host struct {
-	Name         string
-	Address      string // that we dial
-	PeerAddress  string // that the others dial, where it is another one
-	ID           int    // 0 where the tool knows none
-	Role         string // observer, or empty
-	User         string
-	Port         int
-	IdentityFile string
-	Jump         string // [user@]host[:port], with commas between several
-	ProxyCommand string
+	Name        string
+	Address     string // that we dial
+	PeerAddress string // that the others dial, where it is another one
+	ID          int    // 0 where the tool knows none
+	Role        string // observer, or empty
+	User        string
+	Port        int
+	// IdentityFiles are private keys, in the order in which they are to be tried.
+	IdentityFiles []string
+	Jump          string // [user@]host[:port], with commas between several
+	ProxyCommand  string
 }
 
 // Loopback reports whether the address leads to this machine, as with forwarded ports: no peer can use it.
@@ -56,8 +57,8 @@ func Inventory(hosts []Host, o Options) ([]byte, error) {
 		if h.Port != shared.Port {
 			shared.Port = 0
 		}
-		if h.IdentityFile != shared.IdentityFile {
-			shared.IdentityFile = ""
+		if !slices.Equal(h.IdentityFiles, shared.IdentityFiles) {
+			shared.IdentityFiles = nil
 		}
 		if h.Jump != shared.Jump {
 			shared.Jump = ""
@@ -116,8 +117,8 @@ func sshOf(h, shared Host) []any {
 	if h.Port != 0 && h.Port != shared.Port && (h.Port != 22 || shared.Port != 0) {
 		s = append(s, "port", h.Port)
 	}
-	if h.IdentityFile != "" && h.IdentityFile != shared.IdentityFile {
-		s = append(s, "identity_files", []string{h.IdentityFile})
+	if len(h.IdentityFiles) > 0 && !slices.Equal(h.IdentityFiles, shared.IdentityFiles) {
+		s = append(s, "identity_files", h.IdentityFiles)
 	}
 	if h.Jump != "" && h.Jump != shared.Jump {
 		s = append(s, "jump", strings.Split(h.Jump, ","))

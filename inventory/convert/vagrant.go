@@ -28,8 +28,11 @@ func Vagrant(text []byte) ([]Host, error) {
 			if bytes.ContainsAny([]byte(alias), "*?!") {
 				continue
 			}
-			h := Host{Name: hostName(alias), Address: alias, User: get(alias, "User"), IdentityFile: get(alias, "IdentityFile"),
+			h := Host{Name: hostName(alias), Address: alias, User: get(alias, "User"),
 				Jump: get(alias, "ProxyJump"), ProxyCommand: get(alias, "ProxyCommand")}
+			if h.IdentityFiles, err = cfg.GetAll(alias, "IdentityFile"); err != nil {
+				return nil, fmt.Errorf("host %s: %w", alias, err)
+			}
 			if name := get(alias, "HostName"); name != "" {
 				h.Address = name
 			}
