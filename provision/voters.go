@@ -25,7 +25,7 @@ func votersMayChange(members []member, inv *inventory.Inventory) error {
 		}
 		if !had.Simple() || !wanted.Simple() {
 			return &RefusedError{m.Host.Name, "voters, groups or weights change by too much at once: a quorum by those that there are and one by those that are wanted " +
-				"need not have a member in common", "change one voter, or one weight, at a time: zkctl apply after each"}
+				"need not have a member in common", "change one voter, or one weight, at a time: zkctl apply after each; where no such steps lead there, zkctl stop while all members serve and nobody writes, then zkctl apply"}
 		}
 		var joins, leaves []string
 		for _, h := range inv.Hosts {

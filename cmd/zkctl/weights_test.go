@@ -35,6 +35,10 @@ func TestWeights(t *testing.T) {
 	if out, code := l.ctl("apply", "--server-binary", l.server); code != exitRefused || !strings.Contains(out, "weights change by too much at once") {
 		t.Errorf("apply without weights: exit code %d\n%s", code, out)
 	}
+	l.must("stop", "--yes")
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "healthy: all 3 members serve, one more failure is survived") {
+		t.Errorf("apply without weights while nobody runs:\n%s", out)
+	}
 }
 
 // While weights change, each member is restarted when those that stay can do without it, by what they count at that moment.
