@@ -183,7 +183,7 @@ func inBackground(f func() error) func() error {
 	return func() error { return <-result }
 }
 
-// install brings user and directories, programs, certificates and files.
+// install brings user and directories, the server, certificates and files.
 func (r *Run) install(ctx context.Context, it *intent) error {
 	if it.certificates.Len() == 0 {
 		return r.apply(ctx, stepInstall, it.users, it.software, it.files)

@@ -27,7 +27,7 @@ type Document struct {
 	Kind     string `json:"kind"`
 	Format   int    `json:"format"`
 	Ensemble string `json:"ensemble"`
-	// Version is that of the programs that would be pushed.
+	// Version is that of the server that would be pushed.
 	Version string `json:"version"`
 	// Limit are the hosts to which the plan is limited; empty means all.
 	Limit     []string      `json:"limit,omitempty"`

@@ -17,7 +17,7 @@ type intent struct {
 	members                             []member
 	ring                                *keyring
 	keys, names, hosts, users, software *Plan
-	// certificates come after the programs, which make keys, and before the files, which need them.
+	// certificates come after the server, which makes keys, and before the files, which need them.
 	certificates, files *Plan
 	switching           switching
 	// leader is who leads, "" where nobody has to be restarted.
