@@ -29,12 +29,14 @@ func importCommand() *cli.Command {
    terraform output -json | zkctl inventory import terraform --only zk_ips > inventory.yaml
    zkctl inventory import terraform terraform.tfstate --only 'aws_instance.zk*' > inventory.yaml
    zkctl inventory import ansible hosts.ini --only zookeeper > inventory.yaml
+   ansible-inventory -i hosts.ini --list | zkctl inventory import ansible > inventory.yaml
    cat addresses.txt | zkctl inventory import addresses > inventory.yaml
 
 vagrant takes any ssh_config with a block for each host. Virtual machines that are reached by ports of this one
 (127.0.0.1) are asked for their addresses: what stands in the inventory is the one in the subnet in which each has its
 own. terraform reads all outputs, one alone (terraform output -json zk_ips), and states. ansible reads INI and YAML, the file
-alone. A line of addresses has one or more [NAME=][USER@]ADDRESS[:PORT], or is of /etc/hosts. Passwords are never taken over.`,
+alone, or what ansible-inventory --list says, which knows group_vars and host_vars, too. A line of addresses has one or more
+[NAME=][USER@]ADDRESS[:PORT], or is of /etc/hosts. Passwords are never taken over.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "name", Value: "ensemble", Usage: "`NAME` of the ensemble"},
 			&cli.StringFlag{Name: "only", Usage: "terraform: the output of this `NAME`, or the resources; ansible: the group"},

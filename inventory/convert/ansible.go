@@ -1,8 +1,11 @@
 package convert
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,7 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Ansible reads an inventory in INI or YAML form. group is the group of the members; empty means one that is named for
+// Ansible reads an inventory in INI or YAML form, or what ansible-inventory --list says. group is the group of the members; empty means one that is named for
 // ZooKeeper, else all hosts. Only the file itself is read, no group_vars or host_vars beside it; passwords are not taken
 // over.
 func Ansible(text []byte, group string) ([]Host, error) {
@@ -236,6 +239,9 @@ type yamlGroup struct {
 }
 
 func (a *ansible) yaml(text []byte) error {
+	if bytes.Contains(text, []byte(`"_meta"`)) {
+		return a.listed(text)
+	}
 	var top map[string]*yamlGroup
 	if err := yaml.Unmarshal(text, &top); err != nil {
 		return fmt.Errorf("not an inventory: %s", strings.TrimPrefix(err.Error(), "yaml: "))
@@ -248,6 +254,39 @@ func (a *ansible) yaml(text []byte) error {
 	for _, name := range names {
 		if err := a.yamlGroup(name, top[name], 0); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// listed reads the JSON of ansible-inventory --list, in which groups name their hosts and variables are resolved for each host.
+func (a *ansible) listed(text []byte) error {
+	var meta struct {
+		Meta struct {
+			Vars map[string]map[string]any `json:"hostvars"`
+		} `json:"_meta"`
+	}
+	var groups map[string]struct{ Hosts, Children []string }
+	err := json.Unmarshal(text, &meta)
+	if err == nil {
+		err = json.Unmarshal(text, &groups)
+	}
+	if err != nil {
+		return fmt.Errorf("not what ansible-inventory --list says: %w", err)
+	}
+	delete(groups, "_meta")
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		group := a.group(name)
+		group.children = groups[name].Children
+		for _, host := range groups[name].Hosts {
+			group.hosts = append(group.hosts, host)
+			vars := a.host(host)
+			for k, v := range meta.Meta.Vars[host] {
+				switch v.(type) {
+				case string, float64, bool:
+					vars[k] = fmt.Sprint(v)
+				}
+			}
 		}
 	}
 	return nil
