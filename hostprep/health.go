@@ -52,7 +52,7 @@ health_scratch | while IFS= read -r d; do
 		[ -e "$f" ] && [ -n "$(find "$f" -maxdepth 0 -mmin +10 2>/dev/null)" ] && field health.scratch "$f"
 	done
 done
-for f in /tmp/zkctl.* /tmp/zkctl-probe.* /var/tmp/zkctl-probe.*; do
+for f in /tmp/zkctl.* /tmp/zkctl-probe.* /var/tmp/zkctl-probe.* /var/lib/zkctl-probe.* "${HOME:-/root}"/zkctl-probe.*; do
 	[ -e "$f" ] && [ -n "$(find "$f" -maxdepth 0 -mmin +10 2>/dev/null)" ] && field health.scratch "$f"
 done
 self=$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname)

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/zkctl/zkctl/apache"
 	"github.com/zkctl/zkctl/bundle"
@@ -104,13 +104,14 @@ func (r *Run) checkOnce(ctx context.Context, checks []string) (*CheckReport, err
 		return nil, err
 	}
 	servers := map[string]string{} // to probe with
-	if wants("network", "names", "fsync") {
+	probes := slices.DeleteFunc([]string{"network", "names", "fsync"}, func(n string) bool { return !wants(n) })
+	if len(probes) > 0 {
 		for i, m := range members {
 			server, remove, err := r.pushProbe(ctx, m)
 			if err != nil && context.Cause(ctx) != nil {
 				return nil, context.Cause(ctx)
 			} else if err != nil {
-				findings = append(findings, hostprep.Finding{Host: m.Host.Name, Check: "network", Severity: hostprep.Error,
+				findings = append(findings, hostprep.Finding{Host: m.Host.Name, Check: probes[0], Severity: hostprep.Error,
 					Text: fmt.Sprintf("the probe could not be brought there: %v", err), Remedy: "put that right, or --skip network,names,fsync"})
 				continue
 			}
@@ -133,11 +134,16 @@ func (r *Run) checkOnce(ctx context.Context, checks []string) (*CheckReport, err
 		}
 	}
 	if wants("network", "names") && len(machines(able)) > 1 {
-		err := r.step(ctx, stepNetwork, func(ctx context.Context) (err error) {
-			report.Matrix, err = r.network(ctx, able, paths)
-			return err
+		// Failures are findings: the step itself does not fail.
+		_ = r.step(ctx, stepNetwork, func(ctx context.Context) error {
+			var failed []error
+			report.Matrix, failed = r.network(ctx, able, paths)
+			for i, err := range failed {
+				findings = append(findings, probeFailed(able[i], probes[0], err)...)
+			}
+			return nil
 		})
-		if err != nil {
+		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
 		findings = append(findings, report.Matrix.findings(able, false)...)
@@ -151,6 +157,15 @@ func (r *Run) checkOnce(ctx context.Context, checks []string) (*CheckReport, err
 	}
 	report.Findings = ordered(findings, report.Hosts, checks)
 	return report, nil
+}
+
+// probeFailed is the finding that a host could not tell what it was asked for.
+func probeFailed(m member, check string, err error) []hostprep.Finding {
+	if err == nil {
+		return nil
+	}
+	return []hostprep.Finding{{Host: m.Host.Name, Check: check, Severity: hostprep.Error,
+		Text: "cannot be told: " + strings.TrimPrefix(err.Error(), m.Host.Name+": "), Remedy: cmp.Or(remote.HintOf(err), "put that right, or --skip "+check)}}
 }
 
 // ordered sorts findings by host and check, and leaves out those of other checks, and repetitions.
@@ -308,46 +323,51 @@ func (r *Run) measureDisks(ctx context.Context, members []member, servers []stri
 	for i, m := range members {
 		hosts[i] = m.Host
 	}
-	var mu sync.Mutex
-	var out []hostprep.Finding
-	err := r.step(ctx, step, func(ctx context.Context) error {
-		return r.each(ctx, step, hosts, func(ctx context.Context, i int) error {
-			host, err := r.host(hosts[i])
-			if err != nil {
-				return err
-			}
-			dir := hosts[i].Server.Paths.TxnLog
-			res, err := host.Run(ctx, remote.Command{
-				Label: "time synced writes", Root: privileged(members[i].Member), Args: []string{servers[i], dir},
-				// Before the directory is made, what counts is the one that it will be in.
-				Script: `q=$2; while [ ! -d "$q" ]; do q=${q%/*}; [ -n "$q" ] || q=/; done; exec "$1" probe-disk -for 1s "$q"`,
-			})
-			if err != nil {
-				return err
-			}
-			fields, err := remote.ParseFields(res.Stdout)
-			if err != nil {
-				return fmt.Errorf("%s: %s: %w", hosts[i].Name, step, err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, line := range fields.Texts("disk.failed") {
-				out = append(out, hostprep.Finding{Host: hosts[i].Name, Check: "fsync", Severity: hostprep.Error, Text: "cannot write: " + line,
-					Remedy: "choose another path in the inventory, or put that right"})
-			}
-			for _, line := range fields.Texts("disk.sync") {
-				if w := strings.SplitN(line, " ", 5); len(w) == 5 {
-					median, _ := strconv.Atoi(w[1])
-					high, _ := strconv.Atoi(w[2])
-					tick, err := strconv.Atoi(hosts[i].ZooCfg["tickTime"])
-					if err != nil {
-						tick = 2000
-					}
-					out = append(out, hostprep.SlowDisk(hosts[i].Name, w[4], median, high, tick)...)
-				}
+	found := make([][]hostprep.Finding, len(members))
+	// Failures are findings: the step itself does not fail.
+	_ = r.step(ctx, step, func(ctx context.Context) error {
+		_ = r.each(ctx, step, hosts, func(ctx context.Context, i int) (err error) {
+			if found[i], err = r.measureDisk(ctx, step, members[i], servers[i]); err != nil {
+				found[i] = probeFailed(members[i], "fsync", err)
 			}
 			return nil
 		})
+		return nil
 	})
-	return out, err
+	return slices.Concat(found...), context.Cause(ctx)
+}
+
+func (r *Run) measureDisk(ctx context.Context, step string, m member, server string) (out []hostprep.Finding, err error) {
+	host, err := r.host(m.Host)
+	if err != nil {
+		return nil, err
+	}
+	res, err := host.Run(ctx, remote.Command{
+		Label: step, Root: privileged(m.Member), Args: []string{server, m.Host.Server.Paths.TxnLog},
+		// Before the directory is made, what counts is the one that it will be in.
+		Script: `q=$2; while [ ! -d "$q" ]; do q=${q%/*}; [ -n "$q" ] || q=/; done; exec "$1" probe-disk -for 1s "$q"`,
+	})
+	if err != nil {
+		return nil, err
+	}
+	fields, err := remote.ParseFields(res.Stdout)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", m.Host.Name, step, err)
+	}
+	for _, line := range fields.Texts("disk.failed") {
+		out = append(out, hostprep.Finding{Host: m.Host.Name, Check: "fsync", Severity: hostprep.Error, Text: "cannot write: " + line,
+			Remedy: "choose another path in the inventory, or put that right"})
+	}
+	for _, line := range fields.Texts("disk.sync") {
+		if w := strings.SplitN(line, " ", 5); len(w) == 5 {
+			median, _ := strconv.Atoi(w[1])
+			high, _ := strconv.Atoi(w[2])
+			tick, err := strconv.Atoi(m.Host.ZooCfg["tickTime"])
+			if err != nil {
+				tick = 2000
+			}
+			out = append(out, hostprep.SlowDisk(m.Host.Name, w[4], median, high, tick)...)
+		}
+	}
+	return out, nil
 }

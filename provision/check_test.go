@@ -1,7 +1,9 @@
 package provision
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,7 +12,61 @@ import (
 	"github.com/zkctl/zkctl/bundle"
 	"github.com/zkctl/zkctl/hostprep"
 	"github.com/zkctl/zkctl/inventory"
+	"github.com/zkctl/zkctl/templates"
 )
+
+// A probe goes where programs may be started: not to where hardened hosts allow none.
+func TestProbeDirectory(t *testing.T) {
+	dir := t.TempDir()
+	locked, open := filepath.Join(dir, "locked"), filepath.Join(dir, "open")
+	for _, d := range []string{locked, open} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	probe := func(dirs ...string) (string, error) {
+		args := append([]string{"-m", "sh", "-c", `mount -t tmpfs -o noexec none "$1" || exit 77; script=$2; shift 2; HOME=$1; exec sh -c "$script" sh "$@" 2>&1`, "sh", locked, probeDirectory}, dirs...)
+		out, err := exec.Command("unshare", args...).Output()
+		if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() == 77) {
+			t.Skip("no mount namespaces here")
+		}
+		return string(out), err
+	}
+	if out, err := probe(locked, filepath.Join(dir, "missing"), open); err != nil || !strings.HasPrefix(out, open+"/zkctl-probe.") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, err := probe(locked); err == nil || !strings.Contains(out, "mounted without noexec") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(open, "*/*")); left != nil {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// A host that cannot tell what it is asked for is a finding, and no end of all checks.
+func TestProbesThatFail(t *testing.T) {
+	f := newFleet(t)
+	r := f.run("me")
+	var members []member
+	for _, h := range r.Inventory.Hosts {
+		members = append(members, member{Member: templates.Member{Ensemble: r.Inventory, Host: h}})
+	}
+	found, err := r.measureDisks(t.Context(), members, []string{"/nowhere/zkserver", "/nowhere/zkserver", "/nowhere/zkserver"})
+	if err != nil || len(found) != 3 || found[0].Host != "a" || found[0].Severity != hostprep.Error || !strings.Contains(found[0].Text, "cannot be told: ") || found[0].Remedy == "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	// Also where it is the only check.
+	r.Server = func(inventory.Host, string) (bundle.Program, error) {
+		return bundle.Program{}, errors.New("no server here")
+	}
+	report, err := r.Check(t.Context(), []string{"fsync"}, false)
+	if err != nil || report.Worst() != hostprep.Error || len(report.Findings) != 3 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if _, failed := r.network(t.Context(), members, []string{"/nowhere/zkserver", "/nowhere/zkserver", "/nowhere/zkserver"}); len(failed) != 3 || failed[2] == nil {
+		t.Errorf("%v", failed)
+	}
+}
 
 // What cannot be put right keeps from what comes next of the same check on the same host, and from nothing else.
 func TestFixGoesOnElsewhere(t *testing.T) {

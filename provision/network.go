@@ -48,8 +48,8 @@ type Matrix struct {
 }
 
 // network lets the members, before they run, open their ports and reach one another, all at once. servers has the path of
-// the server program on each member's host.
-func (r *Run) network(ctx context.Context, members []member, servers []string) (*Matrix, error) {
+// the server program on each member's host. failed says of each member why it could not say anything, if so.
+func (r *Run) network(ctx context.Context, members []member, servers []string) (_ *Matrix, failed []error) {
 	m := &Matrix{Names: map[string]map[string][]string{}}
 	var mu sync.Mutex
 	errs := make([]error, len(members))
@@ -77,7 +77,7 @@ func (r *Run) network(ctx context.Context, members []member, servers []string) (
 	}
 	slices.SortFunc(m.Reach, order)
 	slices.SortFunc(m.Closed, order)
-	return m, joined(errs)
+	return m, errs
 }
 
 // portUse are the ports that others dial.
@@ -333,13 +333,28 @@ func (r *Run) checkNetwork(ctx context.Context, it *intent) error {
 		if err != nil {
 			return fmt.Errorf("%w (--skip-network-check starts the members without that)", err)
 		}
-		matrix, err := r.network(ctx, members, servers)
-		if err != nil {
+		matrix, failed := r.network(ctx, members, servers)
+		if err := joined(failed); err != nil {
 			return err
 		}
 		return r.findings(stepNetwork, matrix.findings(members, true))
 	})
 }
+
+// probeDirectory makes a directory in the first of those given, or the user's own, in which programs may be started: hardened
+// hosts mount those for temporary files noexec.
+const probeDirectory = `
+umask 077
+set -- "$@" "${HOME:-/}"
+for d; do
+	dir=$(mktemp -d "$d/zkctl-probe.XXXXXX" 2>/dev/null) || continue
+	echo '#!/bin/sh' >"$dir/try" && chmod 700 "$dir/try"
+	if "$dir/try" 2>/dev/null; then rm -f "$dir/try"; echo "$dir"; exit 0; fi
+	rm -rf "$dir"
+done
+echo "no program can be brought to the host for a moment: none of $* can be written to and is mounted without noexec" >&2
+exit 1
+`
 
 // pushProbe makes the server available on a host on which it is not installed yet; the result removes it.
 func (r *Run) pushProbe(ctx context.Context, m member) (server string, remove func(), err error) {
@@ -356,7 +371,7 @@ func (r *Run) pushProbe(ctx context.Context, m member) (server string, remove fu
 	}
 	root := privileged(m.Member)
 	res, err := host.Run(ctx, remote.Command{Label: "make a directory for the probe", Root: root,
-		Script: `umask 077; d=/var/tmp; [ -w "$d" ] || d=/tmp; mktemp -d "$d/zkctl-probe.XXXXXX"`})
+		Script: probeDirectory, Args: []string{"/var/tmp", "/tmp", "/var/lib"}})
 	if err != nil {
 		return "", nil, err
 	}
