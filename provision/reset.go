@@ -23,6 +23,8 @@ type ResetOptions struct {
 	// UndoHost gives the hosts back what they had before the first run: /etc/hosts, firewall, SELinux, SSH keys and all
 	// files that were replaced.
 	UndoHost bool
+	// Force takes members of the limit off even if those that stay are no quorum.
+	Force bool
 }
 
 // The names of the steps of a reset.
@@ -33,12 +35,18 @@ const (
 	stepForget = "forget"
 )
 
-// Reset stops all members and removes them from their hosts. Hosts that cannot be reached do not keep the others from being
-// reset; missing says why, and the same call does the rest later. With DryRun it returns the plan.
+// Reset stops all members, or those of the limit, and removes them from their hosts. Hosts that cannot be reached do not keep the
+// others from being reset; missing says why, and the same call does the rest later. With DryRun it returns the plan.
 func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, err error) {
+	if len(r.hostsWithin()) == len(r.Inventory.Hosts) {
+		r.Limit = nil
+	}
 	members, missing, err := r.observeForReset(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := r.mayTakeOff(ctx, members, o); err != nil {
+		return nil, missing, err
 	}
 	plan = &Plan{}
 	ids := r.identify(members)
@@ -67,7 +75,11 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 		plan.add(stepRemove, m.Host, r.planRemoval(m, o.KeepData, journal))
 	}
 	if o.UndoHost {
-		if err := r.planUndo(members, o.KeepData, plan); err != nil {
+		others, err := r.observeOthers(ctx)
+		if err == nil {
+			err = r.planUndo(members, others, o.KeepData, plan)
+		}
+		if err != nil {
 			return nil, missing, err
 		}
 	}
@@ -81,7 +93,7 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 	err = r.locked(ctx, nil, nil, func(ctx context.Context) error {
 		for _, s := range plan.Steps {
 			if s.Name == stepStop {
-				err := r.step(ctx, stepStop, func(ctx context.Context) error { return r.stopForReset(ctx, members) })
+				err := r.step(ctx, stepStop, func(ctx context.Context) error { return r.stopForReset(ctx, members, o) })
 				if err != nil {
 					return err
 				}
@@ -114,7 +126,7 @@ func (r *Run) Reset(ctx context.Context, o ResetOptions) (plan *Plan, missing, e
 // observeForReset looks at all hosts that can be reached, with their journals.
 func (r *Run) observeForReset(ctx context.Context) (members []member, missing, err error) {
 	const step = "connect and gather facts"
-	hosts := r.Inventory.Hosts
+	hosts := r.hostsWithin()
 	all := make([]member, len(hosts))
 	err = r.step(ctx, step, func(ctx context.Context) error {
 		return r.each(ctx, step, hosts, func(ctx context.Context, i int) (err error) {
@@ -145,7 +157,76 @@ func (r *Run) observeForReset(ctx context.Context) (members []member, missing, e
 	return members, err, nil
 }
 
-func (r *Run) stopForReset(ctx context.Context, members []member) error {
+// observeOthers looks at those that stay: whose keys they have, and which other ensembles live there. Who cannot be reached is left out.
+func (r *Run) observeOthers(ctx context.Context) ([]member, error) {
+	const step = "look at those that stay"
+	hosts := slices.DeleteFunc(slices.Clone(r.Inventory.Hosts), r.within)
+	if len(hosts) == 0 {
+		return nil, nil
+	}
+	all := make([]member, len(hosts))
+	err := r.step(ctx, step, func(ctx context.Context) error {
+		return r.each(ctx, step, hosts, func(ctx context.Context, i int) (err error) {
+			m := templates.Member{Ensemble: r.Inventory, Host: hosts[i]}
+			want := hostprep.Wanted{Root: privileged(m), Extra: r.keyFragments(m)}
+			if privileged(m) {
+				want.Extra = append(want.Extra, neighboursFragment(r.stateDir(hosts[i])))
+			}
+			if all[i], err = r.find(ctx, m, want); err != nil && context.Cause(ctx) == nil && r.leftOut(step, hosts[i], err) {
+				return nil
+			}
+			return err
+		})
+	})
+	return slices.DeleteFunc(all, func(m member) bool { return m.facts == nil }), err
+}
+
+// mayTakeOff decides whether members may be taken off an ensemble that is to go on. What they have goes with them, so that those that
+// stay have to be seen to serve, and to be a quorum, or else something may be lost that was acknowledged. Who is counted by
+// nobody, or has nothing and does not run, is missed by none.
+func (r *Run) mayTakeOff(ctx context.Context, members []member, o ResetOptions) error {
+	if len(r.Limit) == 0 {
+		return nil
+	}
+	for _, m := range members {
+		i := slices.IndexFunc(r.Inventory.Hosts, func(h inventory.Host) bool { return !r.within(h) && h.SameMachine(m.Host) })
+		if i >= 0 && o.UndoHost && privileged(m.Member) {
+			return &RefusedError{Host: m.Host.Name, Text: r.Inventory.Hosts[i].Name + " is on the same machine, and stays: what was changed there is for both",
+				Remedy: "leave --undo-host-changes away"}
+		}
+	}
+	seen, err := r.learnCounts(ctx, r.probeAll(ctx), r.hostsWithin())
+	if err != nil {
+		return err
+	}
+	var away []int
+	var names []string
+	now, serves := inForce(seen), synced(seen)
+	for _, m := range members {
+		data := func(dir string) bool { return m.facts.Files[path.Join(dir, "version-2")].Exists }
+		if now.know(m.Host.ID) && (m.running || data(m.Host.Server.Paths.Data) || data(m.Host.Server.Paths.TxnLog)) {
+			away, names = append(away, m.Host.ID), append(names, m.Host.Name)
+		}
+	}
+	left := without(serves, away...)
+	quorum := inForce(seen, away...).closest(left)
+	if len(away) == 0 || leading(seen) != nil && quorum.Enough(left) {
+		return nil
+	}
+	text := fmt.Sprintf("%s serve; without %s it would be %d, and %d are needed%s", quorum.Describe(serves), strings.Join(names, ", "),
+		quorum.Tally(left), quorum.Needed(), missing(seen))
+	if o.Force {
+		r.report(Event{Kind: Warning, Step: stepStop, Text: text})
+		return nil
+	}
+	return &RefusedError{Host: names[0], Text: text + " (--force takes it off all the same)",
+		Remedy: "start those that stay (zkctl start), or take fewer members off; without --limit the whole ensemble is removed"}
+}
+
+func (r *Run) stopForReset(ctx context.Context, members []member, o ResetOptions) error {
+	if err := r.mayTakeOff(ctx, members, o); err != nil {
+		return err
+	}
 	seen := r.probeAll(ctx)
 	for _, m := range leaderLast(members, seen) {
 		if m.running {
@@ -154,7 +235,10 @@ func (r *Run) stopForReset(ctx context.Context, members []member) error {
 			}
 		}
 	}
-	return nil
+	if len(r.Limit) == 0 {
+		return nil
+	}
+	return r.awaitHeir(ctx, seen, r.hostsWithin(), nil)
 }
 
 // belongings are the files and directories that make a host a member, whoever has put them there.
@@ -243,9 +327,10 @@ if [ $root = yes ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; 
 	}}
 }
 
-// planUndo plans to give each machine back what its journal holds.
-func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
-	ring, err := r.keyring(members)
+// planUndo plans to give each machine back what its journal holds. others are members that stay, on other machines.
+func (r *Run) planUndo(members, others []member, keepData bool, p *Plan) error {
+	all := slices.Concat(members, others)
+	ring, err := r.keyring(all)
 	if err != nil {
 		return err
 	}
@@ -279,7 +364,7 @@ func (r *Run) planUndo(members []member, keepData bool, p *Plan) error {
 		changes, findings := hostprep.PlanUndo(m.Host.Name, journal, restored)
 		notes := texts(findings)
 		if len(stays) > 0 {
-			changes = append(changes, takeKeys(stays, ring, r.strangers(m, members))...)
+			changes = append(changes, takeKeys(stays, ring, r.strangers(m, all))...)
 			notes = append(notes, fmt.Sprintf("%s lives here, too: what may be for all of them stays until the last one is reset with --undo-host-changes: %s",
 				strings.Join(m.neighbours(), ", "), strings.Join(namesIn(stays), ", ")))
 		}
@@ -448,7 +533,10 @@ func (r *Run) forget(m member, members []member, o ResetOptions) (hostprep.Chang
 		Kind: hostprep.RunScript, Target: dir, Root: privileged(m.Member), Args: []string{dir}, Summary: "forget the ensemble's ids",
 		Script: `rm -f "$1/members"`,
 	}
+	stays := slices.ContainsFunc(r.Inventory.Hosts, func(h inventory.Host) bool { return !r.within(h) && h.SameMachine(m.Host) })
 	switch {
+	case stays && c.Root:
+		c.Summary, c.Script = "keep the ensemble's ids for those that stay", `:`
 	case o.KeepData:
 		c.Summary, c.Script = "keep the ensemble's ids for the data that is kept", `:`
 	case o.UndoHost && len(m.neighbours()) > 0:

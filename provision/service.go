@@ -384,19 +384,27 @@ func (r *Run) Stop(ctx context.Context, names []string, force bool) (*Outcome, e
 	err = r.locked(ctx, nil, nil, func(ctx context.Context) error { return r.step(ctx, "stop", end) })
 	if err == nil && !r.DryRun {
 		out.Seen = r.probeAll(ctx)
-		var away []int
-		for _, h := range hosts {
-			away = append(away, h.ID)
-		}
-		// Those that are left may have to elect a leader first, for a moment.
-		if late := (*NotReadyError)(nil); inForce(seen, away...).Enough(without(synced(seen), away...)) {
-			if err = r.awaitFor(ctx, min(leaderWait, r.ReadyTimeout), "a leader", led, nil, &out.Seen); errors.As(err, &late) {
-				err = nil // shown by what was seen
-			}
-		}
+		err = r.awaitHeir(ctx, seen, hosts, &out.Seen)
 		out.Verdict = Judge(out.Seen)
 	}
 	return out, joined([]error{err, missing})
+}
+
+// awaitHeir waits until those that are left have a leader, which they may have to elect first, for a moment. seen is from before, last
+// becomes what was seen in the end.
+func (r *Run) awaitHeir(ctx context.Context, seen []Observation, gone []inventory.Host, last *[]Observation) error {
+	var away []int
+	for _, h := range gone {
+		away = append(away, h.ID)
+	}
+	if !inForce(seen, away...).Enough(without(synced(seen), away...)) {
+		return nil
+	}
+	err := r.awaitFor(ctx, min(leaderWait, r.ReadyTimeout), "a leader", led, nil, last)
+	if late := (*NotReadyError)(nil); errors.As(err, &late) {
+		return nil // shown by what was seen
+	}
+	return err
 }
 
 // mayStopAll decides whether a set of members may be stopped together.

@@ -368,6 +368,72 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// A member can be taken off an ensemble that goes on, and comes back empty, as long as those that stay are seen to be a quorum.
+func TestResetOfAMember(t *testing.T) {
+	l := newLocal(t)
+	l.must("bootstrap", "--server-binary", l.server)
+	load, err := workload.Start("/load", workload.Options{Writers: 3, Registers: 1, Pause: 5 * time.Millisecond, Keep: 50}, l.clients...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset := func(args ...string) (string, int) {
+		return l.ctl(append([]string{"reset", "--yes-i-mean", "desk"}, args...)...)
+	}
+	there := func(member string) (files []string) {
+		filepath.WalkDir(filepath.Join(l.dir, member), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				files = append(files, path)
+			}
+			return nil
+		})
+		return files
+	}
+	if out, code := reset("--limit", "m2,m3"); code != exitRefused || !strings.Contains(out, "3 of 3 voters serve; without m2, m3 it would be 1, and 2 are needed") {
+		t.Errorf("two of three: exit code %d\n%s", code, out)
+	}
+	if out, code := l.ctl("reset", "--limit", "m1"); code != exitUsage || !strings.Contains(out, "reset removes m1 of the ensemble desk: there is no terminal to ask on") {
+		t.Errorf("without a word: exit code %d\n%s", code, out)
+	}
+	if out, code := reset("--force"); code != exitUsage || !strings.Contains(out, "--force goes with --limit") {
+		t.Errorf("all with --force: exit code %d\n%s", code, out)
+	}
+	first := l.leader()
+	if out := l.must("reset", "--dry-run", "--limit", "leader"); !strings.Contains(out, first+": stop the server") || strings.Count(out, "remove server") != 1 {
+		t.Errorf("dry run:\n%s", out)
+	}
+	out, code := reset("--limit", "leader")
+	if code != exitOK || !strings.Contains(out, "removed from desk: "+first) || !strings.Contains(out, "by the others: take it out of ") || there(first) != nil {
+		t.Errorf("the leader: exit code %d\n%s\nleft: %q", code, out, there(first))
+	}
+	status, _ := l.ctl("status", "--json")
+	heir := regexp.MustCompile(`"leader":"(m[123])"`).FindStringSubmatch(status)
+	if heir == nil {
+		t.Fatalf("nobody leads after the reset:\n%s", status)
+	}
+	second := heir[1]
+	if out, code := reset("--limit", second); code != exitRefused || !strings.Contains(out, "2 of 3 voters serve; without "+second+" it would be 1") || len(there(second)) == 0 {
+		t.Errorf("one more: exit code %d\n%s", code, out)
+	}
+	if out, code := reset("--limit", first); code != exitOK || !strings.Contains(out, "nothing to do: nothing of desk is left on "+first) {
+		t.Errorf("again: exit code %d\n%s", code, out)
+	}
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "healthy: all 3") {
+		t.Errorf("apply as it is:\n%s", out)
+	}
+	l.keptAll(load)
+	// What a stopped ensemble has cannot be told.
+	l.must("stop", "--yes")
+	if out, code := reset("--limit", "m1"); code != exitRefused || !strings.Contains(out, "0 of 3 voters serve") || len(there("m1")) == 0 {
+		t.Errorf("of a stopped one: exit code %d\n%s", code, out)
+	}
+	if out, code := reset("--limit", "m1", "--force"); code != exitOK || there("m1") != nil {
+		t.Errorf("by force: exit code %d\n%s", code, out)
+	}
+	if out, code := reset("--limit", "m*"); code != exitOK || !strings.Contains(out, "desk is removed") || there("m2") != nil || there("m3") != nil {
+		t.Errorf("all: exit code %d\n%s", code, out)
+	}
+}
+
 // A rolling restart of five members under load loses nothing that was acknowledged. The leader is last; so is the one that
 // comes to lead while it goes on.
 func TestRollingRestartOfFive(t *testing.T) {

@@ -84,6 +84,28 @@ func TestResetUndo(t *testing.T) {
 	}
 }
 
+// TestResetOfOneHost takes a member off, whose host is what it was, though the others stay, and has it back.
+func TestResetOfOneHost(t *testing.T) {
+	h := bare(t)
+	before := belongings(h, "slave2")
+	h.must("bootstrap")
+	h.leader()
+	// While one of the others is missing, it is needed.
+	h.run("slave1", "systemctl stop zookeeper")
+	h.expect(7, "reset", "--limit", "slave2", "--undo-host-changes", "--yes-i-mean", "lab")
+	h.must("start")
+	h.must("reset", "--limit", "slave2", "--undo-host-changes", "--yes-i-mean", "lab")
+	compare(t, "slave2", before, belongings(h, "slave2"))
+	if r := h.expect(3, "status"); !strings.Contains(r.stdout, "degraded: 2 of 3 members serve") {
+		t.Errorf("without slave2: %v", r)
+	}
+	if r := h.must("apply"); !strings.Contains(r.stdout, "healthy: all 3 members serve") {
+		t.Errorf("with slave2 again: %v", r)
+	}
+	h.must("reset", "--undo-host-changes", "--yes-i-mean", "lab")
+	compare(t, "slave2", before, belongings(h, "slave2"))
+}
+
 // TestSharedHosts has two ensembles on the same hosts. The one that goes leaves to the other one what a host has one of; the last
 // one gives back what was there before both, whichever came first.
 func TestSharedHosts(t *testing.T) {
