@@ -70,8 +70,9 @@ func bashCompletion(app *cli.App) string {
 		cases = append(cases, fmt.Sprintf("    %q*) words=%q ;;", c.Name+" ", strings.Join(words, " ")))
 	}
 	return fmt.Sprintf(`_zkctl() {
-  local words cur=${COMP_WORDS[COMP_CWORD]}
-  case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
+  local words second= cur=${COMP_WORDS[COMP_CWORD]}
+  if [ "$COMP_CWORD" -gt 2 ]; then second=${COMP_WORDS[2]}; fi
+  case "${COMP_WORDS[1]} $second" in
 %s
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then words=%q; fi
