@@ -29,6 +29,10 @@ func Check(f *Facts, need Requirements) []Finding {
 	if f.OS.Kernel != "Linux" {
 		add("os", Error, "use a Linux host", "the host runs %s; servers run on Linux", f.OS.Kernel)
 	}
+	if f.CloudInit {
+		add("connect", Warning, "wait until it is done: --wait-ssh 5m, or ssh.wait in the inventory",
+			"cloud-init is at work: it may still change users, keys and /etc/hosts, and hold the package manager")
+	}
 	if len(need.Arches) > 0 && !slices.Contains(need.Arches, f.Arch) {
 		add("arch", Error, "use a host of these, or give a server binary for this one in the inventory",
 			"the host is %s; there is a server for %s", f.Arch, strings.Join(need.Arches, ", "))

@@ -45,6 +45,7 @@ type Facts struct {
 	Systemd   bool
 	OpenRC    bool
 	Init      string // name of process 1
+	CloudInit bool   // it is at work: the machine's first configuration is not done
 	Firewall  Firewall
 	SELinux   SELinux
 	Tuning    Tuning
@@ -146,7 +147,7 @@ func parseFacts(host string, fields remote.Fields) *Facts {
 		Arch: goArch(fields.Text("machine"), fields.Text("bits")), Kernel: fields.Text("release"),
 		IsRoot: fields.Text("uid") == "0", User: fields.Text("user"), Home: fields.Text("home"),
 		Hostname: fields.Text("hostname"), MachineID: fields.Text("machine_id"),
-		Systemd: fields.Has("systemd"), Init: fields.Text("init"),
+		Systemd: fields.Has("systemd"), Init: fields.Text("init"), CloudInit: fields.Has("cloud_init"),
 		Tools: fields.Texts("tool"),
 		Units: make(map[string]Unit), Accounts: make(map[string]Account),
 		Addresses: make(map[string][]netip.Addr),

@@ -295,6 +295,8 @@ command -v lsattr >/dev/null 2>&1 && field hosts_immutable "$(lsattr -d /etc/hos
 for p in /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg /var/lib/cloud/instance/vendor-cloud-config.txt /var/lib/cloud/instance/cloud-config.txt; do
 	[ ! -f "$p" ] || sed -n 's/^ *manage_etc_hosts: *\([^ #]*\).*$/\1/p' "$p" 2>/dev/null
 done | while IFS= read -r l; do field cloud_hosts "$l"; done
+# Its signs are those of its documentation, "boot stages".
+[ ! -e /run/cloud-init/enabled ] || [ -e /run/cloud-init/result.json ] || field cloud_init yes
 [ ! -d /etc/cloud/templates ] || for p in /etc/cloud/templates/hosts.*.tmpl; do file "content.$p" "$p"; done
 line /proc/cmdline
 case " $l " in *" enforcing=1 "*) field selinux_forced yes ;; esac

@@ -20,6 +20,29 @@ func planned(t *testing.T, host remote.Host) ([]Change, []Finding) {
 	return PlanHosts(f, "lab", members, members[0])
 }
 
+// Who comes while a machine is being made is told so.
+func TestCloudInitAtWork(t *testing.T) {
+	host := sandbox(t)
+	sh(t, host, "mount -t tmpfs none /run; mkdir /run/cloud-init")
+	for _, c := range []struct {
+		change string
+		want   bool
+	}{{":", false}, {": >/run/cloud-init/enabled", true}, {": >/run/cloud-init/result.json", false}} {
+		sh(t, host, c.change)
+		f, err := Gather(t.Context(), host, Wanted{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned := false
+		for _, finding := range Check(f, Requirements{}) {
+			warned = warned || finding.Severity == Warning && strings.Contains(finding.Text, "cloud-init is at work") && strings.Contains(finding.Remedy, "--wait-ssh")
+		}
+		if warned != c.want {
+			t.Errorf("after %q: %v", c.change, warned)
+		}
+	}
+}
+
 // /etc/hosts is written whatever it is, and is again what it was after the undo.
 func TestHostsFileAsFound(t *testing.T) {
 	const original = "127.0.0.1\tlocalhost\n127.0.1.1\tmaster.lab master"
