@@ -121,8 +121,9 @@ func CheckTogether(hosts []*Facts, maxSkew time.Duration) []Finding {
 		}
 		key := f.MachineID + " " + f.Hostname
 		if other := seen[key]; other != nil {
-			out = append(out, Finding{Host: f.Host, Check: "machine-id", Severity: Note,
-				Text: fmt.Sprintf("has the machine id and host name of %s: one machine under two names, or an unedited clone", other.Host)})
+			out = append(out, Finding{Host: f.Host, Check: "machine-id", Severity: Warning,
+				Text:   fmt.Sprintf("has the machine id and host name of %s: one machine under two names, or an unedited clone", other.Host),
+				Remedy: "correct the address of one of them; a clone needs a machine id (systemd-machine-id-setup) and a name of its own"})
 		}
 		seen[key] = f
 	}

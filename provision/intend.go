@@ -148,6 +148,8 @@ func (r *Run) check(members []member, ids identities) error {
 	for _, m := range members {
 		findings = append(findings, hostprep.Check(m.facts, m.requirements())...)
 		findings = append(findings, m.apacheFindings()...)
+	}
+	for _, m := range machines(members) {
 		if m.Host.Connection == inventory.OverSSH {
 			facts = append(facts, m.facts)
 		}

@@ -88,7 +88,7 @@ top
 if [ "$t" -gt 0 ]; then
 	says until "$t"; until=$said
 	says token "$t"
-	if [ "${until:-0}" -gt "$now" ] && [ "$said" != "$gone" ]; then tell "$t"; exit 0; fi
+	if [ "${until:-0}" -gt "$now" ]; then case $said in "$gone" | "$gone"+*) ;; *) tell "$t"; exit 0 ;; esac; fi
 fi
 next=$((t + 1))
 printf 'token=%s\nholder=%s\nsince=%s\nuntil=%s\n' "$token" "$holder" "$now" "$((now + lease))" >"$dir/.$token" || exit 1
@@ -143,6 +143,11 @@ type lease struct {
 
 	mu   sync.Mutex
 	good time.Time // until then nobody else can have it
+}
+
+// tokenOn is that of the lock on one of its hosts: what is there under another name of the machine shows.
+func (l *lease) tokenOn(h inventory.Host) string {
+	return fmt.Sprintf("%s+%d", l.token, slices.IndexFunc(l.hosts, func(o inventory.Host) bool { return o.Name == h.Name }))
 }
 
 func (l *lease) lasts(until time.Time) {
@@ -241,7 +246,7 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		held := make([]*HostLock, len(hosts))
 		errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
 			return remote.Command{Label: "take the lock", Script: lockFunctions + acquireScript,
-				Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins"), gone}}
+				Args: []string{r.lockDir(hosts[i]), l.tokenOn(hosts[i]), strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins"), gone}}
 		}, func(i int, f remote.Fields) bool {
 			if g, err := strconv.Atoi(f.Text("lock.mine")); err == nil {
 				l.generations[hosts[i].Name] = g
@@ -267,6 +272,12 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 				_, changes := seen[hosts[i].Name]
 				needed = needed || changes && r.within(hosts[i])
 			}
+		}
+		if i := slices.IndexFunc(held, func(h *HostLock) bool { return h != nil && strings.HasPrefix(h.token, l.token+"+") }); i >= 0 {
+			r.lease = l
+			r.release(ctx, "failed: one machine has two names")
+			return false, &RefusedError{Host: hosts[i].Name, Text: "the same machine has another name in the inventory, too: the lock that was made under one is there under the other",
+				Remedy: "correct the address of one of them; members that are to share a machine have the same address"}
 		}
 		mine, majority := len(l.generations), len(hosts)/2+1
 		if mine >= majority && !needed || mine > 0 && mine+unreachable == len(hosts) {
@@ -303,8 +314,8 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		if mine == 0 && len(locked.Hosts) == 0 {
 			return false, joined(errs)
 		}
-		if i := slices.IndexFunc(held, func(h *HostLock) bool { return h != nil && h.token != gone && holderIsGone(h.token) }); i >= 0 {
-			gone = held[i].token
+		if i := slices.IndexFunc(held, func(h *HostLock) bool { return h != nil && !strings.HasPrefix(h.token, gone) && holderIsGone(h.token) }); i >= 0 {
+			gone, _, _ = strings.Cut(held[i].token, "+")
 			r.note("lock", "", "the run of %s is gone: its lock is taken over", held[i].Holder)
 			continue
 		}
@@ -420,7 +431,7 @@ func (r *Run) renew(ctx context.Context, seconds int, crumb string) int {
 	}
 	r.askLocks(ctx, hosts, func(i int) remote.Command {
 		return remote.Command{Label: label, Script: lockFunctions + renewScript,
-			Args: []string{r.lockDir(hosts[i]), l.token, strconv.Itoa(seconds), strconv.Itoa(l.generations[hosts[i].Name]), crumb}}
+			Args: []string{r.lockDir(hosts[i]), l.tokenOn(hosts[i]), strconv.Itoa(seconds), strconv.Itoa(l.generations[hosts[i].Name]), crumb}}
 	}, func(_ int, f remote.Fields) bool {
 		if f.Has("lock.mine") {
 			n++
@@ -460,7 +471,7 @@ func (r *Run) fence(h inventory.Host) string {
 			return fmt.Sprintf(`dir=%s%s
 clock; top; says until "$t"; until=${said:-0}; says token "$t"
 [ "$until" -le "$now" ] || [ "$said" = %s ] || { echo "somebody else has the lock here: nothing was done" >&2; exit 1; }
-`, shell.Quote(r.lockDir(first)), lockFunctions, shell.Quote(r.lease.token))
+`, shell.Quote(r.lockDir(first)), lockFunctions, shell.Quote(r.lease.tokenOn(first)))
 		}
 		return fmt.Sprintf(`for f in %s/[0-9]*; do
 	case ${f##*/} in *[!0-9]*) continue ;; esac

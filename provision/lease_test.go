@@ -329,7 +329,7 @@ func TestFenceOfALateHost(t *testing.T) {
 		token, until string
 		wanted       bool
 	}{
-		"somebody else has it": {"another", "99999999999", false}, "it has ended": {"another", "1", true}, "it is ours": {r.lease.token, "99999999999", true},
+		"somebody else has it": {"another", "99999999999", false}, "it has ended": {"another", "1", true}, "it is ours": {r.lease.tokenOn(b), "99999999999", true},
 	} {
 		if err := os.WriteFile(filepath.Join(lock, "7"), []byte("token="+c.token+"\nholder=x\nsince=1\nuntil="+c.until+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -357,6 +357,31 @@ func TestRacedLock(t *testing.T) {
 			if err := os.Rename(filepath.Join(dir, "2"), filepath.Join(dir, "1")); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// Two names for one machine are no two machines.
+func TestOneMachineUnderTwoNames(t *testing.T) {
+	f := newFleet(t)
+	if err := os.Symlink("a", filepath.Join(f.dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(f.dir, "a"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		err := f.run("me").locked(t.Context(), nil, nil, func(context.Context) error {
+			t.Error("goes on")
+			return nil
+		})
+		if refused := (*RefusedError)(nil); !errors.As(err, &refused) || refused.Host != "a" && refused.Host != "b" || refused.Remedy == "" {
+			t.Errorf("%v", err)
+		}
+	}
+	for _, l := range f.run("me").ShowLock(t.Context()) {
+		if l.Held {
+			t.Errorf("still held: %+v", l)
 		}
 	}
 }
