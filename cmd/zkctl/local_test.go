@@ -348,16 +348,7 @@ func TestReset(t *testing.T) {
 		t.Errorf("the stamp changed: %q, %v", now, err)
 	}
 	l.must("reset", "--yes-i-mean", "desk")
-	for _, m := range []string{"m1", "m2", "m3"} {
-		if err := filepath.WalkDir(filepath.Join(l.dir, m), func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() {
-				t.Errorf("left: %s", path)
-			}
-			return nil
-		}); err != nil {
-			t.Error(err)
-		}
-	}
+	l.nothingLeft()
 	for _, args := range [][]string{{"--dry-run"}, {"--yes-i-mean", "desk"}, {"--yes-i-mean", "desk", "--keep-data"}} {
 		if out := l.must(append([]string{"reset"}, args...)...); !strings.Contains(out, "nothing to do: nothing of desk is left on its hosts") {
 			t.Errorf("reset %v with nothing left:\n%s", args, out)
@@ -431,6 +422,47 @@ func TestResetOfAMember(t *testing.T) {
 	}
 	if out, code := reset("--limit", "m*"); code != exitOK || !strings.Contains(out, "desk is removed") || there("m2") != nil || there("m3") != nil {
 		t.Errorf("all: exit code %d\n%s", code, out)
+	}
+}
+
+// nothingLeft demands that no file of the members is left.
+func (l *local) nothingLeft() {
+	l.t.Helper()
+	for _, m := range []string{"m1", "m2", "m3"} {
+		if err := filepath.WalkDir(filepath.Join(l.dir, m), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				l.t.Errorf("left: %s", path)
+			}
+			return nil
+		}); err != nil {
+			l.t.Error(err)
+		}
+	}
+}
+
+// A reset that is killed at any boundary of a step is finished by resume, or by the same command.
+func TestKilledReset(t *testing.T) {
+	l := newLocal(t)
+	kills := 0
+	for boundary := 2; ; boundary++ {
+		l.must("bootstrap", "--server-binary", l.server)
+		at, killed := l.killAt(boundary, "reset", "--yes-i-mean", "desk")
+		if !killed {
+			break
+		}
+		kills++
+		t.Logf("killed at %s", at)
+		again := []string{"reset", "--yes-i-mean", "desk"}
+		if boundary%2 == 0 {
+			again = []string{"resume"}
+		}
+		if out, code := l.ctl(again...); code != 0 {
+			t.Fatalf("%s after %s: exit code %d\n%s", again[0], at, code, out)
+		}
+		l.nothingLeft()
+	}
+	if kills < 4 {
+		t.Errorf("%d runs were killed", kills)
 	}
 }
 
