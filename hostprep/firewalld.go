@@ -31,9 +31,12 @@ else
 fi
 `
 
-// enableFirewalld gets whether it was enabled, whether it ran, and OpenRC's runlevels.
+// enableFirewalld gets whether it was enabled, whether it ran, and OpenRC's runlevels. One that somebody has removed or masked since
+// stays so.
 const enableFirewalld = `
+command -v firewall-cmd >/dev/null 2>&1 || exit 0
 if [ -d /run/systemd/system ]; then
+	[ "$(systemctl is-enabled firewalld.service 2>/dev/null)" != masked ] || exit 0
 	[ "$1" != true ] || systemctl enable -q firewalld.service
 	[ "$2" != true ] || systemctl start firewalld.service
 else

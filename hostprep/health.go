@@ -102,7 +102,7 @@ func Examine(f *Facts, openFiles int, running []int, configs []string) []Finding
 			finding.Remedy = "run `systemctl enable --now " + units[0] + "`"
 			finding.Fix = []Change{{Kind: RunScript, Target: units[0], Summary: "enable and start " + units[0], Root: true, Args: []string{units[0]},
 				Script: `systemctl enable -q "$1" && systemctl start "$1"`, Verify: `systemctl is-active -q "$1"`,
-				Undo: &Undo{Script: `systemctl stop "$1"; systemctl disable -q "$1"`, Args: []string{units[0]}}}}
+				Undo: &Undo{Script: `systemctl stop "$1"; systemctl disable -q "$1" || :`, Args: []string{units[0]}}}}
 		}
 		out = append(out, finding)
 	}

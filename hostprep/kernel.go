@@ -318,8 +318,9 @@ func PlanHostname(f *Facts, name, policy string) ([]Change, []Finding) {
 	}
 	return []Change{{
 		Kind: RunScript, Target: "hostname", Summary: fmt.Sprintf("change the host's name from %s to %s", f.Hostname, name), Root: true,
-		Args: []string{name}, Saves: []string{"/etc/hostname"}, Script: setHostname, Verify: `[ "$(cat /proc/sys/kernel/hostname)" = "$1" ] && grep -qFx -- "$1" /etc/hostname`,
-		Undo: &Undo{Script: setHostname, Args: []string{f.Hostname}},
+		Args: []string{name}, Saves: []string{"/etc/hostname"}, Shared: true, Script: setHostname, Verify: `[ "$(cat /proc/sys/kernel/hostname)" = "$1" ] && grep -qFx -- "$1" /etc/hostname`,
+		// A name that somebody has given it since stays.
+		Undo: &Undo{Script: `[ "$(cat /proc/sys/kernel/hostname)" = "$2" ] || exit 0` + setHostname, Args: []string{f.Hostname, name}},
 	}}, nil
 }
 

@@ -211,6 +211,7 @@ for s in /etc/runlevels/*/nftables; do [ ! -L "$s" ] || exit 1; done
 `
 	// enableNftables gets whether it was started at boot, whether it was active, the rules, and the runlevels.
 	enableNftables = `
+command -v nft >/dev/null 2>&1 || exit 0
 if [ -d /run/systemd/system ]; then
 	[ "$1" != true ] || systemctl enable -q nftables.service
 	[ "$2" != true ] || systemctl start nftables.service

@@ -121,3 +121,24 @@ func TestUndoOfSharedFiles(t *testing.T) {
 		}
 	}
 }
+
+// What somebody has removed from a host since, or named otherwise, is no hindrance to an undo.
+func TestUndoOfWhatIsGone(t *testing.T) {
+	f := &Facts{Host: "h", Hostname: "localhost", Systemd: true, Contents: map[string][]byte{}, Units: map[string]Unit{"firewalld.service": {Loaded: true, Active: "active", Enabled: "enabled"}}}
+	f.Firewall.Firewalld, f.Firewall.UFW = f.Units["firewalld.service"], "Status: active"
+	f.Firewall.Nft = Nftables{Boots: true, Active: true, Ruleset: "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority 0; policy drop;\n\t}\n}\n"}
+	f.Firewall.Nft.Config, f.Firewall.Nft.Text = "/etc/nftables.conf", f.Firewall.Nft.Ruleset
+	changes, _ := PlanFirewall(f, FirewallWish{Policy: FirewallDisable, Ensemble: "lab", ClientPorts: []int{2181}})
+	names, _ := PlanHostname(f, "a-name-that-no-host-has", "set")
+	changes = append(changes, names...)
+	if len(changes) != 4 {
+		t.Fatalf("%d changes: %v", len(changes), changes)
+	}
+	host := remote.NewLocal("h", remote.Become{None: true})
+	for _, c := range changes {
+		script := "PATH=/nowhere\ncat() { read -r l <\"$1\"; echo \"$l\"; }\n" + c.Undo.Script
+		if res, err := host.Run(t.Context(), remote.Command{Label: "undo", Script: script, Args: c.Undo.Args}); err != nil {
+			t.Errorf("%s: %v\n%s", c.Summary, err, res.Stderr)
+		}
+	}
+}

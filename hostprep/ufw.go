@@ -40,7 +40,7 @@ func (p *firewallPlan) ufw() {
 		p.changes = append(p.changes, Change{
 			Kind: RunScript, Target: "ufw", Summary: "disable ufw", Root: true, Saves: []string{"/etc/ufw/ufw.conf"}, Shared: true,
 			Script: `ufw --force disable`, Verify: `ufw status | grep -q 'Status: inactive'`,
-			Undo: &Undo{Script: `ufw --force enable`},
+			Undo: &Undo{Script: `! command -v ufw >/dev/null 2>&1 || ufw --force enable`},
 		})
 		return
 	case !p.wish.Policy.Opens():
