@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -78,6 +79,8 @@ func Create(state string, b Begin, redact func(string) string) (*Writer, error) 
 	if err != nil {
 		return nil, err
 	}
+	// The lock ends with the process, so it tells a run that goes on from one that was cut off. Not every file system has locks.
+	syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 	w := &Writer{f: f, redact: redact}
 	b.Kind = "begin"
 	if err := w.Write(b, true); err != nil {
@@ -195,7 +198,12 @@ func Find(state, id string) (*Run, error) {
 }
 
 func read(file string) (*Run, error) {
-	data, err := os.ReadFile(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
 	if err != nil {
 		return nil, err
 	}
@@ -218,12 +226,21 @@ func read(file string) (*Run, error) {
 	if err := json.Unmarshal(r.Lines[len(r.Lines)-1], &end); err == nil && end.Kind == "end" {
 		r.End = &end
 	}
-	r.Running = r.End == nil && lives(r.PID)
+	if r.End == nil {
+		r.Running = goesOn(f, r.PID)
+	}
 	return r, nil
 }
 
-// lives reports whether a process is there. After a reboot it may be another one.
-func lives(pid int) bool {
+// goesOn reports whether the run that writes a file is still there, by its lock. The id of its process alone would not do: after a
+// reboot, or in another container, it may be another one's.
+func goesOn(f *os.File, pid int) bool {
+	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err {
+	case nil:
+		return false
+	case syscall.EWOULDBLOCK:
+		return true
+	}
 	err := syscall.Kill(pid, 0)
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
