@@ -34,12 +34,13 @@ fi
 // enableFirewalld gets whether it was enabled, whether it ran, and OpenRC's runlevels. One that somebody has removed or masked since
 // stays so.
 const enableFirewalld = `
-command -v firewall-cmd >/dev/null 2>&1 || exit 0
 if [ -d /run/systemd/system ]; then
+	systemctl cat firewalld.service >/dev/null 2>&1 || exit 0
 	[ "$(systemctl is-enabled firewalld.service 2>/dev/null)" != masked ] || exit 0
 	[ "$1" != true ] || systemctl enable -q firewalld.service
 	[ "$2" != true ] || systemctl start firewalld.service
 else
+	[ -e /etc/init.d/firewalld ] || command -v firewalld >/dev/null 2>&1 || exit 0
 	[ -z "$3" ] || rc-update -q add firewalld $3
 	[ "$2" != true ] || rc-service -q firewalld start 2>/dev/null || firewalld
 fi
