@@ -28,8 +28,9 @@ type Target struct {
 // called, ssh knows no other key for it (CheckHostIP), and ssh_config does not tell one
 // destination from another. Otherwise there is a second login.
 //
-// The keys of a connection are agreed on by curve25519, which takes a tenth of the time of ssh's first choice.
-// An ssh or sshd that does not know or want it is asked again as ssh does by itself.
+// The keys of a connection are agreed on by nistp256, or curve25519: with OpenSSL's the two ends of a login compute 8 ms less than
+// with ssh's own curve25519, and a tenth of what they do with its first choice. An ssh or sshd that knows or wants neither is asked
+// again as ssh does by itself.
 const proveScript = `
 key=$1; shift
 apart=$(grep -hisE '^[[:space:]]*(host|match|include)[[:space:]=]' ~/.ssh/config /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf |
@@ -42,7 +43,7 @@ login() {
 	exec "$@" 'echo called $SSH_CONNECTION'
 }
 at() {
-	host=$1 tries=0 quick=-oKexAlgorithms=^curve25519-sha256
+	host=$1 tries=0 quick=-oKexAlgorithms=^ecdh-sha2-nistp256,curve25519-sha256
 	while :; do
 		said=$(login $quick 2>&1) && return
 		case $quick$said in

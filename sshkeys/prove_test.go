@@ -35,7 +35,7 @@ func TestProve(t *testing.T) {
 			calls: []string{"b quick", "10.0.0.2 quick"}},
 		{name: "ssh_config is about all", config: "Host *\n  Compression yes\nMatch final all\n", stand: "echo " + called,
 			target: Target{Address: "10.0.0.2", Name: "b"}, calls: []string{"b quick"}},
-		{name: "an old ssh", stand: `[ "$how" = plain ] || { echo "command-line line 0: Bad SSH2 KexAlgorithms '^curve25519-sha256'." >&2; exit 255; }; echo ` + called,
+		{name: "an old ssh", stand: `[ "$how" = plain ] || { echo "command-line line 0: Bad SSH2 KexAlgorithms '^ecdh-sha2-nistp256,curve25519-sha256'." >&2; exit 255; }; echo ` + called,
 			target: Target{Address: "10.0.0.2", Name: "b"}, calls: []string{"b quick", "b plain"}},
 		{name: "an sshd of another mind", stand: `[ "$how" = plain ] || { echo "Unable to negotiate with 10.0.0.2: no matching key exchange method found." >&2; exit 255; }; echo ` + called,
 			target: Target{Address: "10.0.0.2", Name: "b"}, calls: []string{"b quick", "b plain"}},
