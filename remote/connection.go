@@ -144,10 +144,8 @@ func (s *SSH) session(ctx context.Context, step string, extra bool) (*ssh.Sessio
 	if extra {
 		return s.extraSession(ctx, step)
 	}
-	select {
-	case <-s.slots:
-	case <-ctx.Done():
-		return nil, nil, nil, context.Cause(ctx)
+	if err := s.takeSlot(ctx); err != nil {
+		return nil, nil, nil, err
 	}
 	giveBack := func() { s.slots <- struct{}{} }
 	began := time.Now()
@@ -169,6 +167,8 @@ func (s *SSH) session(ctx context.Context, step string, extra bool) (*ssh.Sessio
 		case ctx.Err() != nil:
 			giveBack()
 			return nil, nil, nil, context.Cause(ctx)
+		case errors.As(err, &refused) && s.endIdle():
+			// The host takes a moment to notice, as below.
 		case errors.As(err, &refused) && s.lowerLimit():
 			// The slot is gone; wait for one of those that are in use.
 			select {
@@ -194,6 +194,68 @@ func (s *SSH) session(ctx context.Context, step string, extra bool) (*ssh.Sessio
 			return nil, nil, nil, s.failure(step, ErrLost, conn.reason(), "")
 		}
 	}
+}
+
+// takeSlot waits until a further session may be opened. Loaders that wait for a script give theirs up.
+func (s *SSH) takeSlot(ctx context.Context) error {
+	select {
+	case <-s.slots:
+		return nil
+	default:
+		s.endIdle()
+	}
+	select {
+	case <-s.slots:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// endIdle ends the loaders that wait for a script, and reports whether there were any.
+func (s *SSH) endIdle() bool {
+	s.mu.Lock()
+	idle := s.idle
+	s.idle = nil
+	s.mu.Unlock()
+	for _, p := range idle {
+		p.release()
+	}
+	return len(idle) > 0
+}
+
+// takeIdle returns a loader of the live connection that waits for a script, nil if there is none.
+func (s *SSH) takeIdle() *sshProcess {
+	for {
+		s.mu.Lock()
+		if len(s.idle) == 0 {
+			s.mu.Unlock()
+			return nil
+		}
+		p := s.idle[len(s.idle)-1]
+		s.idle = s.idle[:len(s.idle)-1]
+		current := p.conn == s.conn
+		s.mu.Unlock()
+		if current && !p.conn.isDead() {
+			select {
+			case <-p.done:
+			default:
+				return p
+			}
+		}
+		p.release()
+	}
+}
+
+// keepIdle keeps a loader for another script, unless somebody may be waiting for its slot.
+func (s *SSH) keepIdle(p *sshProcess) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || p.conn != s.conn || len(s.slots) == 0 {
+		return false
+	}
+	s.idle = append(s.idle, p)
+	return true
 }
 
 // lowerLimit notes that the host allows fewer sessions at a time than thought, by
@@ -257,6 +319,16 @@ func (s *SSH) extraSession(ctx context.Context, step string) (*ssh.Session, *con
 // launch implements launcher by an SSH session.
 func (s *SSH) launch(ctx context.Context, opts launchOptions) (process, error) {
 	const step = "open a session"
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if opts.several && !opts.extra {
+		if p := s.takeIdle(); p != nil {
+			p.reused = true
+			p.listen(opts.stdout, opts.stderr)
+			return p, nil
+		}
+	}
 	session, conn, done, err := s.session(ctx, step, opts.extra)
 	if err != nil {
 		return nil, err
@@ -295,9 +367,13 @@ func (s *SSH) launch(ctx context.Context, opts launchOptions) (process, error) {
 	stop()
 
 	p := &sshProcess{WriteCloser: stdin, conn: conn, done: make(chan struct{}), close: done}
+	if opts.several && !opts.extra {
+		p.host = s
+	}
+	p.listen(opts.stdout, opts.stderr)
 	var copying sync.WaitGroup
-	copying.Go(func() { pump(stdout, opts.stdout) })
-	copying.Go(func() { pump(stderr, opts.stderr) })
+	copying.Go(func() { pump(stdout, func(b []byte) { p.heard()[0](b) }) })
+	copying.Go(func() { pump(stderr, func(b []byte) { p.heard()[1](b) }) })
 	go func() {
 		p.err = session.Wait()
 		drained := make(chan struct{})
@@ -317,11 +393,36 @@ type sshProcess struct {
 	done  chan struct{}
 	err   error
 	close func()
+
+	host   *SSH // that may keep it for another script, or nil
+	reused bool
+	mu     sync.Mutex
+	to     [2]func([]byte) // who gets its output and its error output
 }
 
 func (p *sshProcess) CloseWrite() error       { return p.WriteCloser.Close() }
 func (p *sshProcess) exited() <-chan struct{} { return p.done }
 func (p *sshProcess) release()                { p.close() }
+func (p *sshProcess) waited() bool            { return p.reused }
+
+func (p *sshProcess) spare() {
+	p.listen(func([]byte) {}, func([]byte) {})
+	if p.host == nil || !p.host.keepIdle(p) {
+		p.release()
+	}
+}
+
+func (p *sshProcess) listen(stdout, stderr func([]byte)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = [2]func([]byte){stdout, stderr}
+}
+
+func (p *sshProcess) heard() [2]func([]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.to
+}
 
 func (p *sshProcess) status() exit {
 	var code *ssh.ExitError

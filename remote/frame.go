@@ -21,7 +21,9 @@ import (
 // no byte too many, which no other tool promises on a pipe.
 const loader = `IFS= read -r s && eval "$s"`
 
-const loginCommand = `exec /bin/sh -c '` + loader + `'`
+// A login shell becomes a loader of as many scripts as come, one after the other: that a session is opened and that a shell starts
+// in it takes a host longer than most scripts, and a line two round trips.
+const loginCommand = `exec /bin/sh -c 'while IFS= read -r s; do eval "$s"; done'`
 
 // pack prepends the line that the loader expects. Two system calls for each byte of a long script would be felt.
 func pack(script string) []byte {
@@ -54,13 +56,11 @@ func newMarker() string {
 // streams are merged, only standard output is marked.
 func wrap(marker string, cmd Command, payload int, merged bool) string {
 	var b strings.Builder
-	b.WriteString("LC_ALL=C LANG=C PATH=\"$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n")
-	b.WriteString("export LC_ALL LANG PATH; umask 022\n")
 	if !merged {
 		fmt.Fprintf(&b, "printf '%%s begin\\n' %s >&2\n", marker)
 	}
 	fmt.Fprintf(&b, "printf '%%s begin %%s\\n' %s \"$$\"\n", marker)
-	body := fmt.Sprintf("( set -- %s\neval %s )", shell.Join(cmd.Args...), shell.Quote(cmd.Script))
+	body := fmt.Sprintf("( "+environment+"set -- %s\neval %s )", shell.Join(cmd.Args...), shell.Quote(cmd.Script))
 	switch {
 	case payload == 0:
 		b.WriteString(body + " </dev/null\n")
@@ -74,8 +74,16 @@ func wrap(marker string, cmd Command, payload int, merged bool) string {
 		fmt.Fprintf(&b, "printf '\\n%%s end\\n' %s >&2\n", marker)
 	}
 	fmt.Fprintf(&b, "printf '\\n%%s end %%s\\n' %s \"$rc\"\n", marker)
+	if payload != 0 {
+		b.WriteString("exit\n") // what the script has left of its input is no further script
+	}
 	return b.String()
 }
+
+// environment is what every script finds.
+const environment = `LC_ALL=C LANG=C PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+export LC_ALL LANG PATH; umask 022
+`
 
 // noiseLimit bounds what is kept of output before the begin marker.
 const noiseLimit = 16 << 10

@@ -45,6 +45,8 @@ func (p *stuckProcess) CloseWrite() error       { return nil }
 func (p *stuckProcess) exited() <-chan struct{} { return p.never }
 func (p *stuckProcess) status() exit            { return exit{} }
 func (p *stuckProcess) release()                {}
+func (p *stuckProcess) spare()                  {}
+func (p *stuckProcess) waited() bool            { return false }
 
 // A command is cancelled on a host that is too slow to kill it, as a paused or overloaded one is: the attempt ends after its
 // time, and is not itself attempted to be killed, and so on without end.

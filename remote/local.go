@@ -136,6 +136,9 @@ func (p *localProcess) release() {
 	})
 }
 
+func (p *localProcess) spare()       { p.release() }
+func (p *localProcess) waited() bool { return false }
+
 func signalName(s syscall.Signal) string {
 	names := map[syscall.Signal]string{
 		syscall.SIGHUP: "HUP", syscall.SIGINT: "INT", syscall.SIGQUIT: "QUIT", syscall.SIGABRT: "ABRT",

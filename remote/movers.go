@@ -91,10 +91,8 @@ func (m scpMover) put(whole context.Context, path string, content []byte) error 
 	ctx, cancel := context.WithTimeout(whole, m.ssh.cfg.ConnectTimeout+lineTime(len(content)))
 	defer cancel()
 	// The client opens its session itself; the slot is taken for it.
-	select {
-	case <-m.ssh.slots:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := m.ssh.takeSlot(ctx); err != nil {
+		return err
 	}
 	defer func() { m.ssh.slots <- struct{}{} }()
 	conn, err := m.ssh.connect(ctx)

@@ -23,6 +23,7 @@ type launchOptions struct {
 	stdout, stderr func([]byte) // called from goroutines of the process, one each
 	terminal       bool         // give it a terminal in raw mode
 	extra          bool         // for killing another command: do not wait for its session
+	several        bool         // one that has served another command will do, and this one may serve more
 }
 
 // process is a started loader.
@@ -35,6 +36,10 @@ type process interface {
 	status() exit
 	// release gives up the process and its resources without waiting for it.
 	release()
+	// spare is release for one that waits for another script.
+	spare()
+	// waited tells that it was spared before: it may have ended since without being noticed.
+	waited() bool
 }
 
 // exit is how a process ended as seen from outside the frame.
@@ -214,15 +219,18 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 	c := &call{marker: newMarker(), terminal: a.terminal, changed: make(chan struct{}, 1)}
 	c.out = stream{marker: c.marker, limit: CaptureLimit}
 	c.err = stream{marker: c.marker, limit: CaptureLimit}
+	several := !a.sudo && len(cmd.Stdin) == 0
 	proc, err := r.launcher.launch(ctx, launchOptions{
 		stdout:   func(p []byte) { c.take(&c.out, p) },
 		stderr:   func(p []byte) { c.take(&c.err, p) },
 		terminal: a.terminal,
+		several:  several,
 	})
 	if err != nil {
 		return Result{ExitCode: -1}, r.named(err, cmd.Label)
 	}
-	defer proc.release()
+	leave := proc.release
+	defer func() { leave() }()
 
 	payload := -1
 	if a.terminal || len(cmd.Stdin) == 0 {
@@ -235,7 +243,7 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 			for _, b := range parts {
 				proc.Write(b)
 			}
-			if last && !a.terminal {
+			if last && !a.terminal && !several {
 				proc.CloseWrite()
 			}
 		}()
@@ -286,7 +294,14 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 			a.accepted = nil
 		}
 		out, errEnd := c.ended(a.terminal)
-		if out && errEnd || exited {
+		switch {
+		case out && errEnd && several:
+			leave = proc.spare
+			return r.conclude(cmd, c, proc, a)
+		case exited && proc.waited() && !c.begun() && ctx.Err() == nil:
+			proc.release()
+			return r.attempt(ctx, cmd, a)
+		case out && errEnd || exited:
 			return r.conclude(cmd, c, proc, a)
 		}
 		if out && grace == nil {

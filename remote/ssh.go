@@ -82,7 +82,8 @@ type SSH struct {
 	mu     sync.Mutex
 	conn   *connection
 	closed bool
-	limit  int // sessions at a time; the host may allow fewer than MaxSessions
+	limit  int           // sessions at a time; the host may allow fewer than MaxSessions
+	idle   []*sshProcess // loaders that wait for another script, each with its slot
 
 	slots chan struct{} // one token per session that may be open
 }
@@ -170,6 +171,7 @@ func (s *SSH) Close() error {
 		s.conn.close(errors.New("closed here"))
 		s.conn = nil
 	}
+	s.idle = nil
 	return nil
 }
 

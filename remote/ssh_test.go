@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -596,5 +597,70 @@ func TestTerminalCarriesPrograms(t *testing.T) {
 	got := output(t, h, remote.Command{Label: "sum", Script: "sha256sum", Root: true, Stdin: payload})
 	if want := fmt.Sprintf("%x  -\n", sha256.Sum256(payload)); got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Commands that follow one another are run by one shell, and do not find what an earlier one has set.
+func TestOneShellServesSeveralCommands(t *testing.T) {
+	_, h := dial(t, sshtest.Options{}, nil)
+	first := output(t, h, remote.Command{Script: "echo $$"})
+	if _, err := h.Run(t.Context(), remote.Command{Script: "cd /; x=1; PATH=; umask 0; trap 'echo end' EXIT; set -eu; exit 3"}); err == nil {
+		t.Error("a script that fails is said not to")
+	}
+	if got := output(t, h, remote.Command{Script: "echo $$"}); got != first {
+		t.Errorf("shell %q, then %q", first, got)
+	}
+	home := output(t, h, remote.Command{Script: "pwd", Stdin: []byte("of another shell")})
+	path := output(t, h, remote.Command{Script: "echo $PATH", Stdin: []byte("of another shell")})
+	if got, want := output(t, h, remote.Command{Script: `pwd; echo "$PATH"; umask; echo "${x-unset}"; false; echo on`}), home+path+"0022\nunset\non\n"; got != want {
+		t.Errorf("a later script finds %q, want %q", got, want)
+	}
+}
+
+// A shell that ended while it waited for a further script is not missed, and its connection neither.
+func TestShellThatEndedWhileItWaited(t *testing.T) {
+	server, h := dial(t, sshtest.Options{}, nil)
+	for i := range 20 {
+		pid, err := strconv.Atoi(strings.TrimSpace(output(t, h, remote.Command{Script: "echo $$"})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			syscall.Kill(pid, syscall.SIGKILL)
+		} else {
+			server.DropConnections()
+		}
+		if got := output(t, h, remote.Command{Script: "echo again"}); got != "again\n" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// What a script has left of its standard input is not taken for a further script.
+func TestInputIsNoScript(t *testing.T) {
+	server, h := dial(t, sshtest.Options{}, nil)
+	for _, script := range []string{"read -r line", "exit 1", ":"} {
+		h.Run(t.Context(), remote.Command{Script: script, Stdin: []byte("a line\n: >evil\n" + strings.Repeat(": >evil\n", 40_000))})
+		output(t, h, remote.Command{Script: "sleep 0.05"})
+	}
+	if _, err := os.Stat(filepath.Join(server.Home, "evil")); err == nil {
+		t.Error("it was run")
+	}
+}
+
+// Shells that wait for a script give their sessions up to whoever needs one.
+func TestWaitingShellsGiveWay(t *testing.T) {
+	for _, most := range []int{1, 2, 3} {
+		server, h := dial(t, sshtest.Options{MaxSessions: most}, func(c *remote.SSHConfig) { c.MaxSessions = 2 })
+		for range 3 {
+			var group sync.WaitGroup
+			for range 3 {
+				group.Go(func() { h.Run(t.Context(), remote.Command{Script: "sleep 0.02"}) })
+			}
+			group.Wait()
+			if err := h.Upload(t.Context(), remote.File{Path: filepath.Join(server.Home, "file"), Content: []byte("content")}); err != nil {
+				t.Errorf("%d sessions: %v", most, err)
+			}
+		}
 	}
 }
