@@ -145,12 +145,12 @@ func sudoFailure(said string, hasPassword bool) (reason, remedy string, tty bool
 		return "the account's password has expired", "log in once by hand and change it", false
 	case has("incorrect password", "try again"):
 		return "sudo refused the password", "give the right become password; no second attempt was made, to keep the account from being locked", false
-	case has("a password is required", "a terminal is required", "no password was provided"):
+	case has("a password is required", "a terminal is required", "no password was provided", "interactive authentication is required"):
 		if hasPassword {
 			return "sudo did not take the password", "check the become password", false
 		}
 		return "sudo wants a password", "give the become password, or allow NOPASSWD for this user in the sudoers file", false
-	case has("not in the sudoers", "not allowed to execute", "may not run sudo", "not allowed to run sudo"):
+	case has("not in the sudoers", "not allowed to execute", "may not run sudo", "not allowed to run sudo", "I'm afraid I can't do that"):
 		return "the sudoers file does not allow it", "allow this user to run /bin/sh as root in the sudoers file, or log in as another user", false
 	case has("sudo: not found", "sudo: command not found", "sudo: No such file"):
 		return "neither sudo nor doas is installed", "install one of them, or log in as root", false
