@@ -23,17 +23,17 @@ type Fleet struct {
 
 	mu    sync.Mutex
 	doors map[string]chan struct{} // by server
-	jumps map[string]*SSH          // by user, address and the jump hosts before
+	jumps map[string]*SSH          // by user, address, keys and the jump hosts before
 }
 
-// Jump returns the jump host of the configuration, the same one for all that ask.
+// Jump returns the jump host of the configuration, the same one for all that ask and would log in to it alike.
 func (f *Fleet) Jump(cfg SSHConfig) (*SSH, error) {
 	cfg.Fleet = f
 	jump, err := NewSSH(cfg)
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintf("%s@%s %p", cfg.User, jump.link, cfg.Via)
+	key := fmt.Sprintf("%s@%s %p %q %q %q", cfg.User, jump.link, cfg.Via, cfg.IdentityFiles, cfg.CertificateFiles, cfg.AgentSocket)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if present := f.jumps[key]; present != nil {

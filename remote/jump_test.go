@@ -91,6 +91,21 @@ func TestJumpChainIsShared(t *testing.T) {
 	}
 }
 
+// Hosts that have keys of their own for the same jump host do not have to do with one another's.
+func TestJumpWithOwnKeys(t *testing.T) {
+	right, public := sshtest.WriteKey(t, "")
+	wrong, _ := sshtest.WriteKey(t, "")
+	keys := []ssh.PublicKey{public}
+	jump, target := sshtest.Start(t, sshtest.Options{Keys: keys, Forward: "yes"}), sshtest.Start(t, sshtest.Options{Keys: keys})
+	fleet := &remote.Fleet{}
+	t.Cleanup(fleet.Close)
+	for _, identity := range []string{wrong, right} {
+		if err := start(t, behind(t, fleet, jump, target, identity)).Connect(t.Context()); (err == nil) != (identity == right) {
+			t.Error(err)
+		}
+	}
+}
+
 func TestJumpFailures(t *testing.T) {
 	identity, public := sshtest.WriteKey(t, "")
 	keys := []ssh.PublicKey{public}
@@ -282,6 +297,18 @@ func TestWait(t *testing.T) {
 		})
 		if err := h.Connect(t.Context()); !errors.Is(err, remote.ErrHostKey) || server.Dials() != 1 {
 			t.Fatalf("%v after %d connections", err, server.Dials())
+		}
+	})
+	t.Run("not for a key of the jump host that cannot be opened", func(t *testing.T) {
+		encrypted, public := sshtest.WriteKey(t, "phrase")
+		keys := []ssh.PublicKey{public}
+		jump, target := sshtest.Start(t, sshtest.Options{Keys: keys, Forward: "yes"}), sshtest.Start(t, sshtest.Options{Keys: keys})
+		fleet := &remote.Fleet{}
+		t.Cleanup(fleet.Close)
+		cfg := behind(t, fleet, jump, target, encrypted) // and nobody to ask for the passphrase
+		cfg.Wait = time.Minute
+		if err := start(t, cfg).Connect(t.Context()); !errors.Is(err, remote.ErrAuth) || jump.Dials() != 1 {
+			t.Errorf("%v after %d connections", err, jump.Dials())
 		}
 	})
 	t.Run("not for ever", func(t *testing.T) {

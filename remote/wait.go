@@ -77,7 +77,12 @@ func (s *SSH) notice(text string) {
 // mayPass reports whether a host may let us in later.
 func mayPass(err error) bool {
 	var c *ConnError
-	return errors.As(err, &c) && !c.final && !errors.Is(err, ErrHostKey) && (errors.Is(err, ErrUnreachable) || errors.Is(err, ErrAuth))
+	for cause := err; errors.As(cause, &c); cause = c.Cause { // of the host, and of jump hosts before it
+		if c.final {
+			return false
+		}
+	}
+	return !errors.Is(err, ErrHostKey) && (errors.Is(err, ErrUnreachable) || errors.Is(err, ErrAuth))
 }
 
 // cloudInitRuns ends with status 75 while cloud-init is at work, which writes
