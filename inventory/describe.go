@@ -20,7 +20,7 @@ var descriptions = map[string]string{
 	"hosts.connection":   "How this host is reached: ssh, or local.",
 
 	"ssh":                 "How to log in. What is not said comes from ssh_config, then from the defaults.",
-	"ssh.config":          "The ssh_config file; none for no file. Default: ~/.ssh/config.",
+	"ssh.config":          "The ssh_config file; none for no file. Default: ~/.ssh/config, then /etc/ssh/ssh_config.",
 	"ssh.user":            "The user to log in as.",
 	"ssh.port":            "The port of sshd.",
 	"ssh.identity_files":  "Private keys, tried first. Of a key that the agent holds, the .pub file is enough.",

@@ -79,7 +79,7 @@ type Host struct {
 // SSH says how to log in. What the file does not say comes from ssh_config, as it does for ssh itself, then from the
 // defaults.
 type SSH struct {
-	// Config is the ssh_config file, "none" for no file, "" for ~/.ssh/config.
+	// Config is the ssh_config file, "none" for no file, "" for ~/.ssh/config and /etc/ssh/ssh_config.
 	Config        string   `yaml:"config" kind:"localpath-or-none"`
 	User          string   `yaml:"user"`
 	Port          int      `yaml:"port" range:"1-65535"`

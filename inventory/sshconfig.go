@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,8 +87,39 @@ func plainMatches(text []byte) (plain []byte, unknown []string) {
 	return plain, unknown
 }
 
-// file reads the ssh_config of a host; nil where there is none.
-func (c *sshConfigs) file(s SSH) (*ssh_config.Config, error) {
+// systemSSHConfig is read after the user's file, as ssh does. A test has another one.
+var systemSSHConfig = "/etc/ssh/ssh_config"
+
+// system reads that file; nil where it cannot be understood: it is nobody's here. What distributions include there is about
+// algorithms, and Fedora's cannot be read by the library.
+func (c *sshConfigs) system() *ssh_config.Config {
+	if cfg, ok := c.files[systemSSHConfig]; ok {
+		return cfg
+	}
+	notes := c.notes
+	cfg, err := c.open(systemSSHConfig)
+	c.notes = notes
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if text, err := os.ReadFile(systemSSHConfig); err == nil {
+			text, _ = plainMatches(includes.ReplaceAll(text, nil))
+			if cfg, err = ssh_config.DecodeBytes(text); err != nil {
+				cfg = nil
+			}
+			c.files[systemSSHConfig] = cfg
+		}
+	}
+	return cfg
+}
+
+var includes = regexp.MustCompile(`(?im)^[ \t]*include[ \t=].*$`)
+
+// read reads the ssh_configs of a host, the one that counts more first.
+func (c *sshConfigs) read(s SSH) (configs []*ssh_config.Config, err error) {
+	add := func(cfg *ssh_config.Config) {
+		if cfg != nil {
+			configs = append(configs, cfg)
+		}
+	}
 	switch s.Config {
 	case "none":
 		return nil, nil
@@ -96,40 +128,40 @@ func (c *sshConfigs) file(s SSH) (*ssh_config.Config, error) {
 		if errors.Is(err, os.ErrNotExist) {
 			err = nil
 		}
-		return cfg, err
+		add(cfg)
+		add(c.system())
+		return configs, err
 	}
-	return c.open(s.Config)
+	cfg, err := c.open(s.Config)
+	add(cfg)
+	return configs, err
 }
 
 // lookup answers for one host of an ssh_config, with tokens and ~ resolved; see ssh_config(5).
 type lookup struct {
-	cfg    *ssh_config.Config
+	files  []*ssh_config.Config
 	alias  string // as it would be given to ssh
 	tokens *strings.Replacer
 }
 
 func (l lookup) one(key string) string {
-	if l.cfg == nil {
-		return ""
+	for _, cfg := range l.files {
+		if v, err := cfg.Get(l.alias, key); err == nil && v != "" {
+			return l.resolve(v)
+		}
 	}
-	v, err := l.cfg.Get(l.alias, key)
-	if err != nil {
-		return ""
-	}
-	return l.resolve(v)
+	return ""
 }
 
 func (l lookup) is(key, word string) bool { return strings.EqualFold(l.one(key), word) }
 
 func (l lookup) all(key string) []string {
-	if l.cfg == nil {
-		return nil
+	var values, out []string
+	for _, cfg := range l.files {
+		if some, err := cfg.GetAll(l.alias, key); err == nil {
+			values = append(values, some...)
+		}
 	}
-	values, err := l.cfg.GetAll(l.alias, key)
-	if err != nil {
-		return nil
-	}
-	var out []string
 	for _, v := range values {
 		if v = l.resolve(v); !strings.EqualFold(v, "none") && !slices.Contains(out, v) {
 			out = append(out, v)
@@ -168,7 +200,7 @@ func tokensFor(alias, host, user string, port int) *strings.Replacer {
 // returns the address to dial.
 func (c *sshConfigs) complete(s *SSH, alias string) (address string, err error) {
 	l := lookup{alias: alias, tokens: strings.NewReplacer("%h", alias, "%n", alias, "%%", "%")}
-	l.cfg, err = c.file(*s)
+	l.files, err = c.read(*s)
 	address = alias
 	if name := l.one("HostName"); name != "" {
 		address = name
@@ -274,8 +306,8 @@ func (c *sshConfigs) jumps(s SSH, depth int) ([]Jump, error) {
 
 // jumpUser is the user of a jump host about which the inventory says nothing more: ssh_config's, else the host's.
 func (c *sshConfigs) jumpUser(s SSH, host string) string {
-	cfg, _ := c.file(s) // what is wrong with it was reported for the host
-	if user := (lookup{cfg: cfg, alias: host}).one("User"); user != "" {
+	files, _ := c.read(s) // what is wrong with them was reported for the host
+	if user := (lookup{files: files, alias: host}).one("User"); user != "" {
 		return user
 	}
 	return s.User

@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("HOME", home)
+	systemSSHConfig = filepath.Join(home, "ssh_config")
 	code := m.Run()
 	os.RemoveAll(home)
 	os.Exit(code)
@@ -196,6 +197,32 @@ func TestSSHConfigProblems(t *testing.T) {
 	}
 	if _, err := Parse("i.yaml", []byte("name: e\nhosts:\n  - {name: a, id: 1}\n")); err == nil || !strings.Contains(err.Error(), "has no address, and what may have it cannot be read: ") || !strings.Contains(err.Error(), "Match Exec") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The file of all users comes after the user's own, with -F not at all; what it includes may be beyond us.
+func TestSystemSSHConfig(t *testing.T) {
+	home := writeSSHConfig(t)
+	system := systemSSHConfig
+	defer func() { systemSSHConfig = system }()
+	systemSSHConfig = filepath.Join(home, "ssh_config")
+	text := "Include " + home + "/fedora\nHost zk* plain\n  User everybody\n  ProxyJump corporate\n  IdentityFile /etc/key\n"
+	for name, text := range map[string]string{"ssh_config": text, "fedora": "Match final all\n  Port 7\n", "own": "Host plain\n  HostName 10.0.0.7\n"} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h := parseHost(t, "", "{name: zk1, id: 1}"); h.SSH.User != "admin" || !slices.Equal(h.SSH.Jump, []string{"bastion"}) || len(h.SSH.IdentityFiles) != 3 {
+		t.Errorf("%+v", h.SSH)
+	}
+	if h := parseHost(t, "", "{name: plain, address: 10.0.0.7, id: 1}"); h.SSH.User != currentUser() || h.SSH.Jumps != nil {
+		t.Errorf("by its address: %+v", h.SSH)
+	}
+	if h := parseHost(t, "", "{name: x, address: plain, id: 1}"); h.SSH.User != "everybody" || len(h.SSH.Jumps) != 1 || h.SSH.Jumps[0].Address != "corporate" {
+		t.Errorf("by the system's: %+v", h.SSH)
+	}
+	if h := parseHost(t, "ssh: {config: "+home+"/own}\n", "{name: plain, id: 1}"); h.Address != "10.0.0.7" || h.SSH.Jumps != nil {
+		t.Errorf("another file: %+v", h.SSH)
 	}
 }
 

@@ -17,7 +17,7 @@ func sshFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.DurationFlag{Name: "connect-timeout", Usage: "`TIME` for connecting to a host and logging in", DefaultText: "the inventory's, 10s"},
 		&cli.DurationFlag{Name: "wait-ssh", Usage: "go on for `TIME` where a host does not answer or does not let us in yet, then wait for cloud-init", DefaultText: "the inventory's, none"},
-		&cli.StringFlag{Name: "ssh-config", Usage: "ssh_config `FILE` instead of the inventory's; none for no file", DefaultText: "~/.ssh/config"},
+		&cli.StringFlag{Name: "ssh-config", Usage: "ssh_config `FILE` instead of the inventory's; none for no file", DefaultText: "~/.ssh/config, /etc/ssh/ssh_config"},
 		&cli.StringFlag{Name: "ssh-user", Usage: "log in as `USER` instead of the inventory's"},
 		&cli.StringSliceFlag{Name: "ssh-key", Usage: "log in with the key in `FILE` instead of the inventory's (repeatable)"},
 		&cli.StringSliceFlag{Name: "jump", Usage: "go through the jump host `[USER@]HOST[:PORT]` instead of the inventory's (repeatable, in order)"},
