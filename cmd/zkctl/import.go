@@ -51,10 +51,11 @@ func inventoryImport(c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
 		return usage("inventory import needs the tool (vagrant, terraform, ansible, addresses), and a file unless it is piped in")
 	}
-	text, source, err := imported(c.Args().Get(1))
+	written, source, err := imported(c.Args().Get(1))
 	if err != nil {
 		return err
 	}
+	text := convert.Text(written)
 	var hosts []convert.Host
 	switch tool := c.Args().First(); tool {
 	case "vagrant":
@@ -78,7 +79,7 @@ func inventoryImport(c *cli.Context) error {
 	if err := askPeers(c, hosts, options); err != nil {
 		return err
 	}
-	written, err := convert.Inventory(hosts, options)
+	written, err = convert.Inventory(hosts, options)
 	if err != nil {
 		return usage("%v", err)
 	}
