@@ -135,6 +135,62 @@ func TestBatchAndUndo(t *testing.T) {
 	}
 }
 
+// A journal of which the last line was cut off, by a full disk or a power cut, is read without it, and what that line was about is
+// entered again.
+func TestJournalThatWasCutOff(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("the journal is root's")
+	}
+	host := remote.NewLocal("h", remote.Become{None: true})
+	dir := t.TempDir()
+	journal, index, a, b := filepath.Join(dir, "journal"), filepath.Join(dir, "journal/index"), filepath.Join(dir, "a"), filepath.Join(dir, "bb")
+	write := func(path, content string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(b, "before\n")
+	change := func(path string) {
+		t.Helper()
+		changes := []Change{{Kind: WriteFile, Target: path, Summary: "write " + path, After: []byte("after\n"), Root: true}}
+		if err := (Batch{Journal: journal, Changes: changes}).Exec(t.Context(), host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(a)
+	change(b)
+	whole, err := os.ReadFile(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := bytes.LastIndexByte(whole[:len(whole)-1], '\n') + 1
+	// Within the kind, the key, the numbers and the path of either, and before the ends of lines.
+	for _, cut := range []int{0, 3, 40, last - 2, last - 1, last, last + 4, last + 5, last + 40, last + 70, last + 76, last + 90, len(whole) - 2, len(whole) - 1} {
+		for again := range 2 {
+			write(index, string(whole[:cut]))
+			write(b, "before\n")
+			want := 0
+			if cut >= last || again > 0 && cut == last-1 {
+				want = 1
+			}
+			if again > 0 {
+				change(b)
+				want++
+			}
+			got := journalOf(t, host, journal)
+			ok := len(got) == want && (want == 0 || got[0].Path == a || cut < last)
+			if again > 0 && ok {
+				e := got[len(got)-1]
+				ok = e.Path == b && string(e.Kept) == "before\n"
+			}
+			if !ok {
+				t.Errorf("cut off after %d of %d bytes, written %d times since: %+v", cut, len(whole), again, got)
+			}
+		}
+	}
+}
+
 // The first change that fails ends a batch; the error names it, and what came before is reported as made.
 func TestBatchStopsAtAFailure(t *testing.T) {
 	dir := t.TempDir()

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,8 +36,16 @@ import (
 // The index is on disk when `settle` returns, which is called before the first change of a script, for all of them: the disk is
 // waited for twice, however many there are.
 const journalScript = `
-entries= index= kept=
-[ -z "$journal" ] || [ ! -f "$journal/index" ] || entries=$(cat "$journal/index")
+entries= index= kept= torn=
+if [ -n "$journal" ] && [ -s "$journal/index" ]; then
+	entries=$(cat "$journal/index"; echo .)
+	case $entries in
+	*"$nl.") ;;
+	# A line without its end was cut off, by a full disk or a power cut, before the change that it was about: it counts for nothing.
+	*"$nl"*) entries=${entries%"$nl"*}$nl torn=yes ;;
+	*) entries= torn=yes ;;
+	esac
+fi
 known() { case $entries in *" $1 "*) ;; *) return 1 ;; esac; }
 enter() { entries="$entries$1 " index="$index$1$nl"; }
 settle() {
@@ -45,10 +54,11 @@ settle() {
 	[ $# = 0 ] || flush "$@"
 	[ -n "$index" ] || return 0
 	IFS=$nl; set -f; set -- $index; set +f; unset IFS
+	[ -z "$torn" ] || echo >>"$journal/index" || exit 1
 	# Each line by itself, since two scripts may do this at once.
 	for line; do printf '%s\n' "$line" || exit 1; done >>"$journal/index" || exit 1
 	flush "$journal/index"
-	index= kept=
+	index= kept= torn=
 }
 open_journal() { [ -d "$journal" ] || (umask 077; mkdir -p -- "$journal"); }
 # linked PATH: it or a directory above it is a symbolic link.
@@ -231,6 +241,9 @@ func (e JournalEntry) edited() bool {
 	return e.Now != nil && e.Left != "" && e.Left != hexSum(e.Now)
 }
 
+// tornLine are lines that were cut off before their paths.
+var tornLine = regexp.MustCompile(`^(f|fi|fil|file|a|ab|abs|abse|absen|absent|d|di|dir|s|sc|scr|scri|scrip|script|(file|absent|dir|script) [0-9a-f]*( [0-9 a-z]*)?)$`)
+
 // ParseJournal reads what JournalFragment reported under a name, in the order in which it was entered.
 func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
 	entered := map[string]int64{}
@@ -242,12 +255,13 @@ func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
 	}
 	var entries []JournalEntry
 	var latest int64
-	for _, line := range fields.Lines(name + ".index") {
-		kind, rest, _ := strings.Cut(line, " ")
-		key, rest, ok := strings.Cut(rest, " ")
-		if !ok {
-			return nil, fmt.Errorf("the undo journal has a line that cannot be read: %q", line)
+	for line := range strings.Lines(string(fields.Bytes(name + ".index"))) {
+		line, whole := strings.CutSuffix(line, "\n")
+		if line == "" || !whole {
+			continue // see journalScript
 		}
+		kind, rest, _ := strings.Cut(line, " ")
+		key, rest, _ := strings.Cut(rest, " ")
 		e := JournalEntry{Key: key, Kind: kind, Path: rest, Kept: fields.Bytes(name + ".kept." + key), Now: fields.Bytes(name + ".now." + key),
 			There: fields.Has(name + ".there." + key), Left: strings.TrimSpace(string(fields.Bytes(name + ".left." + key)))}
 		latest = max(latest, entered[key])
@@ -266,7 +280,16 @@ func ParseJournal(name string, fields remote.Fields) ([]JournalEntry, error) {
 		case kind == "absent":
 		case kind == "script" && e.Kept != nil:
 		default:
-			return nil, fmt.Errorf("the undo journal has a line that cannot be read: %q", line)
+			if !tornLine.MatchString(line) {
+				return nil, fmt.Errorf("the undo journal has a line that cannot be read: %q", line)
+			}
+			continue
+		}
+		if kind != "script" && hexSum([]byte(e.Path)) != key {
+			continue // the end of the path was cut off
+		}
+		if slices.ContainsFunc(entries, func(o JournalEntry) bool { return o.Key == key }) {
+			continue // only the end of the line was
 		}
 		entries = append(entries, e)
 	}
