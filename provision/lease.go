@@ -250,8 +250,9 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		}, func(i int, f remote.Fields) bool {
 			if g, err := strconv.Atoi(f.Text("lock.mine")); err == nil {
 				l.generations[hosts[i].Name] = g
+			} else if h := readLock(hosts[i].Name, f); h.token == l.tokenOn(hosts[i]) && h.Held {
+				l.generations[hosts[i].Name] = h.Generation // the answer was lost with the connection, and the question repeated
 			} else {
-				h := readLock(hosts[i].Name, f)
 				held[i] = &h
 			}
 			return len(l.generations) >= len(hosts)/2+1

@@ -386,6 +386,33 @@ func TestOneMachineUnderTwoNames(t *testing.T) {
 	}
 }
 
+// A connection that is lost may hide that the lock was made; asked again, the host shows our own.
+func TestLockOfALostAnswer(t *testing.T) {
+	f := newFleet(t)
+	r := f.run("me")
+	connect := r.Connect
+	r.Connect = func(h inventory.Host) (remote.Host, error) {
+		host, err := connect(h)
+		return twice{host}, err
+	}
+	if _, err := r.acquire(t.Context(), nil); err != nil || len(r.lease.generations) != 3 {
+		t.Fatal(err)
+	}
+	if n := r.renew(t.Context(), 0, ""); n < 2 {
+		t.Errorf("given back on %d hosts", n)
+	}
+}
+
+// twice runs every command twice, and returns what comes of the second time.
+type twice struct{ remote.Host }
+
+func (h twice) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
+	if res, err := h.Host.Run(ctx, cmd); err != nil {
+		return res, err
+	}
+	return h.Host.Run(ctx, cmd)
+}
+
 // The lock of a run that was killed on this machine is taken over at once.
 func TestLockOfTheDead(t *testing.T) {
 	f := newFleet(t)
