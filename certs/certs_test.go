@@ -176,6 +176,41 @@ func TestChange(t *testing.T) {
 	}
 }
 
+// A change that is cancelled leaves what was there before; that may be cut off, too.
+func TestCancelChange(t *testing.T) {
+	s := &Store{Dir: t.TempDir(), Ensemble: "lab"}
+	must[bool](t)(s.Init())
+	old := must[*Authority](t)(s.Authority())
+	for _, cut := range []string{"", "bundle.pem", "next-ca.key"} {
+		if err := errors.Join(s.BeginChange(), s.WriteBundle()); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"bundle.pem", "next-ca.key"} { // as far as CancelChange came
+			if cut == "" {
+				break
+			}
+			if err := os.Remove(s.file(name)); err != nil {
+				t.Fatal(err)
+			}
+			if name == cut {
+				break
+			}
+		}
+		if now := must[*Authority](t)(s.Authority()); !now.Certificate.Equal(old.Certificate) || !s.Changing() {
+			t.Errorf("cut off after %q: the present authority is another one, or the change is over", cut)
+		}
+		if err := s.CancelChange(); err != nil {
+			t.Fatal(err)
+		}
+		if left := must[[]os.DirEntry](t)(os.ReadDir(s.Dir)); len(left) != 2 || s.Changing() || s.Bundled() {
+			t.Errorf("cut off after %q: left are %v", cut, left)
+		}
+		if all := must[[]*x509.Certificate](t)(s.Certificates()); len(all) != 1 || !all[0].Equal(old.Certificate) {
+			t.Errorf("cut off after %q: trusted are %d", cut, len(all))
+		}
+	}
+}
+
 // Authorities without a key are followed by one with a key; the bundle of an earlier change is none of this one.
 func TestTakeOver(t *testing.T) {
 	one, other := must[*Authority](t)(newAuthority("lab")), must[*Authority](t)(newAuthority("lab"))

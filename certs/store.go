@@ -114,6 +114,17 @@ func (s *Store) EndChange() error {
 	return nil
 }
 
+// CancelChange lets the present authority stay, and removes the next one. It can be called again if it was cut off.
+func (s *Store) CancelChange() error {
+	// The certificate says that a change goes on, and so comes last.
+	for _, name := range []string{"bundle.pem", "next-ca.key", "next-ca.pem"} {
+		if err := os.Remove(s.file(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Store) make(name string) error {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return err
@@ -161,23 +172,31 @@ func marshalKey(key crypto.Signer) ([]byte, error) {
 // Certificates are those of the authority and, during a change, of the next one behind it. Where others were taken over, the
 // authority may be several.
 func (s *Store) Certificates() ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for _, name := range []string{"ca.pem", "next-ca.pem"} {
-		text, err := os.ReadFile(s.file(name))
-		if errors.Is(err, fs.ErrNotExist) {
-			if name == "ca.pem" {
-				return nil, &MissingError{s.Ensemble, s.file(name)}
-			}
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		some, err := Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.file(name), err)
-		}
-		all = append(all, some...)
+	all, err := s.Present()
+	if err != nil {
+		return nil, err
+	}
+	next, err := s.read("next-ca.pem")
+	if missing := (*MissingError)(nil); errors.As(err, &missing) {
+		return all, nil
+	}
+	return append(all, next...), err
+}
+
+// Present are the certificates of the authority itself, also during a change.
+func (s *Store) Present() ([]*x509.Certificate, error) { return s.read("ca.pem") }
+
+func (s *Store) read(name string) ([]*x509.Certificate, error) {
+	text, err := os.ReadFile(s.file(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &MissingError{s.Ensemble, s.file(name)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.file(name), err)
 	}
 	return all, nil
 }
@@ -201,16 +220,9 @@ func (s *Store) Issuer() (*Authority, error) {
 }
 
 func (s *Store) authority(name string) (*Authority, error) {
-	text, err := os.ReadFile(s.file(name + ".pem"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &MissingError{s.Ensemble, s.file(name + ".pem")}
-	}
+	all, err := s.read(name + ".pem")
 	if err != nil {
 		return nil, err
-	}
-	all, err := Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.file(name+".pem"), err)
 	}
 	key, err := s.readKey(name + ".key")
 	if errors.Is(err, fs.ErrNotExist) && name == "next-ca" {

@@ -15,18 +15,21 @@ import (
 
 // An authority is replaced in two halves, between which clients are brought along. BeginAuthority makes the next one and
 // has all members trust both: nobody notices. FinishAuthority gives members certificates by the next one and then has them trust
-// that alone. How far it is, directory and hosts say themselves.
+// that alone; CancelAuthority does so with the present one. How far it is, directory and hosts say themselves.
 
 // The steps of a change of the authority.
 const (
-	stepTrustBoth = "trust the next authority, too"
-	stepTrustNext = "trust the next authority only"
+	stepTrustBoth    = "trust the next authority, too"
+	stepTrustNext    = "trust the next authority only"
+	stepTrustPresent = "trust the present authority only"
 )
 
 // The commands of a change of the authority.
 const (
 	beginCommand  = "zkctl certs rotate --ca"
 	finishCommand = "zkctl certs rotate --ca --finish"
+	// CancelCommand takes a change of the authority back, as long as the key of the present one is here.
+	CancelCommand = "zkctl certs rotate --ca --cancel"
 )
 
 // nextCommand goes on with a change of the authority.
@@ -164,14 +167,60 @@ func (r *Run) FinishAuthority(ctx context.Context) ([]RotatedCertificate, error)
 	if err != nil {
 		return nil, err
 	}
-	trusted := []*x509.Certificate{next.Certificate}
+	return r.goOver(ctx, members, next, []*x509.Certificate{next.Certificate}, stepTrustNext, func() error {
+		err := r.Authority.EndChange()
+		if err == nil {
+			r.here("forget the authority of before")
+		}
+		return err
+	})
+}
+
+// CancelAuthority takes a change of the authority back, also one that has begun to be finished: members that show certificates by the
+// next one get others, all trust the present one alone, and the next one is forgotten. What that has issued to clients is good for nothing
+// then. One that was cut off is gone on with.
+func (r *Run) CancelAuthority(ctx context.Context) ([]RotatedCertificate, error) {
+	members, err := r.forAuthority(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !r.Authority.Changing() {
+		return nil, &RefusedError{Host: r.Inventory.Name, Text: "no change of the authority has begun, or it is through", Remedy: "zkctl certs show tells of one that goes on"}
+	}
+	if !r.Authority.HasKey() {
+		return nil, &RefusedError{Host: r.Inventory.Name, Text: "the key of the present authority is not on this machine, so that nothing could be issued, not even to zkctl itself",
+			Remedy: "put ca.key in " + r.Authority.Dir + " if it was found again, or go on with the next authority"}
+	}
+	if err := r.noOtherAuthority(members); err != nil {
+		return nil, err
+	}
+	present, err := r.Authority.Authority()
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := r.Authority.Present()
+	if err != nil {
+		return nil, err
+	}
+	return r.goOver(ctx, members, present, trusted, stepTrustPresent, func() error {
+		err := r.Authority.CancelChange()
+		if err == nil {
+			r.here("forget the next authority")
+		}
+		return err
+	})
+}
+
+// goOver gives members, and zkctl itself, certificates by an authority where they are not by one of those that are to be trusted, has
+// all members trust these alone, and ends the change.
+func (r *Run) goOver(ctx context.Context, members []member, to *certs.Authority, trusted []*x509.Certificate, step string, end func() error) ([]RotatedCertificate, error) {
 	var turn []member
 	for _, m := range members {
 		if m.certificate.renewing || certs.Check(m.certificate.chain, trusted, nil, time.Now()) != nil {
 			turn = append(turn, m)
 		}
 	}
-	if len(turn) > 0 { // else they may trust the next one alone by now
+	if len(turn) > 0 { // else they may trust these alone by now
 		both, err := r.Authority.Certificates()
 		if err == nil {
 			err = r.spreadTrust(ctx, stepTrustBoth, members, both)
@@ -180,20 +229,19 @@ func (r *Run) FinishAuthority(ctx context.Context) ([]RotatedCertificate, error)
 			return nil, err
 		}
 	}
-	rotated, err := r.rotateAll(ctx, next, turn)
+	rotated, err := r.rotateAll(ctx, to, turn)
 	if err == nil && !r.DryRun {
-		err = r.renewClient(next)
+		err = r.renewClient(to)
 	}
 	if err == nil {
-		err = r.spreadTrust(ctx, stepTrustNext, members, trusted)
+		err = r.spreadTrust(ctx, step, members, trusted)
 	}
 	if err != nil || r.DryRun {
 		return rotated, err
 	}
-	if err := r.Authority.EndChange(); err != nil {
+	if err := end(); err != nil {
 		return rotated, err
 	}
-	r.here("forget the authority of before")
 	return rotated, r.stillReady(ctx, members)
 }
 

@@ -57,16 +57,20 @@ authorities for them to trust, and those with certificates get new ones by the n
 call, with --finish, gives members certificates by the next authority and then has them trust that alone: who was not brought
 along cannot connect anew from then on. Each can be called again if it was cut off; zkctl certs show says how far it is.
 
+Until the second call is through, --cancel takes it all back: members trust the present authority alone again, and those that were
+given certificates by the next one get others. What clients got by it meanwhile is good for nothing then.
+
 Where the key of the authority is lost, or was never zkctl's (tls.ca was files), --take-over begins with whom the hosts trust.
 --limit does not go with --ca: members of one ensemble have to trust the same authorities.
 
    zkctl certs rotate
    zkctl certs rotate --limit zk2
    zkctl certs rotate --ca            # give bundle.pem to clients, then
-   zkctl certs rotate --ca --finish`,
+   zkctl certs rotate --ca --finish   # or --cancel`,
 				Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
 					&cli.BoolFlag{Name: "ca", Usage: "begin to replace the authority: have members trust the next one, too"},
 					&cli.BoolFlag{Name: "finish", Usage: "with --ca: go over to the next authority, and forget the one of before"},
+					&cli.BoolFlag{Name: "cancel", Usage: "with --ca: stay with the present authority, and forget the next one"},
 					&cli.BoolFlag{Name: "take-over", Usage: "with --ca: begin without the key of the present authority, with whom the hosts trust"},
 				}),
 				Action: one(certsRotate),
@@ -241,14 +245,17 @@ func certsShow(op *operation) error {
 		if len(without) > 0 {
 			fmt.Fprintf(op.out.stdout, "no certificate: %s\n", strings.Join(without, ", "))
 		}
-		fmt.Fprint(op.out.stdout, changeText(phase, run.Authority.Bundle()))
+		fmt.Fprint(op.out.stdout, changeText(phase, run.Authority))
 		return missing
 	})
 }
 
 // changeText says how far a change of the authority is, and what comes next.
-func changeText(phase provision.Phase, bundle string) string {
-	var text, clients string
+func changeText(phase provision.Phase, authority *certs.Store) string {
+	var text, clients, back string
+	if authority.HasKey() {
+		back = "take it back         " + provision.CancelCommand + "\n"
+	}
 	switch phase {
 	case provision.Unchanging:
 		return ""
@@ -256,27 +263,29 @@ func changeText(phase provision.Phase, bundle string) string {
 		text = "members are coming to trust the next one, too"
 	case provision.BothTrusted:
 		text = "members trust both, and show certificates by the present one"
-		clients = "clients              give them " + bundle + " to trust, and to those with certificates new ones (zkctl certs client)\n"
+		clients = "clients              give them " + authority.Bundle() + " to trust, and to those with certificates new ones (zkctl certs client)\n"
 	case provision.Finishing:
 		text = "members are getting certificates by the next one"
 	}
-	return fmt.Sprintf("the authority        is being replaced: %s\n%snext                 %s\n", text, clients, phase.Next())
+	return fmt.Sprintf("the authority        is being replaced: %s\n%snext                 %s\n%s", text, clients, phase.Next(), back)
 }
 
 func certsRotate(op *operation) error {
-	ca, finish, takeOver := op.Bool("ca"), op.Bool("finish"), op.Bool("take-over")
+	ca, finish, cancel, takeOver := op.Bool("ca"), op.Bool("finish"), op.Bool("cancel"), op.Bool("take-over")
 	switch {
 	case ca && len(op.StringSlice("limit")) > 0:
 		return usage("--limit does not go with --ca: members of one ensemble have to trust the same authorities")
-	case (finish || takeOver) && !ca:
-		return usage("--finish and --take-over go with --ca: they are about the authority")
-	case finish && takeOver:
-		return usage("--take-over is for the beginning, --finish for the end")
+	case (finish || cancel || takeOver) && !ca:
+		return usage("--finish, --cancel and --take-over go with --ca: they are about the authority")
+	case finish && cancel:
+		return usage("--finish goes over to the next authority, --cancel stays with the present one")
+	case takeOver && (finish || cancel):
+		return usage("--take-over is for the beginning, --finish and --cancel are for the end")
 	}
 	if err := op.issuesToAll(); err != nil {
 		return err
 	}
-	if ca && !finish {
+	if ca && !finish && !cancel {
 		return beginAuthority(op, takeOver)
 	}
 	names, err := op.limit()
@@ -286,9 +295,12 @@ func certsRotate(op *operation) error {
 	return op.onKeys(func(ctx context.Context, run *provision.Run) error {
 		var rotated []provision.RotatedCertificate
 		var err error
-		if finish {
+		switch {
+		case finish:
 			rotated, err = run.FinishAuthority(ctx)
-		} else {
+		case cancel:
+			rotated, err = run.CancelAuthority(ctx)
+		default:
 			rotated, err = run.RotateCertificates(ctx, names)
 		}
 		op.out.clear()
@@ -310,6 +322,9 @@ func certsRotate(op *operation) error {
 					proof = "in place; the member does not run or speaks no TLS"
 				}
 				fmt.Fprintf(op.out.stdout, "%s: %.16s replaced by %.16s, until %s: %s\n", c.Host, c.Old, c.New, c.NotAfter.UTC().Format(time.DateOnly), proof)
+			}
+			if cancel {
+				fmt.Fprintln(op.out.stdout, "the authority        stays; clients that got certificates by the next one need others (zkctl certs client)")
 			}
 		}
 		return nil
@@ -334,7 +349,7 @@ func beginAuthority(op *operation, takeOver bool) error {
 				fmt.Fprintln(op.out.stdout, "nothing to do")
 			}
 			op.out.times(run.Times())
-			fmt.Fprint(op.out.stdout, changeText(phase, run.Authority.Bundle()))
+			fmt.Fprint(op.out.stdout, changeText(phase, run.Authority))
 		}
 		return nil
 	})

@@ -632,6 +632,75 @@ func TestChangeOfAuthorityCutOff(t *testing.T) {
 	}
 }
 
+// A change of the authority is taken back from wherever it is: nobody is trusted then who was not before.
+func TestChangeOfAuthorityIsCancelled(t *testing.T) {
+	l := newLocal(t)
+	l.must("certs", "init")
+	l.setTLS("{client: required, quorum: on}")
+	l.must("bootstrap", "--server-binary", l.server)
+	for text, args := range map[string][]string{"go with --ca": nil, "--cancel stays with": {"--ca", "--finish"}, "are for the end": {"--ca", "--take-over"}} {
+		if out, code := l.ctl(append([]string{"certs", "rotate", "--cancel"}, args...)...); code != exitUsage || !strings.Contains(out, text) {
+			t.Errorf("--cancel %v: exit code %d\n%s", args, code, out)
+		}
+	}
+	if out, code := l.ctl("certs", "rotate", "--ca", "--cancel"); code != exitRefused || !strings.Contains(out, "no change of the authority has begun") {
+		t.Errorf("without a change: exit code %d\n%s", code, out)
+	}
+	old, err := l.clientTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := l.store().Certificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := func(step string) func(provision.Event) bool {
+		return func(e provision.Event) bool { return e.Step == step && e.Kind == provision.HostEnds }
+	}
+	shops := 0
+	cancelled := func(what string) {
+		t.Helper()
+		shops++
+		name := fmt.Sprintf("shop%d", shops)
+		l.must("certs", "client", name)
+		shop := l.given(name)
+		if out := l.must("certs", "show"); !strings.Contains(out, "take it back         zkctl certs rotate --ca --cancel\n") {
+			t.Errorf("certs show, %s:\n%s", what, out)
+		}
+		l.must("certs", "rotate", "--ca", "--cancel", "--dry-run")
+		if !l.killWhen(after("trust the present authority only"), "certs", "rotate", "--ca", "--cancel", "--parallel", "1") {
+			t.Fatal("it was through before")
+		}
+		l.reach("is of before, in the middle, "+what, old, true)
+		if out := l.must("certs", "rotate", "--ca", "--cancel"); !strings.Contains(out, "the authority        stays") {
+			t.Errorf("cancel, %s:\n%s", what, out)
+		}
+		l.reach("is of before, at the end, "+what, old, true)
+		l.reach("got a certificate by the next one, "+what, shop, false)
+		if now, err := l.store().Certificates(); err != nil || len(now) != 1 || !now[0].Equal(before[0]) {
+			t.Errorf("%s: trusted are %d, %v", what, len(now), err)
+		}
+		if out := l.must("certs", "show"); strings.Contains(out, "is being replaced") {
+			t.Errorf("certs show at the end, %s:\n%s", what, out)
+		}
+		l.must("status")
+	}
+	l.must("certs", "rotate", "--ca")
+	cancelled("with both trusted")
+	for _, step := range []string{"certificates", "trust the next authority only"} {
+		l.must("certs", "rotate", "--ca")
+		if !l.killWhen(after(step), "certs", "rotate", "--ca", "--finish", "--parallel", "1") {
+			t.Fatal("the second half was through before")
+		}
+		cancelled("after " + step)
+	}
+	l.must("certs", "rotate")
+	l.must("rolling-restart")
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "nothing to do") {
+		t.Errorf("apply at the end:\n%s", out)
+	}
+}
+
 // An authority that is lost with its directory is replaced by another one, while clients of before are served until the end.
 func TestAuthorityIsLost(t *testing.T) {
 	l := newLocal(t)
@@ -655,6 +724,9 @@ func TestAuthorityIsLost(t *testing.T) {
 	}
 	l.must("certs", "rotate", "--ca", "--take-over")
 	l.reach("is of before, before the end", old, true)
+	if out, code := l.ctl("certs", "rotate", "--ca", "--cancel"); code != exitRefused || !strings.Contains(out, "put ca.key in ") {
+		t.Errorf("--cancel without the key: exit code %d\n%s", code, out)
+	}
 	l.must("status")
 	l.must("certs", "client", "shop")
 	shop := l.given("shop")
