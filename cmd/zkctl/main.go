@@ -148,7 +148,7 @@ The inventory is the argument, else -i FILE, else $ZKCTL_INVENTORY, else ./inven
 		Commands: []*cli.Command{
 			bootstrapCommand(), planCommand(), applyCommand(), checkCommand(), statusCommand(), rollingRestartCommand(),
 			startCommand(), stopCommand(), restartCommand(), resetCommand(), resumeCommand(), execCommand(), logsCommand(), keysCommand(), certsCommand(), lockCommand(), auditCommand(),
-			inventoryCommand(), completionCommand(), versionCommand(),
+			configCommand(), inventoryCommand(), completionCommand(), versionCommand(),
 		},
 	}
 	app.CustomAppHelpTemplate = cli.AppHelpTemplate + exitCodes

@@ -202,6 +202,13 @@ func TestStopStartRestart(t *testing.T) {
 			t.Errorf("%s was not restarted", name)
 		}
 	}
+	if r := h.must("logs", "--lines", "3"); strings.Count(r.stdout, "\n") != 9 || !strings.Contains(r.stdout, "slave2: ") {
+		t.Errorf("the ends of the logs: %v", r)
+	}
+	if r := h.must("exec", "--root", "--limit", "!slave1", "--", `echo "$(id -u) $(hostname)"`); r.stdout != "master: 0 master\nslave2: 0 slave2\n" {
+		t.Errorf("exec: %v", r)
+	}
+	h.expect(1, "exec", "--", "exit 3")
 	h.must("stop", "--yes")
 	for _, name := range h.names {
 		out, _ := h.try(name, "systemctl is-active zookeeper") // ends with a status other than 0
