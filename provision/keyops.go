@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -340,6 +341,7 @@ func (r *Run) RevokeKeys(ctx context.Context, ids []string) (removed int, err er
 		slices.Sort(refused)
 		return 0, &RefusedError{Host: r.Inventory.Name, Text: strings.Join(slices.Compact(refused), "\n"), Remedy: "nothing was changed"}
 	}
+	err = k.elsewhere(matches)
 	that := ""
 	if len(k.unseen) > 0 {
 		that = " that was looked at"
@@ -349,10 +351,26 @@ func (r *Run) RevokeKeys(ctx context.Context, ids []string) (removed int, err er
 			r.note(stepTidy, "", "no host%s has the key %s", that, id)
 		}
 	}
-	if removed == 0 {
-		return 0, nil
+	if removed > 0 {
+		err = joined([]error{r.removeKeys(ctx, k, matches), err})
 	}
-	return removed, r.removeKeys(ctx, k, matches)
+	return removed, err
+}
+
+// elsewhere is an error where a key is let in by a further file of sshd's, which is not ours to edit.
+func (k *ring) elsewhere(matches func(i int, line sshkeys.AuthorizedKey) bool) error {
+	var errs []error
+	for i, m := range k.members {
+		for _, file := range slices.Sorted(maps.Keys(m.Observed.Also)) {
+			for _, line := range sshkeys.ReadAuthorized(m.Observed.Also[file]) {
+				if matches(i, line) {
+					errs = append(errs, fmt.Errorf("%s: %s goes on letting in %s: take it out by hand, or remove the file", m.Name, file,
+						strings.TrimSpace(line.Fingerprint()+" "+line.Comment())))
+				}
+			}
+		}
+	}
+	return joined(errs)
 }
 
 // isKey reports whether an operator's word for a key means this one.

@@ -373,6 +373,18 @@ func TestRevokeKeys(t *testing.T) {
 			t.Errorf("%s: not all is as before:\n%s", id, c.read(0, "authorized_keys"))
 		}
 	}
+	// What another file of sshd's lets in cannot be revoked here, and that is no success.
+	c.write(1, "authorized_keys", line+c.read(1, "authorized_keys"))
+	c.write(1, "authorized_keys2", line)
+	if n, err := c.run().RevokeKeys(t.Context(), []string{"mallory@laptop"}); n != 1 || err == nil || !strings.Contains(err.Error(), "h2: "+c.path(1, "authorized_keys2")+" goes on letting in "+ssh.FingerprintSHA256(intruder)) {
+		t.Errorf("%d, %v", n, err)
+	}
+	if err := os.Remove(c.path(1, "authorized_keys2")); err != nil {
+		t.Fatal(err)
+	}
+	if !equalStates(clean, c.state()) {
+		t.Error("it is not taken out where it can be")
+	}
 	// What would lock out is refused.
 	keys, err := c.run().Keys(t.Context())
 	if err != nil {

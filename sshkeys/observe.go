@@ -27,6 +27,7 @@ type Observed struct {
 	Dir            Entry // ~/.ssh
 	AuthorizedPath string
 	Authorized     Entry
+	Also           map[string][]byte // further files of sshd's AuthorizedKeysFile, by path; they are left alone
 	KnownPath      string
 	Known          Entry
 
@@ -93,12 +94,18 @@ for l in $ssh_said; do
 done
 set +f; unset IFS
 [ -n "$ssh_auth" ] || ssh_auth=$(sed -n 's/^[ \t]*[Aa]uthorized[Kk]eys[Ff]ile[ \t]*//p' /etc/ssh/sshd_config 2>/dev/null | head -n 1)
-field ssh.authfile "$ssh_auth"
-ssh_auth=${ssh_auth%% *}
+# authorized_at FILE: sets p to its path; see sshd_config(5), AuthorizedKeysFile.
+authorized_at() {
+	p=$1
+	case $p in *%*) p=$(printf '%s' "$p" | sed "s|%h|$ssh_home|g; s|%u|$ssh_user|g; s|%%|%|g") ;; esac
+	case $p in /*) ;; *) p=$ssh_home/$p ;; esac
+}
+ssh_also=
+case $ssh_auth in *' '*) ssh_also=${ssh_auth#* } ssh_auth=${ssh_auth%% *} ;; esac
 [ -n "$ssh_auth" ] && [ "$ssh_auth" != none ] || ssh_auth=.ssh/authorized_keys
-case $ssh_auth in *%*) ssh_auth=$(printf '%s' "$ssh_auth" | sed "s|%h|$ssh_home|g; s|%u|$ssh_user|g; s|%%|%|g") ;; esac
-case $ssh_auth in /*) ;; *) ssh_auth=$ssh_home/$ssh_auth ;; esac
+authorized_at "$ssh_auth"; ssh_auth=$p
 field ssh.authpath "$ssh_auth"
+for f in $ssh_also; do authorized_at "$f"; [ "$p" = "$ssh_auth" ] || file "ssh.also.$p" "$p"; done
 ssh_stat() {
 	for f; do [ ! -e "$f" ] || set -- "$@" "$f"; shift; done
 	[ $# = 0 ] || stat -L -c 'ssh.stat.%n	=%a %U' -- "$@"
@@ -160,6 +167,12 @@ func Parse(fields remote.Fields) (Observed, error) {
 	o.Dir = stat(fields, o.Home+"/.ssh")
 	o.Authorized = stat(fields, o.AuthorizedPath)
 	o.Authorized.Content = fields.Bytes("ssh.authorized")
+	o.Also = map[string][]byte{}
+	for name := range fields {
+		if file, ok := strings.CutPrefix(name, "ssh.also."); ok {
+			o.Also[file] = fields.Bytes(name)
+		}
+	}
 	o.Known = stat(fields, o.KnownPath)
 	o.Known.Content = fields.Bytes("ssh.known")
 	if o.Authorized.Exists && o.Authorized.Content == nil || o.Known.Exists && o.Known.Content == nil {

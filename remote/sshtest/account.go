@@ -29,7 +29,7 @@ exec /usr/bin/ssh -F none -o UserKnownHostsFile="$HOME/.ssh/known_hosts" "$@"
 
 // sshdStub tells where the server's keys are.
 const sshdStub = `#!/bin/sh
-echo authorizedkeysfile .ssh/authorized_keys
+echo authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2
 echo "hostkey $HOME/hostkey"
 `
 
