@@ -24,8 +24,8 @@ cannot be reached are told of (exit code 5); the same command does the rest late
 
 What a run of zkctl changes on a host for the first time is kept there, in /var/lib/zkctl/ENSEMBLE/undo. --undo-host-changes
 gives it back byte for byte: /etc/hosts, firewall, SELinux, SSH keys, profile, service. Lines that others have added to
-/etc/hosts, authorized_keys or known_hosts since stay. Where another ensemble lives on a host, so does what is not the first one's
-alone: it is given back with the last one.
+/etc/hosts, authorized_keys or known_hosts since stay. Where another ensemble lives on a host, what is not this
+one's alone stays for it, and is given back with the last one.
 
 With --limit the chosen members are taken off, and the others go on. Refused (exit code 7) if these are not seen to be a quorum that
 serves, unless --force is given. They go on counting who is gone: take it out of the inventory and apply that, or apply the

@@ -21,7 +21,7 @@ func statusCommand() *cli.Command {
 		ArgsUsage: "[INVENTORY]",
 		Description: `Asks all members at once through their client ports; needs no SSH, but for jump hosts. Answers within --deadline, whatever is down.
 Certificates that end in less than 30 days, of members and here, are told of; with --json, the end of each member's is always there.
-Exit code 0 if the ensemble is healthy, else 3.
+Exit code 0 if the ensemble is healthy, else 3; with --wait-for 0 as soon as there is what was waited for.
 
    zkctl status --watch              # again and again, every two seconds
    zkctl status --limit '!observer'  # the table is of the voters, the verdict of all
