@@ -270,7 +270,8 @@ func (s *SSH) lowerLimit() bool {
 	return true
 }
 
-// openSession opens a session, giving up with ctx.
+// openSession opens a session, giving up with ctx, and with the connection: the library waits for ever where that ends at the
+// very moment.
 func openSession(ctx context.Context, conn *connection) (*ssh.Session, error) {
 	type opened struct {
 		session *ssh.Session
@@ -281,17 +282,21 @@ func openSession(ctx context.Context, conn *connection) (*ssh.Session, error) {
 		session, err := conn.client.NewSession()
 		ch <- opened{session, err}
 	}()
+	var err error
 	select {
 	case o := <-ch:
 		return o.session, o.err
+	case <-conn.dead:
+		err = conn.reason()
 	case <-ctx.Done():
-		go func() {
-			if o := <-ch; o.session != nil {
-				o.session.Close()
-			}
-		}()
-		return nil, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
+	go func() {
+		if o := <-ch; o.session != nil {
+			o.session.Close()
+		}
+	}()
+	return nil, err
 }
 
 // extraSession opens a session beside those that are counted; where the host
