@@ -51,7 +51,8 @@ cut off is finished by running it again. Private keys never leave their hosts.
 				Name: "revoke", Usage: "take keys out of authorized_keys of all hosts", ArgsUsage: "KEY...",
 				Description: `A KEY is a fingerprint (SHA256:...), the comment of a key, or the file of a public key. Refused (exit code 7) for the key with
 which we are logged in, and for those of the hosts themselves. Afterwards every login is proved; where one fails,
-authorized_keys is given back. With --limit the key goes on the chosen hosts only; others that let it in are told of.
+authorized_keys is given back. A key that another file of sshd's lets in (AuthorizedKeysFile) stays there, which is an error.
+With --limit the key goes on the chosen hosts only; others that let it in are told of.
 
    zkctl keys revoke mallory@laptop -i inventory.yaml
    zkctl keys revoke mallory@laptop --limit '!zk3'   # while zk3 is away; call it again for all`,
