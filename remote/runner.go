@@ -68,6 +68,10 @@ const killTimeout = 15 * time.Second
 // ended, or after the process exited while a descendant keeps its output open.
 const outputGrace = 2 * time.Second
 
+// beginPatience is how long a loader that may serve several scripts is waited for before its input ends after this one: a
+// forced command in its place may read all that there is.
+const beginPatience = 3 * time.Second
+
 // Run implements Host.
 func (r *runner) Run(ctx context.Context, cmd Command) (Result, error) {
 	timeout := cmd.Timeout
@@ -260,7 +264,11 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 	}
 
 	answered := 0
-	var grace <-chan time.Time
+	var grace, late <-chan time.Time
+	more := several
+	if several && !a.terminal {
+		late = time.After(beginPatience)
+	}
 	for {
 		exited := false
 		select {
@@ -273,6 +281,11 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 			exited = true
 		case <-grace:
 			exited = true
+		case <-late:
+			if !c.begun() {
+				more = false // a loader ends after this script
+				proc.CloseWrite()
+			}
 		case <-c.changed:
 		}
 		if !fed {
@@ -295,7 +308,7 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 		}
 		out, errEnd := c.ended(a.terminal)
 		switch {
-		case out && errEnd && several:
+		case out && errEnd && more:
 			leave = proc.spare
 			return r.conclude(cmd, c, proc, a)
 		case exited && proc.waited() && !c.begun() && ctx.Err() == nil:

@@ -100,6 +100,19 @@ func TestNoShell(t *testing.T) {
 	}
 }
 
+// A forced command that reads all of its input ends, as it did when each script had a session of its own.
+func TestForcedCommandThatReads(t *testing.T) {
+	forced := filepath.Join(t.TempDir(), "forced")
+	if err := os.WriteFile(forced, []byte("#!/bin/sh\ncat >/dev/null\necho This account is for backups.\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, h := dial(t, sshtest.Options{Shell: []string{forced}}, nil)
+	_, err := h.Run(t.Context(), remote.Command{Label: "try", Script: "true", Timeout: 20 * time.Second})
+	if !errors.Is(err, remote.ErrShell) || !strings.Contains(err.Error(), "for backups") {
+		t.Fatal(err)
+	}
+}
+
 func TestLogin(t *testing.T) {
 	encrypted, public := sshtest.WriteKey(t, "phrase")
 	for _, c := range []struct {
