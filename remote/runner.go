@@ -241,9 +241,13 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 		payload = len(cmd.Stdin)
 	}
 	input := pack(wrap(c.marker, cmd, payload, a.terminal))
+	sent := make(chan struct{}) // closed when the last part was sent
 	send := func(last bool, parts ...[]byte) {
 		// The host may not read all of it. Releasing the process ends this.
 		go func() {
+			if last {
+				defer close(sent)
+			}
 			for _, b := range parts {
 				proc.Write(b)
 			}
@@ -284,7 +288,7 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 		case <-late:
 			if !c.begun() {
 				more = false // a loader ends after this script
-				proc.CloseWrite()
+				go func() { <-sent; proc.CloseWrite() }()
 			}
 		case <-c.changed:
 		}
