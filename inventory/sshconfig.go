@@ -163,7 +163,7 @@ func (l lookup) all(key string) []string {
 		}
 	}
 	for _, v := range values {
-		if v = l.resolve(v); !strings.EqualFold(v, "none") && !slices.Contains(out, v) {
+		if v = l.resolve(environment(v)); !strings.EqualFold(v, "none") && !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}
@@ -178,6 +178,16 @@ func (l lookup) resolve(v string) string {
 		return filepath.Join(homeDir(), rest)
 	}
 	return v
+}
+
+// quoted finds the words of a value, those in quotes as one.
+var quoted = regexp.MustCompile(`"[^"]*"|[^\s"]+`)
+
+var variable = regexp.MustCompile(`\$\{\w+\}`)
+
+// environment puts the environment's values for ${NAME}, as ssh does in names of files.
+func environment(v string) string {
+	return variable.ReplaceAllStringFunc(v, func(name string) string { return os.Getenv(name[2 : len(name)-1]) })
 }
 
 func homeDir() string {
@@ -226,7 +236,8 @@ func (c *sshConfigs) complete(s *SSH, alias string) (address string, err error) 
 		s.Certificates = l.all("CertificateFile")
 	}
 	if s.KnownHosts == nil { // and stays nil if ssh_config names none, so that a jump host has those of its host
-		for _, file := range strings.Fields(l.one("UserKnownHostsFile")) {
+		for _, file := range quoted.FindAllString(environment(l.one("UserKnownHostsFile")), -1) {
+			file = strings.Trim(file, `"`)
 			if strings.EqualFold(file, "none") {
 				file = os.DevNull
 			}

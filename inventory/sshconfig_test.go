@@ -39,10 +39,10 @@ Host zk* !zk9
   User admin
   ProxyJump bastion
   IdentityFile ~/.ssh/zk_%h
-  IdentityFile ~/.ssh/second
+  IdentityFile ${HOME}/.ssh/second
   IdentitiesOnly yes
   CertificateFile ~/.ssh/zk-cert.pub
-  UserKnownHostsFile ~/.ssh/known_zk /etc/known_more
+  UserKnownHostsFile ${HOME}/.ssh/known_zk "/etc/known more"
   StrictHostKeyChecking yes
   HostKeyAlias alias-%n
   IdentityAgent ~/.agent
@@ -96,7 +96,7 @@ func TestSSHConfig(t *testing.T) {
 	want := SSH{
 		User: "admin", Port: 2200, IdentityFiles: []string{home + "/.ssh/zk_10.0.0.11", home + "/.ssh/second"}, IdentitiesOnly: true,
 		Certificates: []string{home + "/.ssh/zk-cert.pub"}, Agent: true, Jump: []string{"bastion"}, HostKeyPolicy: "strict",
-		KnownHosts: []string{home + "/.ssh/known_zk", "/etc/known_more"}, ConnectWait: h.SSH.ConnectWait, HostKeyAlias: "alias-zk1",
+		KnownHosts: []string{home + "/.ssh/known_zk", "/etc/known more"}, ConnectWait: h.SSH.ConnectWait, HostKeyAlias: "alias-zk1",
 		AgentSocket: home + "/.agent", jumpsOfSSH: true, Jumps: h.SSH.Jumps,
 	}
 	if !reflect.DeepEqual(h.SSH, want) {
