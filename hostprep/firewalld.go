@@ -20,7 +20,9 @@ type Zone struct {
 // the rest, and once is enough. Where the unit is enabled by now, that may have been too early.
 const disableFirewalld = `
 if [ -d /run/systemd/system ]; then
-	systemctl stop firewalld.service && systemctl ${1:+--no-reload} disable -q firewalld.service || exit
+	# systemd before 220 does not know --now.
+	systemctl ${1:+--no-reload} disable -q --now firewalld.service 2>/dev/null ||
+		{ systemctl stop firewalld.service && systemctl ${1:+--no-reload} disable -q firewalld.service; } || exit
 	for wanted in ${1:+/etc/systemd/system/*.wants/"$1"}; do [ ! -L "$wanted" ] || systemctl daemon-reload; done
 else
 	rc-service -q firewalld stop 2>/dev/null || :
@@ -49,7 +51,13 @@ fi
 const firewalldIsOff = `
 if [ -d /run/systemd/system ]; then
 	case $(systemctl is-active firewalld.service) in active|activating|reloading) exit 1 ;; esac
-	case $(systemctl is-enabled firewalld.service 2>/dev/null) in enabled*) exit 1 ;; esac
+	# Where no link is left, systemctl needs not be asked.
+	for s in /etc/systemd/system /run/systemd/system; do
+		for s in "$s"/*.wants/firewalld.service "$s"/*.requires/firewalld.service "$s/dbus-org.fedoraproject.FirewallD1.service"; do
+			[ -L "$s" ] || continue
+			case $(systemctl is-enabled firewalld.service 2>/dev/null) in enabled*) exit 1 ;; esac
+		done
+	done
 	# firewall-cmd is slow: it is asked where there may be a firewalld that systemd knows nothing of.
 	found=
 	for p in /proc/[0-9]*/comm; do { IFS= read -r l <"$p"; } 2>/dev/null && [ "$l" = firewalld ] && found=yes; done

@@ -249,7 +249,7 @@ func (r *Run) planMembers(it *intent, servers []bundle.Program) error {
 		c, notes := m.planFiles(it.ids.ensembleID)
 		// Members on one machine share what is kept there, but where they have no root.
 		if !privileged(m.Member) || len(machines(members[:i+1])) > len(machines(members[:i])) {
-			c = append(c, r.planRoster(m, it.ids)...)
+			c = append(r.planRoster(m, it.ids), c...) // written together with the files that follow
 		}
 		add(files, stepFiles, i, c, notes...)
 	}

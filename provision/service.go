@@ -19,7 +19,7 @@ import (
 func (m member) service(verb string) hostprep.Change {
 	after := ""
 	if verb == "start" && m.Manager == templates.Systemd {
-		after = readUnits
+		after = m.readUnits()
 	}
 	return hostprep.Change{
 		Kind: hostprep.RunScript, Target: m.Host.Server.Service, Summary: verb + " the server", Root: privileged(m.Member),
@@ -33,12 +33,16 @@ out=$("$1" "$2" 2>/dev/null) || {
 	}
 }
 
-// readUnits lets systemd read its units where it does not know yet that the unit $3 is enabled: see newUnit. It takes as long as an
-// election, which goes on meanwhile.
-const readUnits = `for link in /etc/systemd/system/*.wants/"$3"; do
-	[ ! -L "$link" ] || [ "$(systemctl show -p WantedBy "$3")" != WantedBy= ] || systemctl daemon-reload || exit
-done
+// readUnits is the script that lets systemd read its units where it does not know yet that the unit $3 is enabled: see newUnit. It
+// takes as long as an election, which goes on meanwhile. systemd is asked, unless it was seen not to know.
+func (m member) readUnits() string {
+	known := `[ "$(systemctl show -p WantedBy "$3")" != WantedBy= ] || `
+	if u, seen := m.facts.Units[m.Host.Server.Service+".service"]; seen && !u.Loaded {
+		known = ""
+	}
+	return `for link in /etc/systemd/system/*.wants/"$3"; do [ ! -L "$link" ] || ` + known + `systemctl daemon-reload || exit; done
 `
+}
 
 // start starts the members that do not run, in inventory order. Those that have nothing to wait for are started at once; then a
 // leader is waited for, and the others find it when they come.
