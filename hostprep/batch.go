@@ -102,6 +102,13 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 	script.WriteString(b.Guard + batchScript(journal))
 	timeout := remote.DefaultCommandTimeout
 	var stdin []byte
+	paced := false
+	for i, c := range changes {
+		if len(c.Stdin) > asideFrom {
+			paced = true
+			fmt.Fprintf(&script, "at=%d blocks=%d\n%s", i, (len(c.Stdin)+remote.StdinBlock-1)/remote.StdinBlock, asideScript)
+		}
+	}
 	if journal != "" {
 		script.WriteString(savesOf(changes))
 	}
@@ -137,7 +144,7 @@ func (b Batch) together(ctx context.Context, host remote.Host, at, end int) erro
 	if len(changes) > 1 {
 		label = fmt.Sprintf("%s, and %d more", label, len(changes)-1)
 	}
-	res, err := host.Run(ctx, remote.Command{Label: label, Script: script.String(), Stdin: stdin, Root: changes[0].Root, Timeout: min(timeout, 10*time.Minute)})
+	res, err := host.Run(ctx, remote.Command{Label: label, Script: script.String(), Stdin: stdin, Paced: paced, Root: changes[0].Root, Timeout: min(timeout, 10*time.Minute)})
 	done, failed := 0, 0
 	report := ""
 	for line := range strings.Lines(string(res.Stdout)) {
@@ -180,6 +187,29 @@ func (b Batch) read(host remote.Host, report []byte) error {
 	}
 	return nil
 }
+
+// asideFrom is from which size on the standard input of a script is put aside before the changes begin: nothing of it waits then
+// until its turn comes.
+const asideFrom = 64 << 10
+
+// asideScript puts standard input into a file that has no name any more, which becomes file descriptor 4.
+var asideScript = fmt.Sprintf(`
+room=${TMPDIR:-/tmp}
+[ -z "$journal" ] || { open_journal && room=${journal%%/*}; }
+take() {
+	if dd bs=1 count=0 iflag=fullblock,count_bytes </dev/null 2>/dev/null; then
+		while [ $blocks != 0 ]; do
+			dd bs=65536 count=%d iflag=fullblock,count_bytes 2>/dev/null >&3 || return
+			took; blocks=$((blocks - 1))
+		done
+	else
+		while [ $blocks != 0 ]; do took; blocks=$((blocks - 1)); done
+		cat >&3
+	fi
+}
+aside=$(mktemp "$room/zkctl.XXXXXXXXXX") && exec 3>"$aside" 4<"$aside" && rm -f -- "$aside" && take && exec 3>&- ||
+	fail "what arrives cannot be put aside in $room: is the disk full?"
+`, remote.StdinBlock)
 
 // about makes an error speak of one change instead of all of them.
 func about(err error, step string) error {
@@ -374,7 +404,9 @@ func (c Change) script() string {
 		fmt.Fprintf(&b, "put %s\n", shell.Join(args...))
 	case RunScript:
 		from := " </dev/null"
-		if len(c.Stdin) > 0 {
+		if len(c.Stdin) > asideFrom {
+			from = " <&4 4<&-"
+		} else if len(c.Stdin) > 0 {
 			from = ""
 		}
 		fmt.Fprintf(&b, "( set -- %s\neval %s )%s >&2\n", shell.Join(c.Args...), shell.Quote(c.Script), from)

@@ -376,3 +376,50 @@ func (h *countingHost) Upload(ctx context.Context, f remote.File) error {
 	h.uploads++
 	return h.Host.Upload(ctx, f)
 }
+
+// A long input reaches its script as it is, whatever comes before that and whichever dd is there, and leaves nothing behind.
+func TestLongInputIsPutAside(t *testing.T) {
+	plain, err := exec.LookPath("dd")
+	if err != nil {
+		t.Skip(err)
+	}
+	host := remote.NewLocal("h", remote.Become{None: true})
+	input := bytes.Repeat([]byte("some\x00bytes\n"), 300_000)
+	for _, c := range []struct{ name, dd, journal, said string }{
+		{"a dd that fills blocks", "", "state/undo", ""},
+		{"one that does not", "case $* in *iflag*) exit 1 ;; esac", "state/undo", ""},
+		{"no journal", "", "", ""},
+		{"a full disk", "case $* in *count=1048576*) exit 1 ;; esac", "state/undo", "cannot be put aside"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			t.Setenv("TMPDIR", filepath.Join(dir, "tmp"))
+			if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			fake(t, "dd", c.dd+"\nexec "+plain+` "$@"`)
+			journal := c.journal
+			if journal != "" {
+				journal = filepath.Join(dir, journal)
+			}
+			target := filepath.Join(dir, "target")
+			err := Batch{Journal: journal, Changes: rooted([]Change{
+				{Kind: RunScript, Target: "before", Summary: "read what there is", Script: `[ -z "$(cat)" ]`},
+				{Kind: RunScript, Target: target, Summary: "push", Args: []string{target}, Stdin: input, Script: `cat >"$1"`},
+				{Kind: WriteFile, Target: filepath.Join(dir, "file"), Summary: "write", After: []byte("text\n")},
+			})}.Exec(t.Context(), host)
+			if c.said != "" {
+				if err == nil || !strings.Contains(err.Error(), "push") || !strings.Contains(err.Error(), c.said) {
+					t.Errorf("%v", err)
+				}
+			} else if got, _ := os.ReadFile(target); err != nil || !bytes.Equal(got, input) {
+				t.Errorf("%d bytes came, want %d: %v", len(got), len(input), err)
+			}
+			for _, pattern := range []string{"tmp/*", "state/zkctl.*"} {
+				if left, _ := filepath.Glob(filepath.Join(dir, pattern)); len(left) > 0 {
+					t.Errorf("left behind: %q", left)
+				}
+			}
+		})
+	}
+}

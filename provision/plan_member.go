@@ -234,10 +234,7 @@ func (m member) planServer(release string, server bundle.Program, pushed parcel)
 		// What is put in force is verified before; the rest of a push that was cut off is overwritten.
 		Script: `set -e
 umask 077
-# What arrives is put aside at once: sshd takes far longer over bytes that have to wait for gzip.
-cat >"$1/zkserver.packed"
-` + pushed.unpack + ` <"$1/zkserver.packed" >"$1/zkserver.new"
-rm -f "$1/zkserver.packed"
+` + pushed.unpack + ` >"$1/zkserver.new"
 # openssl takes a quarter of the time that sha256sum needs.
 has=$(openssl dgst -sha256 -r "$1/zkserver.new" 2>/dev/null) || has=
 [ "${has%% *}" = "$2" ] || [ "$(hash <"$1/zkserver.new")" = "$2" ] || fail "the bytes that arrived are not the bytes that were sent"

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,7 +61,11 @@ func wrap(marker string, cmd Command, payload int, merged bool) string {
 		fmt.Fprintf(&b, "printf '%%s begin\\n' %s >&2\n", marker)
 	}
 	fmt.Fprintf(&b, "printf '%%s begin %%s\\n' %s \"$$\"\n", marker)
-	body := fmt.Sprintf("( "+environment+"set -- %s\neval %s )", shell.Join(cmd.Args...), shell.Quote(cmd.Script))
+	functions := ""
+	if cmd.Paced {
+		functions = fmt.Sprintf("took() { printf '\\n%%s took\\n' %s; }\n", marker)
+	}
+	body := fmt.Sprintf("( %s%sset -- %s\neval %s )", environment, functions, shell.Join(cmd.Args...), shell.Quote(cmd.Script))
 	switch {
 	case payload == 0:
 		b.WriteString(body + " </dev/null\n")
@@ -99,6 +104,7 @@ type stream struct {
 	pid     int // of the shell; 0 on standard error
 	body    []byte
 	dropped bool
+	took    int // how often the script has said that it took a part of its input
 	ended   bool
 	code    int // exit status; only on standard output
 }
@@ -119,6 +125,11 @@ func (s *stream) write(p []byte) {
 	}
 	from := max(0, len(s.body)-len(s.marker)-16)
 	s.body = append(s.body, p...)
+	took := []byte("\n" + s.marker + " took\n")
+	for i := bytes.Index(s.body[from:], took); i >= 0; i = bytes.Index(s.body[from:], took) {
+		s.body = slices.Delete(s.body, from+i, from+i+len(took))
+		s.took++
+	}
 	if s.findEnd(from) {
 		return
 	}

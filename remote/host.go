@@ -28,6 +28,9 @@ type Host interface {
 // DefaultCommandTimeout bounds a Command that sets no Timeout of its own.
 const DefaultCommandTimeout = 2 * time.Minute
 
+// StdinBlock is how much a script with Paced reads between two calls of took.
+const StdinBlock = 1 << 20
+
 // Command is a script and how to run it.
 type Command struct {
 	// Label says what the command is for, as a verb phrase ("read facts").
@@ -43,6 +46,9 @@ type Command struct {
 
 	// Stdin is the script's standard input. Secrets belong here.
 	Stdin []byte
+	// Paced says that the script calls the function took after each StdinBlock that it has read, and for the rest. It is sent
+	// no more than a little ahead: sshd keeps what nobody has read yet, and copies all of it with every packet that comes.
+	Paced bool
 
 	// Root asks for the script to be run by the superuser, by sudo where the
 	// login user is another one.

@@ -156,3 +156,39 @@ func TestCancelBeforeTheProcessIsKnown(t *testing.T) {
 		t.Errorf("still there: %s", stat)
 	}
 }
+
+// A script that paces its input gets no more than a block and a half beyond what it has taken, and in the end all of it.
+func TestPacedInput(t *testing.T) {
+	h := NewLocal("here", Become{})
+	input := bytes.Repeat([]byte("0123456789abcdef"), 5<<20/16)
+	file := filepath.Join(t.TempDir(), "input")
+	res, err := h.Run(t.Context(), Command{Label: "take it", Args: []string{file}, Stdin: input, Paced: true, Timeout: 30 * time.Second, Script: `
+echo first
+exec 3<&0; cat <&3 >"$1" &
+# size N: waits until so much has come, and looks a little later whether it is more.
+size() {
+	while [ "$(stat -c %s "$1")" -lt "$2" ]; do sleep 0.01; done
+	sleep 0.1
+	stat -c %s "$1"
+}
+while [ ! -e "$1" ]; do sleep 0.01; done
+size "$1" 1572864
+took; size "$1" 2621440
+took; took; size "$1" 4718592
+took; wait
+size "$1" 5242880
+`})
+	if want := "first\n1572864\n2621440\n4718592\n5242880\n"; err != nil || string(res.Stdout) != want {
+		t.Errorf("%q, want %q: %v", res.Stdout, want, err)
+	}
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, input) {
+		t.Errorf("%d bytes came, want %d: %v", len(got), len(input), err)
+	}
+	// One that takes none of it, or says so too often, ends all the same.
+	for _, script := range []string{"exit 3", "while took; do :; done & sleep 0.2; kill $!; exit 3"} {
+		var exit *ExitError
+		if _, err := h.Run(t.Context(), Command{Label: "end", Script: script, Stdin: input, Paced: true, Timeout: time.Minute}); !errors.As(err, &exit) || exit.Code != 3 {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+}

@@ -197,6 +197,30 @@ func (c *call) begun() bool {
 	return c.out.begun
 }
 
+// hasTaken is how often the script has called took since it was asked last.
+func (c *call) hasTaken() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.out.took
+	c.out.took = 0
+	return n
+}
+
+// feed writes a script's standard input: of one with Paced, as far as it has taken what was sent before.
+func feed(proc process, cmd Command, took, over <-chan struct{}) {
+	rest := cmd.Stdin
+	for n := StdinBlock * 3 / 2; cmd.Paced && len(rest) > n; n = StdinBlock {
+		proc.Write(rest[:n])
+		rest = rest[n:]
+		select {
+		case <-took:
+		case <-over:
+			return
+		}
+	}
+	proc.Write(rest)
+}
+
 // awaitBegin waits until the host tells the process of a script that was sent to it, so that it can be killed, or until it
 // is clear that there is none.
 func (c *call) awaitBegin(proc process) {
@@ -242,6 +266,8 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 	}
 	input := pack(wrap(c.marker, cmd, payload, a.terminal))
 	sent := make(chan struct{}) // closed when the last part was sent
+	took, over := make(chan struct{}, len(cmd.Stdin)/StdinBlock+1), make(chan struct{})
+	defer close(over)
 	send := func(last bool, parts ...[]byte) {
 		// The host may not read all of it. Releasing the process ends this.
 		go func() {
@@ -250,6 +276,9 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 			}
 			for _, b := range parts {
 				proc.Write(b)
+			}
+			if last {
+				feed(proc, cmd, took, over)
 			}
 			if last && !a.terminal && !several {
 				proc.CloseWrite()
@@ -262,9 +291,9 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 		fed = false
 		send(false, pack(becomeScript(c.marker, a)))
 	case a.sudo:
-		send(true, pack(becomeScript(c.marker, a)), input, cmd.Stdin)
+		send(true, pack(becomeScript(c.marker, a)), input)
 	default:
-		send(true, input, cmd.Stdin)
+		send(true, input)
 	}
 
 	answered := 0
@@ -296,7 +325,7 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 			prompts, ready := c.heard()
 			switch {
 			case ready:
-				send(true, input, cmd.Stdin)
+				send(true, input)
 				fed = true
 			case prompts > 1:
 				proc.release()
@@ -309,6 +338,12 @@ func (r *runner) attempt(ctx context.Context, cmd Command, a attempt) (Result, e
 		if a.accepted != nil && c.begun() {
 			a.accepted()
 			a.accepted = nil
+		}
+		for range c.hasTaken() {
+			select {
+			case took <- struct{}{}:
+			default: // more than there is
+			}
 		}
 		out, errEnd := c.ended(a.terminal)
 		switch {
