@@ -12,7 +12,7 @@ func TestBusybox(t *testing.T) {
 		t.Skip("takes long")
 	}
 	for name, test := range map[string]func(*testing.T){
-		"facts": TestGather, "health": TestHealthFragment, "batch and undo": TestBatchAndUndo, "undo of shared files": TestUndoOfSharedFiles, "failures": TestBatchStopsAtAFailure,
+		"facts": TestGather, "health": TestHealthFragment, "batch and undo": TestBatchAndUndo, "undo of shared files": TestUndoOfSharedFiles, "failures": TestBatchStopsAtAFailure, "long input": TestLongInputIsPutAside,
 		"ufw": TestUFWOpened, "firewalld": TestFirewalldOpened, "kernel and name": TestTuned,
 	} {
 		t.Run(name, func(t *testing.T) {
