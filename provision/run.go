@@ -46,8 +46,8 @@ type Run struct {
 	ID, Verb, Holder string
 	// Lease is how long the lock of the ensemble lasts that is not renewed; 0 is DefaultLease.
 	Lease time.Duration
-	// Limit are the names of the hosts that Plan, Apply, Check and Keys are about; nil is all. Plan and Apply look at the others
-	// as well, as far as these can be reached, and change nothing there.
+	// Limit are the names of the hosts that Plan, Apply, Check, Reset, InitCertificates, Keys, SyncKeys and RevokeKeys are about; nil is
+	// all. Where it matters they look at the others as well, as far as these can be reached, and change nothing there.
 	Limit []string
 	// AdoptData takes data without a stamp for the member's own, and lets a member that had data begin empty; ReuseIDs permits ids that others had.
 	AdoptData, ReuseIDs bool

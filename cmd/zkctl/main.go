@@ -222,7 +222,7 @@ func unlimited(cmd *cli.Command) string {
 	case command == "zkctl" || len(cmd.Subcommands) > 0:
 		return "it is said to a command, such as zkctl keys list"
 	}
-	return command + " does nothing on hosts"
+	return command + " is about no hosts of an inventory"
 }
 
 // report writes an error and its hint.
