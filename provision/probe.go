@@ -52,6 +52,8 @@ type Observation struct {
 	Uptime      time.Duration
 	// LatencyMillis is the average since the member's start.
 	LatencyMillis float64
+	// Followers are those in sync with the member, if it leads and says so.
+	Followers int
 	// Counts is the quorum by which the member counts, as it was started: while weights or voters change, members differ in it.
 	// Where it is nobody's it is not known, and taken for that of the inventory.
 	Counts inventory.Quorum
@@ -244,6 +246,8 @@ func readMonitor(answer string, o *Observation) {
 		switch key {
 		case "zk_peer_state":
 			o.PeerState = value
+		case "zk_synced_followers":
+			o.Followers = int(number())
 		case "zk_uptime":
 			o.Uptime = time.Duration(number()) * time.Millisecond
 		case "zk_avg_latency":

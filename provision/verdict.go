@@ -112,7 +112,36 @@ func synced(seen []Observation) func(id int) bool {
 	for _, o := range seen {
 		ids[o.Host.ID] = o.Synced() && !deposed(seen, o)
 	}
+	for _, id := range formerVoters(seen) {
+		ids[id] = true
+	}
 	return func(id int) bool { return ids[id] }
+}
+
+// formerVoters are the ids of voters that have left the inventory and still serve: the leader counts them, and has more followers in
+// sync than all others could be.
+func formerVoters(seen []Observation) (gone []int) {
+	leader := leading(seen)
+	if leader == nil {
+		return nil
+	}
+	others := 0
+	known := map[int]bool{}
+	for _, o := range seen {
+		known[o.Host.ID] = true
+		if o.Host.ID != leader.Host.ID && o.State != Observing {
+			others++
+		}
+	}
+	for _, id := range leader.Counts.Voters() {
+		if !known[id] {
+			gone = append(gone, id)
+		}
+	}
+	if leader.Followers-others < len(gone) {
+		return nil
+	}
+	return gone
 }
 
 // without takes ids away from others.
@@ -249,6 +278,11 @@ func MayStop(seen []Observation, name string) error {
 		if quorum = rest.closest(left); !quorum.Enough(left) {
 			refused := &RefusedError{Host: name, Text: fmt.Sprintf("%s serve; without %s it would be %d, and %d are needed%s",
 				quorum.Describe(serves), name, quorum.Tally(left), quorum.Needed(), missing(seen))}
+			for _, id := range quorum.Voters() {
+				if !slices.ContainsFunc(seen, func(o Observation) bool { return o.Host.ID == id }) && !serves(id) {
+					refused.Text += fmt.Sprintf("; server %d has left the inventory and is still counted: it has to run until the others know it no more", id)
+				}
+			}
 			if v.Serving == v.Voters {
 				refused.Remedy = interruptRemedy
 			}

@@ -213,6 +213,37 @@ func TestMayStopByWhatIsInForce(t *testing.T) {
 	}
 }
 
+// While a voter leaves, those that stay count it still. It is not probed any more, but the leader says how many follow.
+func TestMayStopBesideAFormerVoter(t *testing.T) {
+	four := inventory.NewQuorum(map[int]int{1: 0, 2: 0, 3: 0, 4: 0}, nil)
+	for _, c := range []struct {
+		words     string
+		followers int
+		allowed   bool
+	}{
+		{"follower leader follower", 3, true},
+		{"follower leader follower", 2, false}, // the former one does not serve
+		{"follower leader follower", 0, false},
+		{"follower leader down", 2, false}, // which may be c, seen too late
+		{"follower leader follower o:observer", 3, true},
+		{"follower follower follower", 3, false},
+	} {
+		seen := ensemble(c.words)
+		for i := range seen {
+			if seen[i].Counts = four; seen[i].State == Leader {
+				seen[i].Followers = c.followers
+			}
+			if i == 3 {
+				seen[i].Host.ID = 9
+			}
+		}
+		err := MayStop(seen, "a")
+		if (err == nil) != c.allowed {
+			t.Errorf("%s, %d follow: %v", c.words, c.followers, err)
+		}
+	}
+}
+
 // With weights that change some wait until others count them for less, or for more.
 func TestNextToStop(t *testing.T) {
 	for _, c := range []struct {

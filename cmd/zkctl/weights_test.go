@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -75,6 +77,41 @@ func TestWeightsChange(t *testing.T) {
 		t.Errorf("apply after the restart:\n%s", out)
 	}
 	l.keptAll(load)
+}
+
+// From four voters to three the fourth is needed until the others know it no more: it may be stopped after that, and not before.
+func TestFourthVoterLeaves(t *testing.T) {
+	l := newLocalOf(t, 4)
+	l.must("bootstrap", "--server-binary", l.server)
+	four, err := os.ReadFile(l.inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func(inventory []byte) {
+		t.Helper()
+		if err := os.WriteFile(l.inventory, inventory, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { use(four) }) // before all are stopped
+	three := four[:bytes.Index(four, []byte("  - {name: m4,"))]
+	l.must("stop", "--limit", "m4", "--yes")
+	use(three)
+	if out, code := l.ctl("apply", "--server-binary", l.server); code != exitRefused || !strings.Contains(out, "3 of 4 voters serve; without m1 it would be 2, and 3 are needed; server 4 has left the inventory and is still counted") {
+		t.Errorf("apply without the fourth: exit code %d\n%s", code, out)
+	}
+	use(four)
+	l.must("start")
+	use(three)
+	if out := l.must("apply", "--server-binary", l.server); !strings.Contains(out, "healthy: all 3 members serve") {
+		t.Errorf("apply beside the fourth:\n%s", out)
+	}
+	use(four)
+	l.must("stop", "--limit", "m4", "--yes")
+	use(three)
+	if out := l.must("status"); !strings.Contains(out, "healthy: all 3 members serve, one more failure is survived") {
+		t.Errorf("without the fourth:\n%s", out)
+	}
 }
 
 // What a lone voter has to be restarted for is said before anything is done, and how it is done.
