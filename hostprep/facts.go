@@ -340,6 +340,9 @@ func parseFiles(fields remote.Fields) map[string]remote.FileState {
 	return files
 }
 
+// errMoving says that somebody else is at work on the host.
+var errMoving = errors.New("has changed while it was read: run it again")
+
 // parseContents divides the contents of several files, which were reported as one. Those that were asked for by path it
 // returns, the others become fields.
 func parseContents(fields remote.Fields, files map[string]remote.FileState) (map[string][]byte, error) {
@@ -347,13 +350,13 @@ func parseContents(fields remote.Fields, files map[string]remote.FileState) (map
 	rest, names := fields.Bytes("contents"), fields.Texts("contents.as")
 	sizes := fields.Texts("contents.of")
 	if len(sizes) != len(names) {
-		return nil, errors.New("a file has gone while it was read: run it again")
+		return nil, fmt.Errorf("a file %w", errMoving)
 	}
 	for i, line := range sizes {
 		text, path, _ := strings.Cut(line, " ")
 		size, err := strconv.Atoi(text)
 		if err != nil || size < 0 || size > len(rest) {
-			return nil, fmt.Errorf("%s has changed while it was read: run it again", path)
+			return nil, fmt.Errorf("%s %w", path, errMoving)
 		}
 		content := rest[:size:size]
 		rest = rest[size:]
@@ -364,11 +367,11 @@ func parseContents(fields remote.Fields, files map[string]remote.FileState) (map
 		}
 		sum := sha256.Sum256(content)
 		if known := files[path].SHA256; known != "" && known != hex.EncodeToString(sum[:]) {
-			return nil, fmt.Errorf("%s has changed while it was read: run it again", path)
+			return nil, fmt.Errorf("%s %w", path, errMoving)
 		}
 	}
 	if len(rest) > 0 {
-		return nil, errors.New("a file has changed while it was read: run it again")
+		return nil, fmt.Errorf("a file %w", errMoving)
 	}
 	return contents, nil
 }

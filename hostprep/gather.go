@@ -2,6 +2,7 @@ package hostprep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -311,7 +312,7 @@ const nowScript = `
 now() { t=$(date +%s%N); case $t in *[!0-9]*|??????????) t=$(date +%s)000000000 ;; esac; }
 `
 
-// Gather asks a host for its facts, in one round trip. It changes nothing.
+// Gather asks a host for its facts, in one round trip; in up to three if somebody writes to the files meanwhile. It changes nothing.
 func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) {
 	var script strings.Builder
 	script.WriteString(remote.FieldsScript)
@@ -341,10 +342,20 @@ func Gather(ctx context.Context, host remote.Host, want Wanted) (*Facts, error) 
 	}
 	script.WriteString("with_contents contents_of\nnow; field time1 \"$t\"\n:\n")
 
-	before := time.Now()
-	res, err := host.Run(ctx, remote.Command{
+	command := remote.Command{
 		Label: "gather facts", Script: script.String(), Args: []string{want.LoginUser}, Root: want.Root, ReadOnly: true,
-	})
+	}
+	for again := 2; ; again-- {
+		f, err := gather(ctx, host, command)
+		if again == 0 || !errors.Is(err, errMoving) {
+			return f, err
+		}
+	}
+}
+
+func gather(ctx context.Context, host remote.Host, command remote.Command) (*Facts, error) {
+	before := time.Now()
+	res, err := host.Run(ctx, command)
 	after := time.Now()
 	if err != nil {
 		return nil, err

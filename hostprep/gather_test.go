@@ -1,6 +1,8 @@
 package hostprep
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -78,6 +80,39 @@ func TestGather(t *testing.T) {
 		t.Errorf("extra: %q", f.Fields.Text("mine"))
 	}
 	t.Logf("clock: %v ± %v", f.Skew, f.SkewUncertainty)
+}
+
+// moving is a host on which somebody writes to the file between two looks at it, as many times as said.
+type moving struct {
+	remote.Host
+	path  string
+	times int
+}
+
+func (m *moving) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
+	if m.times > 0 {
+		m.times--
+		cmd.Script = strings.Replace(cmd.Script, "with_contents contents_of", "echo more >>"+m.path+"; with_contents contents_of", 1)
+	}
+	return m.Host.Run(ctx, cmd)
+}
+
+// Who finds others at work looks again, and gives up after the third time.
+func TestGatherLooksAgain(t *testing.T) {
+	for times, want := range map[int]error{2: nil, 3: errMoving} {
+		path := filepath.Join(t.TempDir(), "note")
+		if err := os.WriteFile(path, []byte("one\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		host := &moving{Host: remote.NewLocal("here", remote.Become{None: true}), path: path, times: times}
+		f, err := Gather(t.Context(), host, Wanted{Files: []string{path}, Contents: []string{path}})
+		if !errors.Is(err, want) {
+			t.Errorf("after %d changes: %v", times, err)
+		}
+		if err == nil && string(f.Contents[path]) != "one\nmore\nmore\n" {
+			t.Errorf("after %d changes: %q", times, f.Contents)
+		}
+	}
 }
 
 // Contents come as one, and a file that changes between two looks at it is no reason to take it for another.

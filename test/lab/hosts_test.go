@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,13 +40,21 @@ type hosts struct {
 // and takes them down at its end.
 func bare(t *testing.T, labEnv ...string) *hosts {
 	t.Helper()
+	return bareOf(t, 3, labEnv...)
+}
+
+// bareOf is bare with another number of hosts.
+func bareOf(t *testing.T, count int, labEnv ...string) *hosts {
+	t.Helper()
 	root, err := ensemble.Root()
 	must(t, err)
 	zkctl, err := ensemble.CtlBinary()
 	must(t, err)
-	h := &hosts{t: t, names: []string{"master", "slave1", "slave2"}, root: root, zkctl: zkctl,
-		labEnv: append(labEnv, "ZKCTL_LAB="+labNumber)}
-	out, err := h.labScript("fresh", "3")
+	h := &hosts{t: t, names: []string{"master"}, root: root, zkctl: zkctl, labEnv: append(labEnv, "ZKCTL_LAB="+labNumber)}
+	for i := 1; i < count; i++ {
+		h.names = append(h.names, fmt.Sprintf("slave%d", i))
+	}
+	out, err := h.labScript("fresh", strconv.Itoa(count))
 	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == 77 {
 		t.Skip(strings.TrimSpace(out))
 	}
