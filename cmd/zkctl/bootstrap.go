@@ -27,7 +27,7 @@ is configured is restarted, one at a time and only while the rest keeps the quor
 
    zkctl bootstrap inventory.yaml --dry-run     # the plan, with the differences of all files
    zkctl bootstrap inventory.yaml --wait-ssh 5m # machines that are being made`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), convergeFlags()),
+		Flags:  flagsFor(hostFlags(), waitFlags(), serverBinaryFlag(), limitFlags(), convergeFlags()),
 		Action: each(runBootstrap),
 	}
 }

@@ -36,13 +36,13 @@ machine, it refuses. With --limit the chosen hosts get certificates; the authori
    zkctl certs init inventory.yaml
    zkctl certs init --limit '!zk3'        # while zk3 is away
    scp -rp ~/.local/state/zkctl/lab/tls laptop2:.local/state/zkctl/lab/   # to go on from there`,
-				Flags:  flagsFor(hostFlags(), limitFlag()),
+				Flags:  flagsFor(hostFlags(), dryRunFlag(), limitFlags()),
 				Action: one(certsInit),
 			},
 			{
 				Name: "show", Usage: "show the certificates on the hosts: for whom, by whom, until when", ArgsUsage: "[INVENTORY]",
 				Description: "   zkctl certs show\n   zkctl certs show --json | jq '.certificates[] | select(.days_left < 30) | .host'",
-				Flags:       flagsFor(hostFlags(), limitFlag()),
+				Flags:       flagsFor(hostFlags(), limitFlags()),
 				Action:      each(certsShow),
 			},
 			{
@@ -67,7 +67,7 @@ Where the key of the authority is lost, or was never zkctl's (tls.ca was files),
    zkctl certs rotate --limit zk2
    zkctl certs rotate --ca            # give bundle.pem to clients, then
    zkctl certs rotate --ca --finish   # or --cancel`,
-				Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
+				Flags: flagsFor(hostFlags(), dryRunFlag(), limitFlags(), []cli.Flag{
 					&cli.BoolFlag{Name: "ca", Usage: "begin to replace the authority: have members trust the next one, too"},
 					&cli.BoolFlag{Name: "finish", Usage: "with --ca: go over to the next authority, and forget the one of before"},
 					&cli.BoolFlag{Name: "cancel", Usage: "with --ca: stay with the present authority, and forget the next one"},
@@ -84,7 +84,7 @@ all members let the client in.
 
    zkctl certs client billing -i inventory.yaml
    zkctl certs client billing --out /run/secrets/billing.pem`,
-				Flags: flagsFor(hostFlags(), []cli.Flag{
+				Flags: flagsFor([]cli.Flag{stateFlag()}, dryRunFlag(), []cli.Flag{
 					&cli.StringFlag{Name: "out", Usage: "write it to `FILE`, which must not be there yet", DefaultText: "NAME.pem"},
 				}),
 				Action: certsClient,

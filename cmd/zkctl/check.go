@@ -29,7 +29,7 @@ Exit code 0 if no check failed, else 3. A warning is no failure, unless --fail-o
    zkctl check --only network,names       # which host reaches which, by name and port
    zkctl check --skip fsync --junit report.xml
    zkctl check --fix                      # put right what is safe to put right`,
-		Flags: flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), dryRunFlag(), serverBinaryFlag(), limitFlags(), []cli.Flag{
 			&cli.StringSliceFlag{Name: "only", Usage: "only the check with this `NAME` (repeatable, or with commas)"},
 			&cli.StringSliceFlag{Name: "skip", Usage: "all but the check with this `NAME` (repeatable, or with commas)"},
 			&cli.BoolFlag{Name: "list", Usage: "list the checks and end"},

@@ -17,7 +17,7 @@ the hosts have.
 
    zkctl config --limit zk1
    zkctl config --json | jq -r .config`,
-		Flags:  flagsFor(limitFlag(), sshFlags()),
+		Flags:  flagsFor(limitFlags(), sshFlags()),
 		Action: each(runConfig),
 	}
 }

@@ -24,7 +24,7 @@ fails somewhere, 5 where a host cannot be reached. No lock is taken; the command
    zkctl exec -- uptime
    zkctl exec --limit '!leader' --root -- 'df -h /var/lib/zookeeper | tail -n 1'
    zkctl exec --json -- cat /etc/os-release`,
-		Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), dryRunFlag(), limitFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "root", Usage: "as root, by sudo or doas where we log in as somebody else"},
 		}),
 		Action: runExec,
@@ -56,7 +56,7 @@ func logsCommand() *cli.Command {
 
    zkctl logs
    zkctl logs --limit leader --lines 200`,
-		Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), limitFlags(), []cli.Flag{
 			&cli.IntFlag{Name: "lines", Value: 20, Usage: "the last `N` lines of each"},
 		}),
 		Action: one(func(op *operation) error {

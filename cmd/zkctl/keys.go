@@ -20,7 +20,7 @@ func keysCommand() *cli.Command {
 			{
 				Name: "list", Usage: "show whom each host lets in, and with which key it logs in to the others", ArgsUsage: "[INVENTORY]",
 				Description: "   zkctl keys list\n   zkctl keys list --json | jq '.keys[] | select(.key == \"foreign\")'",
-				Flags:       flagsFor(hostFlags(), limitFlag()),
+				Flags:       flagsFor(hostFlags(), limitFlags()),
 				Action:      each(keysList),
 			},
 			{
@@ -33,7 +33,7 @@ reached; where they cannot, nothing is taken out.
    zkctl keys sync --dry-run
    zkctl keys sync
    zkctl keys sync --limit '!zk3'         # while zk3 is away`,
-				Flags:  flagsFor(hostFlags(), limitFlag()),
+				Flags:  flagsFor(hostFlags(), dryRunFlag(), limitFlags()),
 				Action: one(keysSync),
 			},
 			{
@@ -44,7 +44,7 @@ cut off is finished by running it again. Private keys never leave their hosts.
 
    zkctl keys rotate
    zkctl keys rotate --limit zk2          # of zk2 alone, proved at all`,
-				Flags:  flagsFor(hostFlags(), limitFlag()),
+				Flags:  flagsFor(hostFlags(), dryRunFlag(), limitFlags()),
 				Action: one(keysRotate),
 			},
 			{
@@ -56,7 +56,7 @@ With --limit the key goes on the chosen hosts only; others that let it in are to
 
    zkctl keys revoke mallory@laptop -i inventory.yaml
    zkctl keys revoke mallory@laptop --limit '!zk3'   # while zk3 is away; call it again for all`,
-				Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
+				Flags: flagsFor(hostFlags(), dryRunFlag(), limitFlags(), []cli.Flag{
 					&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 				}),
 				Action: keysRevoke,

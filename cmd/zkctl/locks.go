@@ -27,7 +27,7 @@ itself a minute after a zkctl that was cut off. It is one lock for all hosts, so
 				Description: `A zkctl that is still at work notices, and changes nothing more. Asks first.
 
    zkctl lock break                       # where the holder is gone for good`,
-				Flags:  flagsFor(hostFlags(), []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}}),
+				Flags:  flagsFor(hostFlags(), dryRunFlag(), []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}}),
 				Action: one(runLockBreak),
 			},
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -306,8 +307,8 @@ func (op *operation) prepare() (*provision.Run, error) {
 		Probe:        provision.FourLetters(connector.dial),
 		Canary:       provision.Canary(connector.dial),
 		Parallel:     op.Int("parallel"),
-		ReadyTimeout: op.Duration("wait-timeout"),
-		Deadline:     op.Duration("deadline"),
+		ReadyTimeout: cmp.Or(op.Duration("wait-timeout"), usualWait),
+		Deadline:     cmp.Or(op.Duration("deadline"), usualDeadline),
 		DryRun:       op.Bool("dry-run"),
 		ID:           trail.NewID(time.Now()),
 		Verb:         op.verb(),

@@ -40,7 +40,7 @@ they were.
    zkctl plan                                    # what would be done
    zkctl plan --detailed-exitcode || echo drift  # for a pipeline: 0 nothing to do, 4 changes
    zkctl plan --out plan.json && zkctl apply plan.json`,
-		Flags: flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), convergeFlags(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), serverBinaryFlag(), limitFlags(), convergeFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "also write the plan to `FILE`, for zkctl apply"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit code 4 if there are changes"},
 		}),
@@ -113,7 +113,7 @@ others (the ensemble's id, or a change of the voters that they may not know of) 
    zkctl apply                     # after an edit of the inventory
    zkctl apply plan.json           # exactly what was looked at
    zkctl apply --limit '!zk3'      # while zk3 is away`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag(), limitFlag(), convergeFlags()),
+		Flags:  flagsFor(hostFlags(), waitFlags(), serverBinaryFlag(), limitFlags(), convergeFlags()),
 		Action: runApply,
 	}
 }

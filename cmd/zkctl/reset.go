@@ -35,7 +35,7 @@ inventory as it is, and it comes back empty.
    zkctl reset --keep-data                       # a later bootstrap takes the data over
    zkctl reset --undo-host-changes --yes-i-mean lab
    zkctl reset --limit zk5                       # that member alone`,
-		Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), waitFlags(), limitFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "with --limit: take members off even if those that stay are no quorum"},
 			&cli.BoolFlag{Name: "keep-data", Usage: "leave data and txn logs where they are"},
 			&cli.BoolFlag{Name: "undo-host-changes", Usage: "give the hosts back what they had before the first run"},

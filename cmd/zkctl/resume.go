@@ -25,7 +25,7 @@ what the trail says. The --limit is that of the run. On another machine, zkctl a
 
    zkctl resume --dry-run                 # how far it came
    zkctl resume`,
-		Flags:  flagsFor(hostFlags(), serverBinaryFlag()),
+		Flags:  flagsFor(hostFlags(), dryRunFlag(), []cli.Flag{deadlineFlag()}, serverBinaryFlag()),
 		Action: one(runResume),
 	}
 }

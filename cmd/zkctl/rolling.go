@@ -23,7 +23,7 @@ Meanwhile a file .rolling-restart in the install directory marks the members tha
    zkctl rolling-restart --dry-run        # in which order
    zkctl rolling-restart
    zkctl rolling-restart --limit '@rack1' # and of these, the leader last`,
-		Flags: flagsFor(hostFlags(), limitFlag(), []cli.Flag{
+		Flags: flagsFor(hostFlags(), waitFlags(), limitFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: allEnsembles, Usage: "one ensemble of the inventory after the other; what does not end well ends it"},
 			&cli.BoolFlag{Name: "fresh", Usage: "restart all members, also those that an earlier, unfinished run has restarted"},
 		}),

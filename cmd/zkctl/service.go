@@ -17,7 +17,7 @@ func startCommand() *cli.Command {
 
    zkctl start
    zkctl start --limit zk3`,
-		Flags: flagsFor(hostFlags(), limitFlag()),
+		Flags: flagsFor(hostFlags(), waitFlags(), limitFlags()),
 		Action: one(func(op *operation) error {
 			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
 				return run.Start(ctx, names)
@@ -42,7 +42,7 @@ majority, or if that cannot be told because zkctl does not see members that run,
 
    zkctl stop --limit zk3
    zkctl stop --limit '@rack2,!leader'     # whoever leads stays`,
-		Flags: flagsFor(hostFlags(), limitFlag(), interrupting()),
+		Flags: flagsFor(hostFlags(), waitFlags(), limitFlags(), interrupting()),
 		Action: one(func(op *operation) error {
 			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
 				return run.Stop(ctx, names, op.Bool("force"))
@@ -57,7 +57,7 @@ func restartCommand() *cli.Command {
 		Description: `Clients are not served meanwhile; rolling-restart is the way without interruption.
 
    zkctl restart --yes                    # of an ensemble that does not serve any more`,
-		Flags: flagsFor(hostFlags(), limitFlag(), interrupting()),
+		Flags: flagsFor(hostFlags(), waitFlags(), limitFlags(), interrupting()),
 		Action: one(func(op *operation) error {
 			return runService(op, func(ctx context.Context, run *provision.Run, names []string) (*provision.Outcome, error) {
 				return run.Restart(ctx, names, op.Bool("force"))

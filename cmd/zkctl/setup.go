@@ -38,19 +38,39 @@ func hostFlags() []cli.Flag {
 	return append([]cli.Flag{
 		stateFlag(),
 		&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Value: 10, Usage: "work on `N` hosts at a time"},
-		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show what would be done and change nothing on any host"},
-		&cli.DurationFlag{Name: "wait-timeout", Value: 2 * time.Minute, Usage: "`TIME` for members to serve after they were started"},
-		&cli.DurationFlag{Name: "deadline", Value: 5 * time.Second, Usage: "`TIME` for each look at all members"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show each host in each step, with times"},
 		&cli.BoolFlag{Name: "ask-become-pass", Usage: "ask for the password of sudo or doas"},
 		&cli.StringFlag{Name: "become-pass-file", Usage: "the password of sudo or doas is the first line of `FILE`"},
 	}, sshFlags()...)
 }
 
-// limitFlag is that of verbs that can do without some of the hosts.
-func limitFlag() []cli.Flag {
-	return []cli.Flag{&cli.StringSliceFlag{Name: "limit", Aliases: []string{"host"},
-		Usage: "only these `HOSTS`: names, patterns (zk*), voter, observer, leader, follower, @LABEL; ! before one leaves it out (with commas, or repeatable)"}}
+// dryRunFlag is that of verbs that may change something.
+func dryRunFlag() []cli.Flag {
+	return []cli.Flag{&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show what would be done and change nothing on any host"}}
+}
+
+// These are what Run has where a verb has no flag for them.
+const (
+	usualWait     = 2 * time.Minute
+	usualDeadline = 5 * time.Second
+)
+
+// waitFlags are those of verbs that start or stop members, and see what becomes of the others.
+func waitFlags() []cli.Flag {
+	return append(dryRunFlag(), &cli.DurationFlag{Name: "wait-timeout", Value: usualWait, Usage: "`TIME` for members to serve after they were started"})
+}
+
+// deadlineFlag is that of verbs that ask members what they do.
+func deadlineFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "deadline", Value: usualDeadline, Usage: "`TIME` for each look at all members"}
+}
+
+// limitFlags are those of verbs that can do without some of the hosts.
+func limitFlags() []cli.Flag { return []cli.Flag{deadlineFlag(), limitFlag()} }
+
+func limitFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "limit", Aliases: []string{"host"},
+		Usage: "only these `HOSTS`: names, patterns (zk*), voter, observer, leader, follower, @LABEL; ! before one leaves it out (with commas, or repeatable)"}
 }
 
 const writeOne = "`zkctl inventory init HOST... > inventory.yaml` writes one"

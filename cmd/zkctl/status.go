@@ -33,7 +33,7 @@ Exit code 0 if the ensemble is healthy, else 3; with --wait-for 0 as soon as the
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat until interrupted"},
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`TIME` between two looks of --watch and --wait-for"},
 			&cli.StringFlag{Name: "wait-for", Usage: "wait until there is a `quorum`, or until all members serve (all); --timeout ends it"},
-		}, limitFlag(), sshFlags()),
+		}, []cli.Flag{limitFlag()}, sshFlags()),
 		Action: eachUnless("watch", runStatus),
 	}
 }
