@@ -34,7 +34,8 @@ func TestUnitIsForOldSystemd(t *testing.T) {
 	}
 }
 
-// What our scripts ask of systemctl, systemd 219 can do: --value came with 230, and --now is not in every 219.
+// What our scripts ask of systemctl, systemd 219 can do, or there is another way behind it: --value came with 230, and --now is not
+// in every 219.
 func TestScriptsAreForOldSystemd(t *testing.T) {
 	recent := regexp.MustCompile(`systemctl[^|;&]* --(value|now)\b`)
 	files, err := filepath.Glob("files/*")
@@ -54,7 +55,7 @@ func TestScriptsAreForOldSystemd(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, line := range strings.Split(string(text), "\n") {
-			if recent.MatchString(line) && !strings.Contains(line, "Remedy") {
+			if recent.MatchString(line) && !strings.Contains(line, "Remedy") && !strings.HasSuffix(line, " 2>/dev/null ||") {
 				t.Errorf("%s:%d: %s", file, i+1, line)
 			}
 		}
