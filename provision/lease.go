@@ -244,19 +244,32 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 		l := &lease{token: newToken(), hosts: hosts, generations: map[string]int{}}
 		l.lasts(time.Now().Add(r.leaseTime() * 4 / 5))
 		held := make([]*HostLock, len(hosts))
-		errs := r.askLocks(ctx, hosts, func(i int) remote.Command {
-			return remote.Command{Label: "take the lock", Script: lockFunctions + acquireScript,
-				Args: []string{r.lockDir(hosts[i]), l.tokenOn(hosts[i]), strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins"), gone}}
-		}, func(i int, f remote.Fields) bool {
-			if g, err := strconv.Atoi(f.Text("lock.mine")); err == nil {
-				l.generations[hosts[i].Name] = g
-			} else if h := readLock(hosts[i].Name, f); h.token == l.tokenOn(hosts[i]) && h.Held {
-				l.generations[hosts[i].Name] = h.Generation // the answer was lost with the connection, and the question repeated
-			} else {
-				held[i] = &h
+		take := func(which []int, gone func(i int) string) []error {
+			some := make([]inventory.Host, len(which))
+			for n, i := range which {
+				some[n] = hosts[i]
 			}
-			return len(l.generations) >= len(hosts)/2+1
-		})
+			return r.askLocks(ctx, some, func(n int) remote.Command {
+				return remote.Command{Label: "take the lock", Script: lockFunctions + acquireScript,
+					Args: []string{r.lockDir(some[n]), l.tokenOn(some[n]), strconv.Itoa(int(r.leaseTime().Seconds())), r.Holder, r.crumb("begins"), gone(which[n])}}
+			}, func(n int, f remote.Fields) bool {
+				i := which[n]
+				held[i] = nil
+				if g, err := strconv.Atoi(f.Text("lock.mine")); err == nil {
+					l.generations[hosts[i].Name] = g
+				} else if h := readLock(hosts[i].Name, f); h.token == l.tokenOn(hosts[i]) && h.Held {
+					l.generations[hosts[i].Name] = h.Generation // the answer was lost with the connection, and the question repeated
+				} else {
+					held[i] = &h
+				}
+				return len(l.generations) >= len(hosts)/2+1
+			})
+		}
+		all := make([]int, len(hosts))
+		for i := range all {
+			all[i] = i
+		}
+		errs := take(all, func(int) string { return gone })
 		if err := context.Cause(ctx); err != nil {
 			r.lease = l
 			r.release(ctx, "interrupted")
@@ -281,6 +294,13 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 				Remedy: "correct the address of one of them; members that are to share a machine have the same address"}
 		}
 		mine, majority := len(l.generations), len(hosts)/2+1
+		if mine >= majority && !needed {
+			if err := r.takeRest(ctx, l, held, take); err != nil {
+				r.lease = l
+				r.release(ctx, "did not get the lock")
+				return false, err
+			}
+		}
 		if mine >= majority && !needed || mine > 0 && mine+unreachable == len(hosts) {
 			if mine < majority {
 				r.report(Event{Kind: Warning, Step: "lock", Text: fmt.Sprintf(
@@ -329,6 +349,41 @@ func (r *Run) acquire(ctx context.Context, seen map[string]int) (changed bool, e
 			return false, context.Cause(ctx)
 		case <-time.After(time.Duration(50+time.Now().UnixNano()%200) * time.Millisecond):
 		}
+	}
+}
+
+// takeRest takes the lock on the other hosts, too, where somebody else has it: who came too late gives it back at once, and who is gone
+// does not need it. One whom nobody else can be reached by may be at work on such a host for as long as he likes.
+func (r *Run) takeRest(ctx context.Context, l *lease, held []*HostLock, take func(which []int, gone func(i int) string) []error) error {
+	for try := 0; ; try++ {
+		var rest []int
+		locked := &LockedError{}
+		for i, h := range held {
+			if h != nil && r.within(l.hosts[i]) {
+				rest = append(rest, i)
+				locked.Holder, locked.Since, locked.Hosts = h.Holder, h.Since, append(locked.Hosts, h.Host)
+			}
+		}
+		switch {
+		case rest == nil:
+			return nil
+		case try == 20:
+			return locked
+		case try > 0:
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+		was := slices.Clone(held)
+		take(rest, func(i int) string {
+			if !holderIsGone(was[i].token) {
+				return "nobody"
+			}
+			token, _, _ := strings.Cut(was[i].token, "+")
+			return token
+		})
 	}
 }
 

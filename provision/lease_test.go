@@ -338,6 +338,65 @@ func TestFenceOfALateHost(t *testing.T) {
 	}
 }
 
+// Who has the majority gets the lock on the rest as well: at once where its holder is gone, as soon as it is given back where he
+// came too late, and not at all where he may be at work.
+func TestLockOfTheRest(t *testing.T) {
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	alive := newToken() + "+1"
+	for how, c := range map[string]struct {
+		token  string
+		given  bool
+		wanted bool
+	}{
+		"its holder is gone":      {strings.Replace(alive, fmt.Sprintf(".%d.", os.Getpid()), fmt.Sprintf(".%d.", dead.Process.Pid), 1), false, true},
+		"it is given back":        {alive, true, true},
+		"its holder may be there": {alive, false, false},
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t)
+			lock := filepath.Join(f.dir, "b/fleet/lock")
+			if err := os.MkdirAll(lock, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write := func(until string) {
+				if err := os.WriteFile(filepath.Join(lock, "7"), []byte("token="+c.token+"\nholder=x\nsince=1\nuntil="+until+"\n"), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+			write("99999999999")
+			r := f.run("second")
+			if c.given {
+				time.AfterFunc(300*time.Millisecond, func() { write("0") })
+			}
+			_, err := r.acquire(t.Context(), nil)
+			if !c.wanted {
+				if locked := (*LockedError)(nil); !errors.As(err, &locked) || locked.Holder != "x" || !slices.Equal(locked.Hosts, []string{"b"}) {
+					t.Errorf("%v", err)
+				}
+				if _, err := f.run("third").acquire(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "locked by x") {
+					t.Errorf("what the second one had was not given back: %v", err)
+				}
+				return
+			}
+			if err != nil || len(r.lease.generations) != 3 {
+				t.Fatalf("%v, %+v", err, r.lease)
+			}
+			b := r.Inventory.Hosts[1]
+			h, err := r.host(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Run(t.Context(), remote.Command{Label: "stop", Script: r.fence(b) + "echo stopped"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // Somebody else was at work between looking and locking.
 func TestRacedLock(t *testing.T) {
 	f := newFleet(t)
